@@ -1,0 +1,20 @@
+// What this CPU can run: instruction-set levels, caches, and how many threads may run at once.
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "base/isa.h"
+
+namespace sparsecpu {
+
+std::string_view isa_name(Isa isa);          // "scalar", "avx2", "avx512"
+bool parse_isa(std::string_view name, Isa* isa);
+
+// Best level of this CPU and operating system (XCR0 checked); SPARSECPU_ISA lowers it, never raises it.
+Isa detected_isa();
+std::vector<Isa> available_isas();           // every level up to detected_isa(), ascending
+
+// CPUs this process may run on (affinity mask), at least 1.
+int usable_cpus();
+
+}  // namespace sparsecpu

@@ -1,0 +1,13 @@
+// Elementwise functions, named once for claim/ (which recognises them) and kernels/ (which compute them).
+// Included by files compiled for an instruction-set level: no STL in it.
+#pragma once
+
+namespace sparsecpu {
+
+enum class UnaryKind {
+  kRelu, kClip /*a=min b=max*/, kLeakyRelu /*a=slope*/, kSigmoid, kSilu /*x*sigmoid(x)*/,
+  kHardSigmoid /*a=alpha b=beta*/, kHardSwish, kGelu /*erf*/, kGeluTanh, kTanh, kErf,
+};
+enum class BinaryKind { kAdd, kSub, kMul };
+
+}  // namespace sparsecpu

@@ -1,0 +1,42 @@
+// Decides which nodes of a graph run here: recognise (node -> Ops or a reason), price (here against the CPU
+// provider), group (convex, acyclic regions), trim what loses.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/isa.h"
+#include "claim/op.h"
+#include "graph/graph.h"
+
+namespace sparsecpu {
+
+struct ClaimOptions {
+  Isa isa = Isa::kScalar;
+  std::optional<double> min_sparsity;       // unset: by predicted time. 0 claims whatever is supported
+  bool neighbours = true;                   // false: the named ops alone, one group each
+  std::map<std::string, int64_t> assume;    // symbolic axis -> size; others: batch 1, 224 pixels, 128 tokens
+};
+
+struct NodeDecision {
+  int region = -1;                          // index into ClaimResult::regions, -1: left to other providers
+  std::string pattern;                      // "conv", "matmul", "relu", ...; "" if not recognised
+  std::string reason;                       // why it is or is not claimed; a sentence a person can act on
+  double sparsity = -1;                     // zeros in the constant weights, 0..1; -1: has none
+  int64_t dense_bytes = 0;                  // of the constant weights
+  double cpu_us = 0, here_us = 0;           // predicted, one thread at the assumed shape
+};
+
+struct ClaimResult {
+  std::vector<std::vector<int>> regions;    // node indices, topological order
+  std::vector<NodeDecision> decisions;      // one per node of the graph
+  std::map<std::string, int64_t> assumed;   // symbolic axis -> size that the prediction used
+};
+ClaimResult claim(const Graph& graph, const ClaimOptions& options);
+
+// The Ops of a graph all of whose nodes are recognised (a fused region in Compile). Weight views point into
+// `graph`. Throws Error naming the node otherwise.
+OpGraph recognise_all(const Graph& graph);
+
+}  // namespace sparsecpu

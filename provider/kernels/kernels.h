@@ -1,0 +1,151 @@
+// The kernels: pure functions on lane-blocked or row-major floats. No allocation, no threads, no
+// exceptions. One KernelTable per instruction-set level; registry.h lists them all, and feeds dispatch,
+// tests and benchmarks. This header is included by files compiled for a level: no STL in it.
+//
+// Conventions. A "vector" is 16 floats, aligned to 64 bytes. Lane-blocked pointers (x, y, residual) are
+// aligned to 64 bytes; row-major pointers may be aligned to 4 only, and nothing is read or written
+// outside the elements named. Strides are in floats.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "base/elementwise.h"
+#include "base/isa.h"
+#include "layout/geometry.h"
+
+namespace sparsecpu {
+
+constexpr int kMaxTile = 8;                 // positions that one call works on together
+
+// Positions of one tile: for each, its input window's first vector, its output's first channel, and the
+// residual's (null: none), which is added before the clamp. residual may equal y (in place).
+struct LaneTile {
+  int positions = 0;                        // 1..kMaxTile
+  const float* x[kMaxTile] = {};
+  float* y[kMaxTile] = {};
+  const float* residual[kMaxTile] = {};
+};
+
+// y = min(max(acc, lo), hi); -inf and +inf for none. NaN passes through.
+struct Clamp {
+  float lo, hi;
+};
+
+// Sparse weights for y[row] = bias[row] + sum_k w[row,k] * x[offset(k)], packed by pack/spmm.h, which
+// draws the byte diagram. K is cut into chunks (at most chunk_channels vectors each); a chunk's vectors lie
+// at chunk_base[chunk] + offset * 16 floats from tile.x[p]. Rows go in pairs; an odd count ends in a row of
+// its own (its pair's second half has no entries and is not stored).
+struct SpmmWeights {
+  int64_t rows = 0;
+  int chunks = 0;
+  const float* bias = nullptr;              // rows, padded to even
+  // Index of pair p, chunk c in the streams: entry [c * pairs + p].
+  const uint32_t* weight_begin = nullptr;   // into weights
+  const uint32_t* offset_begin = nullptr;   // into offsets
+  const uint16_t* counts = nullptr;         // [3 * (c * pairs + p)]: both rows, first only, second only
+  const float* weights = nullptr;           // both: w0, w1 interleaved; then first only; then second only
+  const uint16_t* offsets = nullptr;        // in vectors from the chunk's base
+  int64_t pairs() const { return (rows + 1) / 2; }
+};
+using SpmmFn = void (*)(const SpmmWeights&, int64_t pair_begin, int64_t pair_end, const ptrdiff_t* chunk_base,
+                        const LaneTile&, Clamp);
+
+// Dense weights, packed in blocks of kDenseRows rows: [block][k][kDenseRows], rows padded with zeros.
+// offsets[k]: the k-th input vector, in floats from tile.x[p].
+constexpr int kDenseRows = 6;
+struct DenseWeights {
+  int64_t rows = 0, k = 0;
+  const float* bias = nullptr;              // rows, padded to a multiple of kDenseRows
+  const float* weights = nullptr;
+  int64_t blocks() const { return (rows + kDenseRows - 1) / kDenseRows; }
+};
+using DenseFn = void (*)(const DenseWeights&, int64_t block_begin, int64_t block_end, const ptrdiff_t* offsets,
+                         const LaneTile&, Clamp);
+
+// Depthwise: y[c] = bias[c] + sum_t w[c*taps + t] * x[tap_offset[t] + c*16] for channels [begin, end).
+// tile.residual as above.
+struct DepthwiseWeights {
+  int taps = 0;
+  const float* weights = nullptr;           // [channel][tap]
+  const float* bias = nullptr;              // [channel]
+};
+using DepthwiseFn = void (*)(const DepthwiseWeights&, int64_t channel_begin, int64_t channel_end,
+                             const ptrdiff_t* tap_offset, const LaneTile&, Clamp);
+
+// Few rows, row-major: y[m, row] = clamp(bias[row] + residual[m, row] + sum_k w[row, k] * x[m, k]) for rows
+// [begin, end). Sparse weights as bitmask blocks of 16 columns (pack/few_rows.h draws them); dense weights
+// row-major with row stride k rounded up to 16, zero padded.
+struct FewRowsWeights {
+  int64_t rows = 0, k = 0;
+  const float* bias = nullptr;
+  const float* weights = nullptr;           // sparse: nonzeros in order, 16 readable floats past the end
+  const uint16_t* masks = nullptr;          // sparse: [row][ceil(k/16)]; null: dense
+  const uint32_t* row_begin = nullptr;      // sparse: first nonzero of each row
+};
+struct FewRowsArgs {
+  int64_t m = 0;
+  const float* x = nullptr; int64_t x_stride = 0;
+  float* y = nullptr; int64_t y_stride = 0;
+  const float* residual = nullptr; int64_t residual_stride = 0;
+  Clamp clamp;
+};
+using FewRowsFn = void (*)(const FewRowsWeights&, int64_t row_begin, int64_t row_end, const FewRowsArgs&);
+
+// Elementwise over `count` floats, any alignment, y may equal x (or a).
+using UnaryFn = void (*)(UnaryKind, float a, float b, const float* x, float* y, int64_t count);
+using BinaryFn = void (*)(BinaryKind, const float* a, const float* b, float* y, int64_t count);
+// y[c*16 + l] = x[c*16 + l] * scale[c] + shift[c] for `channels` vectors.
+using AffineFn = void (*)(const float* scale, const float* shift, const float* x, float* y, int64_t channels);
+
+// One output position of a pool: element i of the output = max over taps of x[t][i], or (sum over taps) *
+// lane_scale[i % 16]. count is a multiple of 16. With NaN in a tap either
+// operand of max may win.
+using PoolMaxFn = void (*)(const float* const* x, int taps, float* y, int64_t count);
+using PoolAverageFn = void (*)(const float* const* x, int taps, const float* lane_scale, float* y, int64_t count);
+
+// Lane permutation: each destination vector is built from `sources` vectors; lane l of the result is lane
+// index[l] of the source whose mask has bit l, else `fill`. The same for channels [begin, end) of every
+// position. Offsets are in floats to channel 0 of the position.
+struct LaneSource {
+  ptrdiff_t offset;
+  uint16_t mask;
+  uint8_t index[kLanes];
+};
+struct LaneCopy {
+  ptrdiff_t destination;
+  uint32_t first_source, sources;           // into the LaneSource list; sources may be 0 (all fill)
+};
+using PermuteFn = void (*)(const LaneCopy*, int64_t copies, const LaneSource* sources, const float* x, float* y,
+                           int64_t channel_begin, int64_t channel_end, float fill);
+
+// 16 rows of up to `count` floats to and from lanes: y[i*stride + l] = rows[l][i] for i < lengths[l], else
+// `fill`; and back, storing only i < lengths[l]. lengths[l] <= count; a row of length 0 may be null.
+using LoadRowsFn = void (*)(const float* const* rows, const int64_t* lengths, int64_t count, float fill, float* y,
+                            int64_t stride);
+using StoreRowsFn = void (*)(const float* x, int64_t stride, int64_t count, float* const* rows, const int64_t* lengths);
+
+// Masked sum over positions: y[c*16 + l] = sum over p of (mask[p] bit l) ? x[offset[p] + c*16 + l] : 0, in the
+// order of p, for channels [begin, end).
+using SumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const uint16_t* mask, int64_t positions,
+                                int64_t channel_begin, int64_t channel_end, float* y);
+
+struct KernelTable {
+  Isa isa;
+  int spmm_tile;                            // positions per tile at which spmm runs best
+  int dense_tile;
+  SpmmFn spmm;
+  DenseFn dense;
+  DepthwiseFn depthwise;
+  FewRowsFn few_rows;
+  UnaryFn unary;
+  BinaryFn binary;
+  AffineFn affine;
+  PoolMaxFn pool_max;
+  PoolAverageFn pool_average;
+  PermuteFn permute;
+  LoadRowsFn load_rows;
+  StoreRowsFn store_rows;
+  SumPositionsFn sum_positions;
+};
+
+}  // namespace sparsecpu

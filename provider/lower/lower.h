@@ -1,0 +1,39 @@
+// Ops -> packed weights (once, in Compile) -> a Program per set of input shapes (planned at the first run of
+// a shape and cached).
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/isa.h"
+#include "claim/op.h"
+#include "run/program.h"
+
+namespace sparsecpu {
+
+// What became of one Op, for the report.
+struct OpReport {
+  std::string kernel;                       // "spmm", "dense", "depthwise", "few rows", "fused", "relabel", ...
+  int64_t packed_bytes = 0;
+};
+
+class Region {
+ public:
+  // Packs all constants: nothing of `ops` is needed afterwards. Throws Error.
+  Region(OpGraph ops, Isa isa);
+  ~Region();
+
+  // The Program for these input shapes; planned by one thread while others wait, then cached (bounded).
+  // Throws Error when the shapes do not fit.
+  std::shared_ptr<const Program> program(const std::vector<Shape>& input_shapes);
+
+  const OpGraph& ops() const;
+  const std::vector<OpReport>& reports() const;   // one per Op
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sparsecpu

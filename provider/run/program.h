@@ -1,0 +1,53 @@
+// A Program: the steps that compute one region for one set of input shapes, and the memory they need.
+// Read-only once planned; any number of calls may execute it at once, each with a Frame of its own.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sparsecpu {
+
+// Where a step finds a tensor: a base pointer of the call's Frame plus a distance in floats.
+struct TensorRef {
+  int base = 0;                             // Frame::base index: 0 arena, then inputs, then outputs
+  int64_t offset = 0;
+};
+
+struct Frame {
+  std::vector<float*> base;
+  float* at(TensorRef ref) const { return base[static_cast<size_t>(ref.base)] + ref.offset; }
+};
+
+// One dependent stage: `chunks` independent pieces of work.
+class Step {
+ public:
+  virtual ~Step() = default;
+  virtual void run(int chunk, const Frame& frame) const noexcept = 0;
+  int chunks = 1;
+  int op = -1;                              // index of the (last) Op it computes, -1: a layout change
+  std::string kernel;                       // "spmm", "dense", "permute", ...
+};
+
+struct Program {
+  std::vector<std::unique_ptr<Step>> steps;
+  size_t arena_bytes = 0;
+  std::vector<std::vector<int64_t>> output_shapes;
+  size_t plan_bytes = 0;                    // of the tables the steps hold, for the cache's bound
+};
+
+// fn(user, i) for i in [0, total), on whatever threads the host has; returns when all are done.
+struct ParallelFor {
+  void (*invoke)(void* host, void (*fn)(void* user, size_t index), size_t total, void* user) = nullptr;
+  void* host = nullptr;
+};
+
+// Runs every step in order. `workers` items walk the steps together: a chunk is taken by whoever sets its
+// flag first; a worker starts at its own share and then helps elsewhere; step s+1 starts when every chunk of
+// s is done. Free of deadlock on any pool, also when one thread runs every item in turn. If step_ns is given
+// (steps.size()), it receives the time from one step's end to the next's, measured by the first worker.
+void execute(const Program& program, const Frame& frame, const ParallelFor& parallel_for, int workers,
+             int64_t* step_ns = nullptr);
+
+}  // namespace sparsecpu
