@@ -1,0 +1,56 @@
+// Builds one level's KernelTable from the kernels in impl/. Included once, by the level's table.cc.
+#pragma once
+#include "kernels/kernels.h"
+
+#include "kernels/impl/vec.h"
+
+#define SPARSECPU_HAS_PRODUCTS                                                           \
+  (__has_include("kernels/impl/spmm.h") && __has_include("kernels/impl/dense.h") &&      \
+   __has_include("kernels/impl/depthwise.h") && __has_include("kernels/impl/few_rows.h"))
+#if SPARSECPU_HAS_PRODUCTS
+#include "kernels/impl/depthwise.h"
+#include "kernels/impl/dense.h"
+#include "kernels/impl/few_rows.h"
+#include "kernels/impl/spmm.h"
+#endif
+#if __has_include("kernels/impl/unary.h")
+#include "kernels/impl/elementwise.h"
+#include "kernels/impl/permute.h"
+#include "kernels/impl/pool.h"
+#include "kernels/impl/rows.h"
+#include "kernels/impl/unary.h"
+#endif
+
+namespace sparsecpu::SPARSECPU_LEVEL {
+
+extern const KernelTable table;
+const KernelTable table = {
+#if defined(SPARSECPU_LEVEL_AVX512)
+    .isa = Isa::kAvx512,
+#elif defined(SPARSECPU_LEVEL_AVX2)
+    .isa = Isa::kAvx2,
+#else
+    .isa = Isa::kScalar,
+#endif
+    .spmm_tile = 4,
+    .dense_tile = 4,
+#if SPARSECPU_HAS_PRODUCTS
+    .spmm = spmm,
+    .dense = dense,
+    .depthwise = depthwise,
+    .few_rows = few_rows,
+#endif
+#if __has_include("kernels/impl/unary.h")
+    .unary = unary,
+    .binary = binary,
+    .affine = affine,
+    .pool_max = pool_max,
+    .pool_average = pool_average,
+    .permute = permute,
+    .load_rows = load_rows,
+    .store_rows = store_rows,
+    .sum_positions = sum_positions,
+#endif
+};
+
+}  // namespace sparsecpu::SPARSECPU_LEVEL

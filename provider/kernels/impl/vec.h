@@ -1,0 +1,43 @@
+// Vec: 16 float lanes, the one vocabulary that the kernels are written in. vec_scalar.h, vec_avx2.h and
+// vec_avx512.h implement it; the table file of a level chooses by defining SPARSECPU_LEVEL (its namespace)
+// and SPARSECPU_LEVEL_SCALAR, _AVX2 or _AVX512.
+//
+// Everything in impl/ lives in an unnamed namespace inside the level's: a function with external linkage
+// compiled here could be merged by the linker into code that runs before dispatch.
+//
+// Semantics that all levels share:
+//   min(a, b) = a < b ? a : b, max(a, b) = a > b ? a : b: the second operand if either is NaN (x86 minps), so
+//     clamp(x) = min(hi, max(lo, x)) passes NaN through.
+//   fma(a, b, c) = a * b + c, one rounding on AVX2 and AVX-512, two on scalar.
+//   Mask holds one bit per lane; select(m, a, b) = m ? a : b per lane.
+//   load_first(p, n), store_first(p, v, n) touch only p[0, n), 0 <= n <= 16; lanes not loaded are 0.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#if !defined(SPARSECPU_LEVEL)
+#error "define SPARSECPU_LEVEL and one of SPARSECPU_LEVEL_SCALAR, _AVX2, _AVX512 before including impl/"
+#endif
+
+#define SPARSECPU_INLINE inline __attribute__((always_inline))
+
+#if defined(SPARSECPU_LEVEL_AVX512)
+#include "kernels/impl/vec_avx512.h"
+#elif defined(SPARSECPU_LEVEL_AVX2)
+#include "kernels/impl/vec_avx2.h"
+#elif defined(SPARSECPU_LEVEL_SCALAR)
+#include "kernels/impl/vec_scalar.h"
+#else
+#error "define one of SPARSECPU_LEVEL_SCALAR, _AVX2, _AVX512"
+#endif
+
+namespace sparsecpu::SPARSECPU_LEVEL {
+namespace {
+
+constexpr int kVec = 16;
+
+// min(max(x, lo), hi) with NaN passing through.
+SPARSECPU_INLINE Vec clamp(Vec x, Vec lo, Vec hi) { return min(hi, max(lo, x)); }
+
+}  // namespace
+}  // namespace sparsecpu::SPARSECPU_LEVEL

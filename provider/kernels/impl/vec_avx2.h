@@ -1,0 +1,107 @@
+// Vec in two ymm registers. Semantics: vec.h.
+#pragma once
+#include <immintrin.h>
+
+namespace sparsecpu::SPARSECPU_LEVEL {
+namespace {
+
+struct Vec {
+  __m256 lo, hi;
+};
+struct Mask {
+  __m256 lo, hi;  // sign bit of each lane
+};
+struct Index {
+  __m256i lo, hi;  // vpermps reads bits 0-2; bit 3 tells the source's half
+};
+
+SPARSECPU_INLINE Vec load(const float* p) { return {_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }
+SPARSECPU_INLINE Vec loadu(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+SPARSECPU_INLINE void store(float* p, Vec v) {
+  _mm256_store_ps(p, v.lo);
+  _mm256_store_ps(p + 8, v.hi);
+}
+SPARSECPU_INLINE void storeu(float* p, Vec v) {
+  _mm256_storeu_ps(p, v.lo);
+  _mm256_storeu_ps(p + 8, v.hi);
+}
+// All ones in lanes l of [first, first + 8) with l < n. vmaskmov does not fault on lanes it leaves out.
+SPARSECPU_INLINE __m256i first_lanes(int first, int64_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n) - first), lane);
+}
+SPARSECPU_INLINE Vec load_first(const float* p, int64_t n) {
+  return {_mm256_maskload_ps(p, first_lanes(0, n)), _mm256_maskload_ps(p + 8, first_lanes(8, n))};
+}
+SPARSECPU_INLINE void store_first(float* p, Vec v, int64_t n) {
+  _mm256_maskstore_ps(p, first_lanes(0, n), v.lo);
+  _mm256_maskstore_ps(p + 8, first_lanes(8, n), v.hi);
+}
+
+SPARSECPU_INLINE Vec set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+SPARSECPU_INLINE Vec zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+SPARSECPU_INLINE Vec add(Vec a, Vec b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+SPARSECPU_INLINE Vec sub(Vec a, Vec b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
+SPARSECPU_INLINE Vec mul(Vec a, Vec b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+SPARSECPU_INLINE Vec div(Vec a, Vec b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+SPARSECPU_INLINE Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+SPARSECPU_INLINE Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
+SPARSECPU_INLINE Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+
+SPARSECPU_INLINE Vec magnitude(Vec a) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
+}
+// |a| with the sign of b.
+SPARSECPU_INLINE Vec with_sign(Vec a, Vec b) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_or_ps(_mm256_andnot_ps(sign, a.lo), _mm256_and_ps(sign, b.lo)),
+          _mm256_or_ps(_mm256_andnot_ps(sign, a.hi), _mm256_and_ps(sign, b.hi))};
+}
+// Nearest integer, for |a| < 2^22.
+SPARSECPU_INLINE Vec round_small(Vec a) {
+  constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_round_ps(a.lo, kMode), _mm256_round_ps(a.hi, kMode)};
+}
+// a * 2^n for integral n in [-126, 127].
+SPARSECPU_INLINE __m256 times_power_of_two(__m256 a, __m256 n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+}
+SPARSECPU_INLINE Vec times_power_of_two(Vec a, Vec n) {
+  return {times_power_of_two(a.lo, n.lo), times_power_of_two(a.hi, n.hi)};
+}
+
+SPARSECPU_INLINE __m256 sign_lanes(uint32_t bits) {
+  const __m256i lane = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
+  return _mm256_castsi256_ps(_mm256_sllv_epi32(_mm256_set1_epi32(static_cast<int>(bits)), lane));
+}
+SPARSECPU_INLINE Mask mask_of(uint16_t bits) { return {sign_lanes(bits), sign_lanes(bits >> 8)}; }
+SPARSECPU_INLINE Mask less(Vec a, Vec b) {
+  return {_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ)};
+}
+SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) {
+  return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
+}
+
+SPARSECPU_INLINE Index load_index(const uint8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+}
+SPARSECPU_INLINE __m256 permute_half(Vec v, __m256i index) {
+  const __m256 from_hi = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(v.lo, index), _mm256_permutevar8x32_ps(v.hi, index), from_hi);
+}
+// Lane l of the result is lane index[l] (0..15) of v.
+SPARSECPU_INLINE Vec permute_lanes(Vec v, Index index) {
+  return {permute_half(v, index.lo), permute_half(v, index.hi)};
+}
+// Lane l of the result: lane index[l] of v if m has it, else lane l of `rest`.
+SPARSECPU_INLINE Vec permute_lanes(Vec rest, Mask m, Vec v, Index index) {
+  return select(m, permute_lanes(v, index), rest);
+}
+
+}  // namespace
+}  // namespace sparsecpu::SPARSECPU_LEVEL

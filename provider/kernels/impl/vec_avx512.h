@@ -1,0 +1,64 @@
+// Vec in one zmm register. Semantics: vec.h.
+#pragma once
+#include <immintrin.h>
+
+namespace sparsecpu::SPARSECPU_LEVEL {
+namespace {
+
+struct Vec {
+  __m512 v;
+};
+struct Mask {
+  __mmask16 bits;
+};
+struct Index {
+  __m512i lane;
+};
+
+SPARSECPU_INLINE Vec load(const float* p) { return {_mm512_load_ps(p)}; }
+SPARSECPU_INLINE Vec loadu(const float* p) { return {_mm512_loadu_ps(p)}; }
+SPARSECPU_INLINE void store(float* p, Vec v) { _mm512_store_ps(p, v.v); }
+SPARSECPU_INLINE void storeu(float* p, Vec v) { _mm512_storeu_ps(p, v.v); }
+SPARSECPU_INLINE __mmask16 first_bits(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
+SPARSECPU_INLINE Vec load_first(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(first_bits(n), p)}; }
+SPARSECPU_INLINE void store_first(float* p, Vec v, int64_t n) { _mm512_mask_storeu_ps(p, first_bits(n), v.v); }
+
+SPARSECPU_INLINE Vec set1(float x) { return {_mm512_set1_ps(x)}; }
+SPARSECPU_INLINE Vec zero() { return {_mm512_setzero_ps()}; }
+SPARSECPU_INLINE Vec add(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+SPARSECPU_INLINE Vec sub(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+SPARSECPU_INLINE Vec mul(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+SPARSECPU_INLINE Vec div(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+SPARSECPU_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+SPARSECPU_INLINE Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+SPARSECPU_INLINE Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+
+SPARSECPU_INLINE Vec magnitude(Vec a) { return {_mm512_abs_ps(a.v)}; }
+// |a| with the sign of b.
+SPARSECPU_INLINE Vec with_sign(Vec a, Vec b) {
+  const __m512 sign = _mm512_set1_ps(-0.0f);
+  return {_mm512_or_ps(_mm512_andnot_ps(sign, a.v), _mm512_and_ps(sign, b.v))};
+}
+// Nearest integer, for |a| < 2^22.
+SPARSECPU_INLINE Vec round_small(Vec a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+// a * 2^n for integral n in [-126, 127].
+SPARSECPU_INLINE Vec times_power_of_two(Vec a, Vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+
+SPARSECPU_INLINE Mask mask_of(uint16_t bits) { return {bits}; }
+SPARSECPU_INLINE Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.bits, b.v, a.v)}; }
+
+SPARSECPU_INLINE Index load_index(const uint8_t* p) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+// Lane l of the result is lane index[l] (0..15) of v.
+SPARSECPU_INLINE Vec permute_lanes(Vec v, Index index) { return {_mm512_permutexvar_ps(index.lane, v.v)}; }
+// Lane l of the result: lane index[l] of v if m has it, else lane l of `rest`.
+SPARSECPU_INLINE Vec permute_lanes(Vec rest, Mask m, Vec v, Index index) {
+  return {_mm512_mask_permutexvar_ps(rest.v, m.bits, index.lane, v.v)};
+}
+
+}  // namespace
+}  // namespace sparsecpu::SPARSECPU_LEVEL
