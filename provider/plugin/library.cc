@@ -1,0 +1,2 @@
+// What ONNX Runtime looks up in this library.
+#include "base/export.h"

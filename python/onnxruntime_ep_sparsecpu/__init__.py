@@ -1,0 +1,1 @@
+"""SparseCPUProvider for ONNX Runtime."""
