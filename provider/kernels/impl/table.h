@@ -1,25 +1,22 @@
 // Builds one level's KernelTable from the kernels in impl/. Included once, by the level's table.cc.
 #pragma once
+#include "kernels/impl/vec.h"
 #include "kernels/kernels.h"
 
-#include "kernels/impl/vec.h"
-
-#define SPARSECPU_HAS_PRODUCTS                                                           \
+#define SPARSECPU_HAS_PRODUCTS                                                      \
   (__has_include("kernels/impl/spmm.h") && __has_include("kernels/impl/dense.h") &&      \
    __has_include("kernels/impl/depthwise.h") && __has_include("kernels/impl/few_rows.h"))
 #if SPARSECPU_HAS_PRODUCTS
-#include "kernels/impl/depthwise.h"
 #include "kernels/impl/dense.h"
+#include "kernels/impl/depthwise.h"
 #include "kernels/impl/few_rows.h"
 #include "kernels/impl/spmm.h"
 #endif
-#if __has_include("kernels/impl/unary.h")
 #include "kernels/impl/elementwise.h"
 #include "kernels/impl/permute.h"
 #include "kernels/impl/pool.h"
 #include "kernels/impl/rows.h"
 #include "kernels/impl/unary.h"
-#endif
 
 namespace sparsecpu::SPARSECPU_LEVEL {
 
@@ -40,7 +37,6 @@ const KernelTable table = {
     .depthwise = depthwise,
     .few_rows = few_rows,
 #endif
-#if __has_include("kernels/impl/unary.h")
     .unary = unary,
     .binary = binary,
     .affine = affine,
@@ -50,7 +46,6 @@ const KernelTable table = {
     .load_rows = load_rows,
     .store_rows = store_rows,
     .sum_positions = sum_positions,
-#endif
 };
 
 }  // namespace sparsecpu::SPARSECPU_LEVEL

@@ -2,6 +2,12 @@
 #pragma once
 #include <immintrin.h>
 
+// GCC 12 initialises the don't-care operand of most AVX-512 intrinsics with itself and then warns of it.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
 namespace sparsecpu::SPARSECPU_LEVEL {
 namespace {
 
