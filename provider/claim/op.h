@@ -103,6 +103,8 @@ struct Op {
 
 struct OpValue {
   std::string name;                         // "" for a value between two Ops of one node
+  bool has_shape = false;
+  std::vector<int64_t> dims;                // as declared by the graph; -1: unknown
 };
 
 // The Ops of one region (or one whole graph), topologically ordered.

@@ -9,15 +9,22 @@
 
 namespace sparsecpu {
 
-// Where a step finds a tensor: a base pointer of the call's Frame plus a distance in floats.
+// Where a step finds a tensor: a buffer of the Program plus a distance in floats.
 struct TensorRef {
-  int base = 0;                             // Frame::base index: 0 arena, then inputs, then outputs
+  int buffer = 0;
   int64_t offset = 0;
 };
 
+struct BufferPlace {
+  enum class Kind { kArena, kInput, kOutput } kind = Kind::kArena;
+  size_t index = 0;                         // of the region's input or output
+  int64_t offset = 0;                       // kArena: bytes
+};
+
+// One call's addresses: one pointer a buffer.
 struct Frame {
-  std::vector<float*> base;
-  float* at(TensorRef ref) const { return base[static_cast<size_t>(ref.base)] + ref.offset; }
+  std::vector<float*> buffers;
+  float* at(TensorRef ref) const { return buffers[static_cast<size_t>(ref.buffer)] + ref.offset; }
 };
 
 // One dependent stage: `chunks` independent pieces of work.
@@ -32,10 +39,15 @@ class Step {
 
 struct Program {
   std::vector<std::unique_ptr<Step>> steps;
-  size_t arena_bytes = 0;
+  std::vector<BufferPlace> buffers;
+  size_t arena_bytes = 0;                   // aligned to 64
   std::vector<std::vector<int64_t>> output_shapes;
   size_t plan_bytes = 0;                    // of the tables the steps hold, for the cache's bound
 };
+
+// Inputs and outputs are row-major tensors; inputs are only read.
+Frame make_frame(const Program& program, std::byte* arena, const std::vector<const void*>& inputs,
+                 const std::vector<void*>& outputs);
 
 // fn(user, i) for i in [0, total), on whatever threads the host has; returns when all are done.
 struct ParallelFor {
