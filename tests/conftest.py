@@ -1,0 +1,12 @@
+"""Says at the top of every run which instruction-set levels it covers and which it cannot."""
+
+from __future__ import annotations
+
+import onnxruntime as ort
+from harness import LEVELS, available_levels
+
+
+def pytest_report_header() -> str:
+    here = available_levels()
+    skipped = [level for level in LEVELS if level not in here]
+    return f"onnxruntime {ort.__version__}; levels tested: {', '.join(here)}; skipped: {', '.join(skipped) or 'none'}"

@@ -1,0 +1,103 @@
+"""Shared by every test that runs a model: sessions on the two providers, the bound between their outputs, the
+instruction-set levels of this machine, and what a report says was claimed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import onnxruntime_ep_sparsecpu as sparsecpu
+
+PROVIDER = "SparseCPUProvider"
+LEVELS = ("scalar", "avx2", "avx512")
+BOUND = 1e-4  # largest difference, as a share of the output's largest magnitude
+
+_LEVEL_FLAGS: Mapping[str, set[str]] = {
+    "scalar": set(),
+    "avx2": {"avx2", "fma"},
+    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
+}
+
+Model = onnx.ModelProto | str | Path
+
+
+def available_levels() -> list[str]:
+    """Levels this machine can run, ascending; read from the kernel, not from the provider under test."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next((set(line.split(":")[1].split()) for line in lines if line.startswith("flags")), set[str]())
+    cap = os.environ.get("SPARSECPU_ISA", LEVELS[-1])
+    allowed = LEVELS[: LEVELS.index(cap) + 1]
+    return [level for level in allowed if flags >= _LEVEL_FLAGS[level]]
+
+
+def serialized(model: Model) -> bytes | str:
+    return model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
+
+
+def cpu_session(model: Model, session_options: ort.SessionOptions | None = None) -> ort.InferenceSession:
+    return ort.InferenceSession(serialized(model), session_options, providers=["CPUExecutionProvider"])
+
+
+def sparse_session(
+    model: Model, session_options: ort.SessionOptions | None = None, **options: object
+) -> ort.InferenceSession:
+    """A session on SparseCPUProvider with these provider options; a failure is never hidden by a fall back."""
+    providers = [(PROVIDER, {key: str(value) for key, value in options.items()}), "CPUExecutionProvider"]
+    return ort.InferenceSession(serialized(model), session_options, providers=providers, enable_fallback=0)
+
+
+def assert_close(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], bound: float = BOUND) -> None:
+    """Equal shapes, types and non-finite values; finite values within `bound` of the largest magnitude."""
+    assert len(actual) == len(expected)
+    for index, (got, want) in enumerate(zip(actual, expected, strict=True)):
+        assert got.shape == want.shape, f"output {index}: shape {got.shape}, expected {want.shape}"
+        assert got.dtype == want.dtype, f"output {index}: {got.dtype}, expected {want.dtype}"
+        finite = np.isfinite(want)
+        np.testing.assert_array_equal(got[~finite], want[~finite], f"output {index}: non-finite values differ")
+        if not finite.any():
+            continue
+        largest = float(np.abs(want[finite]).max())
+        error = float(np.abs(got[finite].astype(np.float64) - want[finite]).max())
+        assert error <= bound * max(largest, 1e-6), f"output {index}: off by {error:.3g}, largest value {largest:.3g}"
+
+
+def nodes(session: ort.InferenceSession, *ops: str) -> list[dict[str, Any]]:
+    """The report's nodes of these op types (all without any)."""
+    return [node for node in sparsecpu.report(session)["nodes"] if not ops or node["op"] in ops]
+
+
+def claimed(session: ort.InferenceSession, *ops: str) -> list[dict[str, Any]]:
+    return [node for node in nodes(session, *ops) if node["provider"] == PROVIDER]
+
+
+def weighted(session: ort.InferenceSession) -> list[dict[str, Any]]:
+    """Claimed MatMul and Gemm nodes whose right side is constant."""
+    return [node for node in claimed(session, "MatMul", "Gemm") if node["sparsity"] is not None and node["sparsity"] >= 0]
+
+
+def assert_claimed(session: ort.InferenceSession, share: float, *ops: str) -> None:
+    """At least `share` of the nodes of these op types run on SparseCPUProvider, and there are some."""
+    every, here = nodes(session, *ops), claimed(session, *ops)
+    assert every, f"the report lists no {ops} node"
+    left = {node["name"]: node["reason"] for node in every if node["provider"] != PROVIDER}
+    assert len(here) >= share * len(every), f"{len(here)} of {len(every)} {ops} claimed; left: {left}"
+
+
+def compare(
+    model: Model,
+    feeds: Sequence[Mapping[str, np.ndarray]],
+    *,
+    session_options: ort.SessionOptions | None = None,
+    bound: float = BOUND,
+    **options: object,
+) -> ort.InferenceSession:
+    """Runs every feed on both providers, compares, and returns the SparseCPUProvider session."""
+    sparse, cpu = sparse_session(model, session_options, **options), cpu_session(model)
+    for feed in feeds:
+        assert_close(sparse.run(None, dict(feed)), cpu.run(None, dict(feed)), bound)
+    return sparse
