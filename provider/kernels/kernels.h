@@ -12,6 +12,7 @@
 #include "base/elementwise.h"
 #include "base/isa.h"
 #include "layout/geometry.h"
+#include "layout/lane_copy.h"
 
 namespace sparsecpu {
 
@@ -103,18 +104,8 @@ using AffineFn = void (*)(const float* scale, const float* shift, const float* x
 using PoolMaxFn = void (*)(const float* const* x, int taps, float* y, int64_t count);
 using PoolAverageFn = void (*)(const float* const* x, int taps, const float* lane_scale, float* y, int64_t count);
 
-// Lane permutation: each destination vector is built from `sources` vectors; lane l of the result is lane
-// index[l] of the source whose mask has bit l, else `fill`. The same for channels [begin, end) of every
-// position. Offsets are in floats to channel 0 of the position.
-struct LaneSource {
-  ptrdiff_t offset;
-  uint16_t mask;
-  uint8_t index[kLanes];
-};
-struct LaneCopy {
-  ptrdiff_t destination;
-  uint32_t first_source, sources;           // into the LaneSource list; sources may be 0 (all fill)
-};
+// Lane permutation (layout/lane_copy.h) of channels [begin, end): every position of the copies, from x to y;
+// lanes without a source become `fill`. x may equal y when no copy reads what an earlier one changed.
 using PermuteFn = void (*)(const LaneCopy*, int64_t copies, const LaneSource* sources, const float* x, float* y,
                            int64_t channel_begin, int64_t channel_end, float fill);
 
