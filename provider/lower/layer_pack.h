@@ -1,0 +1,29 @@
+// The packed weights of one Linear stage, in the forms its shapes can need.
+#pragma once
+#include <optional>
+
+#include "lower/stage.h"
+#include "pack/pack.h"
+
+namespace sparsecpu {
+
+struct LayerPack {
+  std::optional<PackedSpmm> spmm;
+  std::optional<PackedDense> dense;
+  std::optional<PackedDepthwise> depthwise;
+  std::optional<PackedFewRows> few_rows;
+
+  int64_t bytes() const;
+  const char* kernel() const;               // of the main form, for the report
+};
+
+// Pixels or tokens below which a 1x1 layer runs row-major instead of lane-blocked.
+constexpr int64_t kFewRows = 8;
+
+// rows: output pixels times images where the model fixes them, else -1 (then both forms are packed).
+LayerPack pack_layer(const Stage& stage, int64_t rows);
+
+// A 1x1 layer with stride 1 and no pads: the only one that may run row-major.
+bool is_pointwise(const Linear& linear);
+
+}  // namespace sparsecpu

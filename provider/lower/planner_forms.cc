@@ -1,0 +1,183 @@
+// First pass: shapes, forms and halos.
+#include <algorithm>
+
+#include "lower/planner.h"
+
+namespace sparsecpu {
+namespace {
+
+int64_t product(const Shape& shape, size_t begin, size_t end) {
+  int64_t n = 1;
+  for (size_t i = begin; i < end; ++i) n = checked_mul(n, shape[i]);
+  return n;
+}
+
+}  // namespace
+
+// Tokens: lanes are 16 consecutive tokens. Images: the split with the fewest positions.
+Geometry Planner::blocks_of(const Shape& shape, Axes axes) const {
+  if (axes == Axes::kTokens) {
+    Geometry g;
+    g.n = product(shape, 0, shape.size() - 1);
+    g.lanes_n = kLanes;
+    return g;
+  }
+  const int64_t h = shape.size() > 3 ? shape[2] : 1;
+  const int64_t w = shape.size() > 2 ? shape.back() : 1;
+  return choose_geometry(shape[0], h, w);
+}
+
+bool Planner::same_blocks(const Geometry& a, const Geometry& b) {
+  return a.n == b.n && a.lanes_n == b.lanes_n && a.lanes_h == b.lanes_h && a.lanes_w == b.lanes_w &&
+         (a.lanes_h == 1 || a.step_h == b.step_h) && (a.lanes_w == 1 || a.step_w == b.step_w);
+}
+
+Geometry Planner::with_extent(const Geometry& blocks, const Extent& extent) {
+  Geometry g = blocks;
+  g.origin_h = extent.top;
+  g.origin_w = extent.left;
+  g.grid_h = extent.bottom - extent.top;
+  g.grid_w = extent.right - extent.left;
+  return g;
+}
+
+// The input laid out so that each tap of each output position is one vector.
+Geometry Planner::aligned_input(const Geometry& out, const Geometry& in, const Window& window,
+                                const WindowExtent& extent) {
+  Geometry g = in;
+  g.lanes_n = out.lanes_n;
+  g.lanes_h = out.lanes_h;
+  g.lanes_w = out.lanes_w;
+  g.step_h = out.step_h * window.stride[0];
+  g.step_w = out.step_w * window.stride[1];
+  g.origin_h = -extent.pads[0];
+  g.origin_w = -extent.pads[1];
+  g.grid_h = (out.step_h - 1) * window.stride[0] + (window.kernel[0] - 1) * window.dilation[0] + 1;
+  g.grid_w = (out.step_w - 1) * window.stride[1] + (window.kernel[1] - 1) * window.dilation[1] + 1;
+  return g;
+}
+
+void Planner::place_lanes(Placed& out, Axes axes) {
+  out.lanes = true;
+  out.axes = axes;
+  out.blocks = blocks_of(out.shape, axes);
+}
+
+bool Planner::runs_row_major(size_t stage) const {
+  const LayerPack& pack = packs_[stage];
+  if (!pack.few_rows) return false;
+  if (!pack.spmm && !pack.dense) return true;
+  const Shape& shape = at(stages_[stage].op.output).shape;
+  const Linear& linear = std::get<Linear>(stages_[stage].op.data);
+  const int64_t rows = product(shape, 0, shape.size()) / linear.out_channels;
+  const bool channels_last = linear.axes == Axes::kTokens || product(shape, 2, shape.size()) == 1;
+  return channels_last && rows < kFewRows;
+}
+
+void Planner::demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, float fill) {
+  Placed& in = at(value);
+  if (!in.lanes || in.axes != Axes::kImage) return;
+  const Geometry need = aligned_input(out.blocks, in.blocks, window, extent);
+  if (!same_blocks(need, in.blocks)) return;
+  const bool inside = need.origin_h >= 0 && need.origin_w >= 0 && need.origin_h + need.grid_h <= in.blocks.step_h &&
+                      need.origin_w + need.grid_w <= in.blocks.step_w;
+  if (inside && window.kernel[0] * window.kernel[1] == 1) return;
+  if (in.halo && in.fill != fill) return;   // one fill a tensor; the other consumer gets a copy
+  if (!in.halo) in.halo = Extent{0, 0, in.blocks.step_h, in.blocks.step_w};
+  in.fill = fill;
+  in.halo->top = std::min(in.halo->top, need.origin_h);
+  in.halo->left = std::min(in.halo->left, need.origin_w);
+  in.halo->bottom = std::max(in.halo->bottom, need.origin_h + need.grid_h);
+  in.halo->right = std::max(in.halo->right, need.origin_w + need.grid_w);
+}
+
+void Planner::form_of_linear(size_t stage, Placed& out) {
+  const Op& op = stages_[stage].op;
+  const Linear& linear = std::get<Linear>(op.data);
+  if (runs_row_major(stage)) return;
+  place_lanes(out, linear.axes);
+  if (linear.axes != Axes::kImage) return;
+  const Shape& in = at(op.inputs[0]).shape;
+  const WindowExtent extent = window_extent(linear.window, in.size() > 3 ? in[2] : 1, in.size() > 2 ? in.back() : 1);
+  demand_window(op.inputs[0], out, linear.window, extent, 0.0f);
+}
+
+void Planner::form_of_binary(const Op& op, Placed& out) {
+  const Placed& a = at(op.inputs[0]);
+  const Placed& b = at(op.inputs[1]);
+  const Placed* home = a.lanes && a.shape == out.shape ? &a : b.lanes && b.shape == out.shape ? &b : nullptr;
+  if (home != nullptr) {
+    out.lanes = true;
+    out.axes = home->axes;
+    out.blocks = home->blocks;
+  } else if (a.shape != b.shape) {
+    place_lanes(out, Axes::kImage);
+  }
+}
+
+// Lane-blocked tokens stay so when only the leading axes are regrouped.
+void Planner::form_of_reshape(const Op& op, Placed& out) {
+  const Placed& in = at(op.inputs[0]);
+  const bool relabel = in.lanes && in.axes == Axes::kTokens && !out.shape.empty() && out.shape.back() == in.shape.back();
+  if (!relabel) return;
+  out.lanes = true;
+  out.axes = Axes::kTokens;
+  out.blocks = in.blocks;
+}
+
+void Planner::set_form(size_t stage) {
+  const Op& op = stages_[stage].op;
+  Placed& out = at(op.output);
+  const Placed& in = at(op.inputs[0]);
+  if (std::holds_alternative<Linear>(op.data)) {
+    form_of_linear(stage, out);
+  } else if (std::holds_alternative<Unary>(op.data)) {
+    out.lanes = in.lanes;
+    out.axes = in.axes;
+    out.blocks = in.blocks;
+  } else if (std::holds_alternative<Binary>(op.data)) {
+    form_of_binary(op, out);
+  } else if (const auto* affine = std::get_if<Affine>(&op.data)) {
+    const bool scalar = affine->scale.size() == 1 && affine->shift.size() == 1;
+    place_lanes(out, scalar && in.lanes ? in.axes : affine->axes);
+  } else if (const auto* pool = std::get_if<Pool>(&op.data)) {
+    place_lanes(out, Axes::kImage);
+    const WindowExtent extent =
+        window_extent(pool->window, in.shape.size() > 3 ? in.shape[2] : 1, in.shape.size() > 2 ? in.shape.back() : 1);
+    const float fill = pool->kind == PoolKind::kMax ? -std::numeric_limits<float>::infinity() : 0.0f;
+    demand_window(op.inputs[0], out, pool->window, extent, fill);
+  } else if (const auto* concat = std::get_if<Concat>(&op.data)) {
+    place_lanes(out, concat->axes);
+  } else if (const auto* split = std::get_if<Split>(&op.data)) {
+    place_lanes(out, split->axes);
+  } else if (std::holds_alternative<Reshape>(op.data)) {
+    form_of_reshape(op, out);
+  } else if (!std::holds_alternative<GlobalAverage>(op.data)) {
+    place_lanes(out, Axes::kImage);         // Pad, Resize
+  }
+}
+
+void Planner::find_forms(const std::vector<Shape>& input_shapes) {
+  for (size_t i = 0; i < graph_.inputs.size(); ++i) at(graph_.inputs[i]).shape = input_shapes[i];
+  for (const Op& op : graph_.ops) {
+    std::vector<Shape> shapes;
+    for (int input : op.inputs) shapes.push_back(at(input).shape);
+    at(op.output).shape = output_shape(op, shapes);
+  }
+  for (size_t s = 0; s < stages_.size(); ++s) {
+    for (int input : stages_[s].op.inputs) at(input).last_use = static_cast<int>(s);
+    if (stages_[s].residual >= 0) at(stages_[s].residual).last_use = static_cast<int>(s);
+  }
+  for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+    Placed& value = at(graph_.outputs[i]);
+    value.region_output = static_cast<int>(i);
+    program_->output_shapes.push_back(value.shape);
+  }
+  const bool empty = std::any_of(values_.begin(), values_.end(), [](const Placed& v) {
+    return std::find(v.shape.begin(), v.shape.end(), 0) != v.shape.end();
+  });
+  if (empty) return;                        // plan() stops there: nothing to compute
+  for (size_t s = 0; s < stages_.size(); ++s) set_form(s);
+}
+
+}  // namespace sparsecpu

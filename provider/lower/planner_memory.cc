@@ -1,0 +1,84 @@
+// Buffers: those that are alive at different steps share memory.
+#include <algorithm>
+#include <numeric>
+
+#include "lower/planner.h"
+
+namespace sparsecpu {
+
+Planner::Planner(const OpGraph& graph, const std::vector<Stage>& stages, const std::vector<LayerPack>& packs,
+                 const KernelTable& kernels, int workers)
+    : graph_(graph), stages_(stages), packs_(packs), kernels_(kernels), workers_(workers) {}
+
+std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_shapes) {
+  program_ = std::make_unique<Program>();
+  values_.assign(graph_.values.size(), {});
+  find_forms(input_shapes);
+  for (size_t i = 0; i < graph_.inputs.size(); ++i) {
+    at(graph_.inputs[i]).dense_buffer = fixed_buffer(BufferPlace::Kind::kInput, i);
+  }
+  const auto is_empty = [](const Shape& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); };
+  const bool nothing = std::all_of(program_->output_shapes.begin(), program_->output_shapes.end(), is_empty);
+  if (!nothing) {
+    for (const Placed& v : values_) {
+      if (is_empty(v.shape)) throw Error("a tensor inside the network has no elements, but an output has some");
+    }
+    for (size_t s = 0; s < stages_.size(); ++s) {
+      stage_ = static_cast<int>(s);
+      emit_stage(s);
+    }
+    emit_outputs();
+  }
+  place_buffers();
+  return std::move(program_);
+}
+
+int Planner::new_buffer(int64_t floats) {
+  Buffer buffer;
+  buffer.bytes = round_up(checked_mul(floats, sizeof(float)), kCacheLine) + kCacheLine;
+  buffers_.push_back(buffer);
+  return static_cast<int>(buffers_.size()) - 1;
+}
+
+int Planner::fixed_buffer(BufferPlace::Kind kind, size_t index) {
+  Buffer buffer;
+  buffer.place = {kind, index, 0};
+  buffers_.push_back(buffer);
+  return static_cast<int>(buffers_.size()) - 1;
+}
+
+// Largest first, each at the lowest offset that is free while it is alive.
+void Planner::place_buffers() {
+  std::vector<size_t> order(buffers_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
+  std::vector<const Buffer*> placed;        // by offset
+  int64_t arena = 0;
+  for (size_t i : order) {
+    Buffer& buffer = buffers_[i];
+    if (buffer.place.kind != BufferPlace::Kind::kArena || buffer.first_step < 0) continue;
+    int64_t offset = 0;
+    for (const Buffer* other : placed) {
+      const bool together = other->first_step <= buffer.last_step && buffer.first_step <= other->last_step;
+      if (together && offset + buffer.bytes > other->place.offset && other->place.offset + other->bytes > offset) {
+        offset = other->place.offset + other->bytes;
+      }
+    }
+    buffer.place.offset = offset;
+    arena = std::max(arena, checked_add(offset, buffer.bytes));
+    const auto after = std::upper_bound(placed.begin(), placed.end(), offset,
+                                        [](int64_t o, const Buffer* b) { return o < b->place.offset; });
+    placed.insert(after, &buffer);
+  }
+  for (const Buffer& buffer : buffers_) program_->buffers.push_back(buffer.place);
+  program_->arena_bytes = static_cast<size_t>(arena);
+}
+
+// Enough chunks for every thread to help its neighbours, none smaller than about a microsecond of work.
+int Planner::chunks_for(int64_t units, int64_t floats_per_unit) const {
+  constexpr int64_t kMinFloats = 16 * 1024;
+  const int64_t worth = units * floats_per_unit / kMinFloats;
+  return static_cast<int>(std::clamp<int64_t>(worth, 1, std::min<int64_t>(units, 4 * workers_)));
+}
+
+}  // namespace sparsecpu

@@ -1,0 +1,149 @@
+// A claimed region: its packed weights, and a bounded cache of Programs by input shapes.
+#include <algorithm>
+#include <list>
+
+#include "base/cpu.h"
+#include "kernels/registry.h"
+#include "lower/lower.h"
+#include "lower/planner.h"
+
+namespace sparsecpu {
+namespace {
+
+// Shapes whose Programs are kept; the least recently used goes first.
+constexpr size_t kMaxPrograms = 32;
+constexpr size_t kMaxPlanBytes = 64u << 20;
+
+// Output pixels times images (or tokens) of every value, where the declared shapes fix them; else -1.
+std::vector<int64_t> static_rows(const OpGraph& graph) {
+  std::vector<Shape> shapes(graph.values.size());
+  std::vector<bool> known(graph.values.size(), false);
+  const auto is_fixed = [](const OpValue& v) {
+    return v.has_shape && std::all_of(v.dims.begin(), v.dims.end(), [](int64_t d) { return d >= 0; });
+  };
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    known[i] = is_fixed(graph.values[i]);
+    if (known[i]) shapes[i] = graph.values[i].dims;
+  }
+  std::vector<int64_t> rows(graph.values.size(), -1);
+  for (const Op& op : graph.ops) {
+    const size_t out = static_cast<size_t>(op.output);
+    const bool inputs_known = std::all_of(op.inputs.begin(), op.inputs.end(), [&](int i) { return known[static_cast<size_t>(i)]; });
+    if (inputs_known && !known[out]) {
+      std::vector<Shape> inputs;
+      for (int i : op.inputs) inputs.push_back(shapes[static_cast<size_t>(i)]);
+      shapes[out] = output_shape(op, inputs);
+      known[out] = true;
+    }
+    const Linear* linear = std::get_if<Linear>(&op.data);
+    if (linear == nullptr || !known[out]) continue;
+    rows[out] = 1;
+    for (int64_t d : shapes[out]) rows[out] = checked_mul(rows[out], d);
+    rows[out] /= std::max<int64_t>(1, linear->out_channels);
+  }
+  return rows;
+}
+
+const char* kernel_name(const OpData& data) {
+  struct Name {
+    const char* operator()(const Linear&) const { return "linear"; }
+    const char* operator()(const Unary&) const { return "unary"; }
+    const char* operator()(const Binary&) const { return "binary"; }
+    const char* operator()(const Affine&) const { return "affine"; }
+    const char* operator()(const Pool& pool) const { return pool.kind == PoolKind::kMax ? "max pool" : "average pool"; }
+    const char* operator()(const GlobalAverage&) const { return "global average"; }
+    const char* operator()(const Pad&) const { return "relayout"; }
+    const char* operator()(const Resize&) const { return "relayout"; }
+    const char* operator()(const Concat&) const { return "concat"; }
+    const char* operator()(const Split&) const { return "split"; }
+    const char* operator()(const Reshape&) const { return "relabel"; }
+  };
+  return std::visit(Name{}, data);
+}
+
+}  // namespace
+
+struct Region::State {
+  OpGraph graph;
+  std::vector<Stage> stages;
+  std::vector<LayerPack> packs;
+  std::vector<OpReport> reports;
+  const KernelTable* kernels = nullptr;
+  int workers = 1;
+
+  std::mutex mutex;
+  struct Entry {
+    std::vector<Shape> shapes;
+    std::shared_ptr<const Program> program;
+  };
+  std::list<Entry> programs;                // most recently used first
+  size_t plan_bytes = 0;
+
+  void pack();
+  void report();
+  void trim();
+};
+
+void Region::State::pack() {
+  const std::vector<int64_t> rows = static_rows(graph);
+  packs.resize(stages.size());
+  for (size_t s = 0; s < stages.size(); ++s) {
+    Linear* linear = std::get_if<Linear>(&stages[s].op.data);
+    if (linear == nullptr) continue;
+    const int own_output = graph.ops[static_cast<size_t>(stages[s].op_indices.front())].output;
+    packs[s] = pack_layer(stages[s], rows[static_cast<size_t>(own_output)]);
+    linear->weight.data = nullptr;          // the graph that it pointed into ends with Compile
+  }
+  for (Op& op : graph.ops) {
+    if (Linear* linear = std::get_if<Linear>(&op.data)) linear->weight.data = nullptr;
+  }
+}
+
+void Region::State::report() {
+  reports.resize(graph.ops.size());
+  for (size_t s = 0; s < stages.size(); ++s) {
+    for (int op : stages[s].op_indices) reports[static_cast<size_t>(op)].kernel = "fused";
+    OpReport& main = reports[static_cast<size_t>(stages[s].op_indices.front())];
+    const bool linear = std::holds_alternative<Linear>(stages[s].op.data);
+    main.kernel = linear ? packs[s].kernel() : kernel_name(stages[s].op.data);
+    main.packed_bytes = linear ? packs[s].bytes() : 0;
+  }
+}
+
+void Region::State::trim() {
+  while (programs.size() > kMaxPrograms || (plan_bytes > kMaxPlanBytes && programs.size() > 1)) {
+    plan_bytes -= programs.back().program->plan_bytes;
+    programs.pop_back();
+  }
+}
+
+Region::Region(OpGraph ops, Isa isa) : state_(std::make_unique<State>()) {
+  state_->graph = std::move(ops);
+  state_->stages = fuse(state_->graph);
+  state_->kernels = &kernels_for(isa);
+  state_->workers = usable_cpus();
+  state_->pack();
+  state_->report();
+}
+
+Region::~Region() = default;
+
+std::shared_ptr<const Program> Region::program(const std::vector<Shape>& input_shapes) {
+  State& s = *state_;
+  const std::lock_guard<std::mutex> lock(s.mutex);
+  for (auto it = s.programs.begin(); it != s.programs.end(); ++it) {
+    if (it->shapes != input_shapes) continue;
+    s.programs.splice(s.programs.begin(), s.programs, it);
+    return it->program;
+  }
+  auto program = Planner(s.graph, s.stages, s.packs, *s.kernels, s.workers).plan(input_shapes);
+  s.programs.push_front({input_shapes, program});
+  s.plan_bytes += program->plan_bytes;
+  s.trim();
+  return program;
+}
+
+const OpGraph& Region::ops() const { return state_->graph; }
+const std::vector<OpReport>& Region::reports() const { return state_->reports; }
+
+}  // namespace sparsecpu
