@@ -1,9 +1,9 @@
 #include "graph/reader.h"
 
-#include <string_view>
 #include <unordered_map>
 
 #include "abi/ort_api.h"
+#include "base/name.h"
 
 namespace sparsecpu {
 namespace {
@@ -13,8 +13,6 @@ using ort::check;
 using ort::get;
 using ort::get_list;
 using ort::get_string;
-
-constexpr std::string_view kProviderName = "SparseCPUProvider";
 
 // Bytes per element; 0 for types that have no fixed whole-byte size or that are not numbers.
 size_t element_bytes(ElementType type) {

@@ -1,8 +1,15 @@
 // The extension module onnxruntime_ep_sparsecpu._native.
+#include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+
+#include <string>
+#include <vector>
 
 #include "base/cpu.h"
 #include "bindings.h"
+#include "plugin/report.h"
+
+namespace py = pybind11;
 
 namespace {
 
@@ -17,6 +24,10 @@ std::vector<std::string> isa_names() {
 PYBIND11_MODULE(_native, module) {
   module.doc() = "What the plugin library knows: instruction-set levels, reports, and kernels for tests.";
   module.def("available_isas", &isa_names, "Levels this process may use, ascending.");
-  pybind11::module_ kernels = module.def_submodule("kernels", "The kernels, as the tests call them.");
+  // Bytes: names in a model need not be valid UTF-8.
+  module.def(
+      "take_report", [](const std::string& nonce) { return py::bytes(sparsecpu::take_report(nonce)); },
+      py::arg("nonce"), "The report filed under a nonce as JSON, or b'' if there is none; forgets it.");
+  py::module_ kernels = module.def_submodule("kernels", "The kernels, as the tests call them.");
   bind_kernels(kernels);
 }

@@ -1,0 +1,134 @@
+#include "plugin/ep.h"
+
+#include <string_view>
+
+#include "abi/ort_api.h"
+#include "base/name.h"
+#include "claim/claim.h"
+#include "graph/reader.h"
+#include "plugin/fused_node.h"
+
+namespace sparsecpu {
+namespace {
+
+using ort::api;
+using ort::check;
+
+void fuse(ort::OrtEpGraphSupportInfo* support, const std::vector<const ort::OrtNode*>& nodes, bool drop_weights) {
+  ort::OrtNodeFusionOptions options{};
+  options.ort_version_supported = ort::kApiVersion;
+  options.drop_constant_initializers = drop_weights;
+  check(ort::ep_api().EpGraphSupportInfo_AddNodesToFuse(support, nodes.data(), nodes.size(), &options));
+}
+
+std::string parent_name(const ort::OrtGraph* graph) {
+  const ort::OrtNode* parent = ort::get(api().Graph_GetParentNode, graph);
+  return parent != nullptr ? ort::get_string(api().Node_GetName, parent) : "";
+}
+
+std::string describe(const Node& node) { return node.op_type + " '" + node.name + "'"; }
+
+}  // namespace
+
+Ep::Ep(const ort::OrtSessionOptions* session_options, const ort::OrtLogger* logger)
+    : ort::OrtEp{},
+      log_(logger),
+      report_(std::make_shared<SessionReport>()),
+      scratch_(std::make_shared<ScratchPool>()) {
+  ort_version_supported = ort::kApiVersion;
+  GetName = [](const ort::OrtEp*) -> const char* { return kProviderName; };
+  GetCapability = [](ort::OrtEp* self, const ort::OrtGraph* graph, ort::OrtEpGraphSupportInfo* support) {
+    return ort::guard([&] { static_cast<Ep*>(self)->get_capability(graph, support); });
+  };
+  Compile = [](ort::OrtEp* self, const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes, size_t count,
+               ort::OrtNodeComputeInfo** infos, ort::OrtNode**) {
+    return ort::guard([&] { static_cast<Ep*>(self)->compile(graphs, fused_nodes, count, infos); });
+  };
+  ReleaseNodeComputeInfos = [](ort::OrtEp*, ort::OrtNodeComputeInfo** infos, size_t count) {
+    for (size_t i = 0; i < count; ++i) delete static_cast<FusedNode*>(infos[i]);
+  };
+  SetDynamicOptions = [](ort::OrtEp* self, const char* const* keys, const char* const* values, size_t count) {
+    return ort::guard([&] { static_cast<Ep*>(self)->set_dynamic_options(keys, values, count); });
+  };
+
+  const OptionList entries = ort::session_config(session_options, kOptionPrefix);
+  try {
+    options_ = parse_options(entries);
+  } catch (const Error& error) {
+    option_error_ = error.what();
+  }
+  log_.set_level(options_.log);
+  report_->set_options(entries, options_);
+}
+
+void Ep::get_capability(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo* support) {
+  if (!option_error_.empty()) return claim_anything(handle, support);
+  const Graph graph = read_graph(handle);
+  const std::string parent = parent_name(handle);
+  ClaimResult result;
+  try {
+    result = claim(graph, options_.claim);
+  } catch (const std::exception& error) {
+    // The model still runs, on the CPU provider; the log and the report say so.
+    log_.write(LogLevel::kWarning, "graph '" + graph.name + "' is left to other providers: " + error.what());
+    report_->add_failed_graph(graph, parent, error.what());
+    return;
+  }
+  const std::vector<const ort::OrtNode*> handles = node_handles(handle);
+  for (const std::vector<int>& region : result.regions) {
+    std::vector<const ort::OrtNode*> nodes;
+    for (int node : region) nodes.push_back(handles[static_cast<size_t>(node)]);
+    fuse(support, nodes, /*drop_weights=*/true);
+  }
+  report_->add_graph(graph, parent, result);
+  log_claims(graph, result);
+}
+
+void Ep::claim_anything(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo* support) {
+  for (const ort::OrtNode* node : node_handles(handle)) {
+    const std::string provider = ort::get_string(api().Node_GetEpName, node);
+    if (!provider.empty() && provider != kProviderName) continue;
+    if (ort::get(api().Node_GetNumSubgraphs, node) > 0) continue;
+    return fuse(support, {node}, /*drop_weights=*/false);
+  }
+  log_.write(LogLevel::kError, option_error_);
+}
+
+void Ep::log_claims(const Graph& graph, const ClaimResult& result) const {
+  if (log_.shows(LogLevel::kInfo)) {
+    size_t claimed = 0;
+    for (const std::vector<int>& region : result.regions) claimed += region.size();
+    log_.write(LogLevel::kInfo, "graph '" + graph.name + "': " + std::to_string(claimed) + " of " +
+                                    std::to_string(graph.nodes.size()) + " nodes run here, in " +
+                                    std::to_string(result.regions.size()) + " regions");
+  }
+  if (!log_.shows(LogLevel::kVerbose)) return;
+  for (size_t i = 0; i < graph.nodes.size() && i < result.decisions.size(); ++i) {
+    const NodeDecision& decision = result.decisions[i];
+    if (decision.region < 0) {
+      log_.write(LogLevel::kVerbose, describe(graph.nodes[i]) + " is left to other providers: " + decision.reason);
+    }
+  }
+}
+
+void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes, size_t count,
+                 ort::OrtNodeComputeInfo** infos) {
+  if (!option_error_.empty()) throw Error(option_error_);
+  // Handed over only when all are built: ORT does not release them after an error.
+  std::vector<std::unique_ptr<FusedNode>> nodes;
+  for (size_t i = 0; i < count; ++i) {
+    const Graph graph = read_graph(graphs[i]);
+    nodes.push_back(std::make_unique<FusedNode>(graph, fused_nodes[i], options_.claim.isa, scratch_));
+    report_->add_compiled(graph, nodes.back()->name(), nodes.back()->region());
+  }
+  for (size_t i = 0; i < count; ++i) infos[i] = nodes[i].release();
+}
+
+void Ep::set_dynamic_options(const char* const* keys, const char* const* values, size_t count) {
+  // Options for other providers pass by here too.
+  for (size_t i = 0; i < count; ++i) {
+    if (std::string_view(keys[i]) == kIdentifyOption) file_report(values[i], report_);
+  }
+}
+
+}  // namespace sparsecpu

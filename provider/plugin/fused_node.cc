@@ -1,0 +1,104 @@
+#include "plugin/fused_node.h"
+
+#include <malloc.h>
+
+#include "abi/ort_api.h"
+#include "base/cpu.h"
+#include "claim/claim.h"
+#include "run/program.h"
+
+namespace sparsecpu {
+namespace {
+
+using ort::api;
+using ort::check;
+
+// ORT's thread pool as the executor sees it. The status is kept: an exception may not pass through the
+// executor while its workers run.
+struct HostThreads {
+  const ort::OrtKernelContext* context;
+  ort::OrtStatus* status = nullptr;
+
+  static void invoke(void* host, void (*fn)(void* user, size_t index), size_t total, void* user) {
+    auto* self = static_cast<HostThreads*>(host);
+    constexpr size_t kBatchesChosenByOrt = 0;
+    self->status = api().KernelContext_ParallelFor(self->context, fn, total, kBatchesChosenByOrt, user);
+  }
+};
+
+}  // namespace
+
+FusedNode::FusedNode(const Graph& graph, const ort::OrtNode* fused, Isa isa, std::shared_ptr<ScratchPool> scratch)
+    : ort::OrtNodeComputeInfo{}, workers_(usable_cpus()), scratch_(std::move(scratch)) {
+  ort_version_supported = ort::kApiVersion;
+  CreateState = [](ort::OrtNodeComputeInfo* self, ort::OrtNodeComputeContext*, void** state) -> ort::OrtStatus* {
+    // By now ORT has let go of the weights that were packed; glibc would keep their pages.
+    malloc_trim(0);
+    *state = self;
+    return nullptr;
+  };
+  Compute = [](ort::OrtNodeComputeInfo* self, void*, ort::OrtKernelContext* context) -> ort::OrtStatus* {
+    return ort::guard([&] { static_cast<FusedNode*>(self)->compute(context); });
+  };
+  ReleaseState = [](ort::OrtNodeComputeInfo*, void*) {};
+
+  name_ = ort::get_string(api().Node_GetName, fused);
+  region_ = std::make_unique<Region>(recognise_all(graph), isa);
+  const OpGraph& ops = region_->ops();
+  input_slots_ = slots_of(ops.inputs, ort::get_list(api().Node_GetNumInputs, api().Node_GetInputs, fused), "input");
+  output_slots_ =
+      slots_of(ops.outputs, ort::get_list(api().Node_GetNumOutputs, api().Node_GetOutputs, fused), "output");
+}
+
+std::vector<int> FusedNode::slots_of(const std::vector<int>& values, const std::vector<const ort::OrtValueInfo*>& infos,
+                                     const char* what) const {
+  std::vector<std::string> names;
+  for (const ort::OrtValueInfo* info : infos) {
+    names.push_back(info != nullptr ? ort::get_string(api().GetValueInfoName, info) : "");
+  }
+  std::vector<int> slots;
+  for (int value : values) {
+    const std::string& name = region_->ops().values[static_cast<size_t>(value)].name;
+    size_t slot = 0;
+    while (slot < names.size() && names[slot] != name) ++slot;
+    if (slot == names.size()) {
+      throw Error("fused node '" + name_ + "': its region's " + what + " '" + name + "' is none of the " +
+                  std::to_string(names.size()) + " " + what + "s that ONNX Runtime gave it");
+    }
+    slots.push_back(static_cast<int>(slot));
+  }
+  return slots;
+}
+
+void FusedNode::compute(ort::OrtKernelContext* context) const {
+  std::vector<float*> inputs;
+  std::vector<Shape> shapes;
+  for (int slot : input_slots_) {
+    const ort::OrtValue* value = nullptr;
+    check(api().KernelContext_GetInput(context, static_cast<size_t>(slot), &value));
+    if (value == nullptr) throw Error("fused node '" + name_ + "': input " + std::to_string(slot) + " is missing");
+    shapes.push_back(ort::tensor_info(value).dims);
+    // Steps do not write to inputs; a Frame holds all bases as one type.
+    inputs.push_back(static_cast<float*>(const_cast<void*>(ort::get(api().GetTensorData, value))));
+  }
+  const std::shared_ptr<const Program> program = region_->program(shapes);
+  const ScratchPool::Lease arena(scratch_.get(), program->arena_bytes);
+  Frame frame;
+  frame.base.push_back(reinterpret_cast<float*>(arena.data()));
+  frame.base.insert(frame.base.end(), inputs.begin(), inputs.end());
+  for (size_t i = 0; i < output_slots_.size(); ++i) {
+    const std::vector<int64_t>& dims = program->output_shapes[i];
+    ort::OrtValue* value = nullptr;
+    check(api().KernelContext_GetOutput(context, static_cast<size_t>(output_slots_[i]), dims.data(), dims.size(),
+                                        &value));
+    if (value == nullptr) throw Error("fused node '" + name_ + "': output " + std::to_string(i) + " is missing");
+    void* data = nullptr;
+    check(api().GetTensorMutableData(value, &data));
+    frame.base.push_back(static_cast<float*>(data));
+  }
+  HostThreads threads{context};
+  execute(*program, frame, ParallelFor{&HostThreads::invoke, &threads}, workers_);
+  check(threads.status);
+}
+
+}  // namespace sparsecpu

@@ -1,0 +1,35 @@
+// One claimed region as ORT runs it.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "abi/ort_abi.h"
+#include "graph/graph.h"
+#include "lower/lower.h"
+#include "plugin/scratch.h"
+
+namespace sparsecpu {
+
+// Read-only once built: any number of Runs may be in compute() at once.
+class FusedNode : public ort::OrtNodeComputeInfo {
+ public:
+  // `fused` is ORT's node that stands for `graph`: its inputs and outputs are matched by name.
+  FusedNode(const Graph& graph, const ort::OrtNode* fused, Isa isa, std::shared_ptr<ScratchPool> scratch);
+
+  const Region& region() const { return *region_; }
+  const std::string& name() const { return name_; }
+
+ private:
+  void compute(ort::OrtKernelContext* context) const;
+  std::vector<int> slots_of(const std::vector<int>& values, const std::vector<const ort::OrtValueInfo*>& infos,
+                            const char* what) const;
+
+  std::string name_;
+  std::unique_ptr<Region> region_;
+  std::vector<int> input_slots_, output_slots_;  // kernel context index of each of the region's inputs, outputs
+  int workers_;
+  std::shared_ptr<ScratchPool> scratch_;
+};
+
+}  // namespace sparsecpu

@@ -1,0 +1,70 @@
+// What became of every node of a session's model. Written by GetCapability and Compile, read by Python.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/export.h"
+#include "claim/claim.h"
+#include "lower/lower.h"
+#include "plugin/options.h"
+
+namespace sparsecpu {
+
+struct NodeReport {
+  std::string name, op_type, domain;
+  std::string provider;   // ours, another's, or "": left to ORT
+  NodeDecision decision;  // decision.region counts within the session
+  std::string kernel;     // "" until compiled
+  int64_t packed_bytes = 0;
+};
+struct GraphReport {
+  std::string name, parent_node;  // parent_node: of If, Loop or Scan; "" for the main graph
+  std::string error;              // why nothing of this graph was claimed, if that was a failure
+  std::vector<NodeReport> nodes;
+};
+
+class SessionReport {
+ public:
+  SessionReport();
+
+  uint64_t id() const { return id_; }
+  void set_options(const OptionList& given, const Options& options);
+  // A graph all of whose nodes are left to ORT because claiming failed.
+  void add_failed_graph(const Graph& graph, const std::string& parent_node, const std::string& error);
+  void add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result);
+  // Called in Compile: finds the nodes of a fused graph again by the values they produce.
+  void add_compiled(const Graph& fused, const std::string& fused_name, const Region& region);
+
+  std::string json() const;
+
+ private:
+  struct RegionReport {
+    std::string signature;   // the names of all values its nodes produce
+    std::string fused_name;  // "" until compiled
+    size_t graph = 0;
+    std::vector<int> nodes;                  // of that graph
+    std::vector<std::string> first_outputs;  // of each node: the value by which it is found again
+  };
+
+  const uint64_t id_;
+  mutable std::mutex mutex_;
+  OptionList options_;
+  Isa isa_ = Isa::kScalar;
+  std::map<std::string, int64_t> assumed_;
+  std::vector<GraphReport> graphs_;
+  std::vector<RegionReport> regions_;
+};
+
+// How a Python session finds its report: it sends the dynamic option `identify` with a nonce through its
+// session, the provider files its report under the nonce, Python takes it out again. The table holds the
+// last 64 nonces that nobody has taken.
+constexpr const char kIdentifyOption[] = "ep.sparsecpuprovider.identify";
+void file_report(const std::string& nonce, std::shared_ptr<const SessionReport> report);
+
+// JSON, or "" when no report was filed under the nonce.
+SPARSECPU_EXPORT std::string take_report(const std::string& nonce);
+
+}  // namespace sparsecpu
