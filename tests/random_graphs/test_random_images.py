@@ -1,0 +1,70 @@
+"""Random image networks of the supported patterns: SparseCPUProvider against the CPU provider."""
+
+from __future__ import annotations
+
+import os
+
+import grammar
+import numpy as np
+import onnx
+from harness import assert_close, available_levels, claimed, cpu_session, sparse_session
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from onnxruntime_ep_sparsecpu.models import GraphBuilder
+
+EXAMPLES = int(os.environ.get("SPARSECPU_EXAMPLES", "60"))
+CHECKS = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def feeds_for(shapes: list[tuple[int, ...]]) -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(len(shapes))
+    return [{"x": rng.standard_normal(shape).astype(np.float32)} for shape in shapes]
+
+
+def check(model: onnx.ModelProto, shapes: list[tuple[int, ...]], level: str, neighbours: str = "on") -> None:
+    cpu = cpu_session(model)
+    sparse = sparse_session(model, isa=level, min_sparsity=0, neighbours=neighbours)
+    for feed in feeds_for(shapes):
+        assert_close(sparse.run(None, feed), cpu.run(None, feed))
+    assert claimed(sparse), "nothing was claimed: the comparison says nothing"
+
+
+@CHECKS
+@given(network=grammar.networks(), level=st.sampled_from(available_levels()))
+def test_random_network(network: tuple[onnx.ModelProto, list[tuple[int, ...]]], level: str) -> None:
+    check(*network, level)
+
+
+@settings(CHECKS, max_examples=max(1, EXAMPLES // 3))
+@given(network=grammar.networks(), level=st.sampled_from(available_levels()))
+def test_random_network_without_neighbours(
+    network: tuple[onnx.ModelProto, list[tuple[int, ...]]], level: str
+) -> None:
+    check(*network, level, neighbours="off")
+
+
+@settings(CHECKS, max_examples=max(1, EXAMPLES // 2))
+@given(data=st.data(), level=st.sampled_from(available_levels()))
+def test_random_signal_network(data: st.DataObject, level: str) -> None:
+    """1-D convolutions and pools."""
+    draw = data.draw
+    g = GraphBuilder(draw(st.integers(0, 99)), 0.8)
+    length, channels, x = draw(st.integers(1, 90)), draw(st.integers(1, 12)), "x"
+    shape = (draw(st.integers(1, 4)), channels, length)
+    for _ in range(draw(st.integers(1, 3))):
+        kernel, stride, dilation = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+        pads = [draw(st.integers(0, kernel - 1)), draw(st.integers(0, kernel - 1))]
+        assume(length + sum(pads) > dilation * (kernel - 1))
+        length = (length + sum(pads) - dilation * (kernel - 1) - 1) // stride + 1
+        outputs = draw(st.integers(1, 20))
+        weight = g.weight((outputs, channels, kernel), channels * kernel)
+        window = {"kernel_shape": [kernel], "strides": [stride], "dilations": [dilation], "pads": pads}
+        x = g.op("Relu", [g.op("Conv", [x, weight], **window)])
+        channels = outputs
+    model = g.model({"x": ["n", shape[1], "length"]}, {x: ["n", channels, "length_out"]})
+    check(model, [shape, (1, *shape[1:])], level)

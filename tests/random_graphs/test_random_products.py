@@ -1,0 +1,90 @@
+"""Random stacks of MatMul and Gemm in the forms that exporters write: SparseCPUProvider against the CPU provider."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from harness import available_levels, claimed, compare
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnxruntime_ep_sparsecpu.models import GraphBuilder
+from test_random_images import CHECKS, EXAMPLES
+
+SPARSITIES = st.sampled_from([0.0, 0.6, 0.9, 0.98, 1.0])
+WIDTHS = st.integers(1, 70)
+
+
+def random_feed(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)}
+
+
+def activation(draw: st.DrawFn, g: GraphBuilder, x: str) -> str:
+    kind = draw(st.sampled_from(["none", "Relu", "Sigmoid", "Tanh", "GELU"]))
+    if kind == "none":
+        return x
+    if kind == "GELU":
+        erf = g.op("Erf", [g.op("Div", [x, g.constant(np.float32(2**0.5))])])
+        gate = g.op("Mul", [x, g.op("Add", [erf, g.constant(np.float32(1))])])
+        return g.op("Mul", [gate, g.constant(np.float32(0.5))])
+    return g.op(kind, [x])
+
+
+@st.composite
+def token_stacks(draw: st.DrawFn) -> tuple[onnx.ModelProto, list[tuple[int, ...]]]:
+    """MatMul (+ Add) (+ activation) (+ residual) on [batch, tokens, features], symbolic or static."""
+    g = GraphBuilder(draw(st.integers(0, 99)))
+    features = inputs = draw(WIDTHS)
+    x = "x"
+    for _ in range(draw(st.integers(1, 4))):
+        outputs = draw(st.one_of(WIDTHS, st.just(features)))
+        g.sparsity = draw(SPARSITIES)
+        y = g.op("MatMul", [x, g.weight((features, outputs), features)])
+        if draw(st.booleans()):
+            bias = g.constant(g.floats((outputs,), 0.1))
+            y = g.op("Add", [bias, y] if draw(st.booleans()) else [y, bias])
+        y = activation(draw, g, y)
+        x = g.op("Add", [x, y]) if outputs == features and draw(st.booleans()) else y
+        features = outputs
+    shapes = [(draw(st.integers(1, 4)), draw(st.integers(1, 40)), inputs) for _ in range(3)]
+    if draw(st.booleans()):
+        return g.model({"x": ["n", "s", inputs]}, {x: ["n", "s", features]}), shapes
+    return g.model({"x": list(shapes[0])}, {x: [*shapes[0][:2], features]}), shapes[:1]
+
+
+@settings(CHECKS, max_examples=EXAMPLES)
+@given(stack=token_stacks(), level=st.sampled_from(available_levels()))
+def test_random_token_stack(stack: tuple[onnx.ModelProto, list[tuple[int, ...]]], level: str) -> None:
+    model, shapes = stack
+    session = compare(model, [random_feed(shape) for shape in shapes], isa=level, min_sparsity=0)
+    assert claimed(session, "MatMul", "Gemm")
+
+
+@settings(CHECKS, max_examples=EXAMPLES)
+@given(data=st.data(), level=st.sampled_from(available_levels()))
+def test_random_gemm(data: st.DataObject, level: str) -> None:
+    """transA, transB, alpha, beta; C absent, scalar, per row, per column, full, or an activation."""
+    draw = data.draw
+    g = GraphBuilder(draw(st.integers(0, 99)), draw(SPARSITIES))
+    m, k, n = draw(st.integers(1, 40)), draw(WIDTHS), draw(WIDTHS)
+    trans_a, trans_b = draw(st.integers(0, 1)), draw(st.integers(0, 1))
+    inputs = ["x", g.weight((n, k) if trans_b else (k, n), k)]
+    c_shape = draw(st.sampled_from([None, (), (1,), (n,), (1, n), (m, 1), (m, n)]))
+    if c_shape is not None:
+        inputs.append(g.constant(g.floats(c_shape)))
+    alpha, beta = draw(st.sampled_from([1.0, 0.5])), draw(st.sampled_from([1.0, 2.0, 0.0]))
+    y = g.op("Gemm", inputs, transA=trans_a, transB=trans_b, alpha=alpha, beta=beta)
+    shape = (k, m) if trans_a else (m, k)
+    model = g.model({"x": list(shape)}, {activation(draw, g, y): [m, n]})
+    compare(model, [random_feed(shape)], isa=level, min_sparsity=0)
+
+
+@settings(CHECKS, max_examples=max(1, EXAMPLES // 3))
+@given(rows=st.integers(1, 40), k=WIDTHS, n=WIDTHS, sparsity=SPARSITIES, level=st.sampled_from(available_levels()))
+def test_reshape_gemm_reshape(rows: int, k: int, n: int, sparsity: float, level: str) -> None:
+    """What is left of MatMul + Add on three axes after ONNX Runtime's own rewriting, or as exported."""
+    g = GraphBuilder(rows, sparsity)
+    flat = g.op("Reshape", ["x", g.ints(-1, k)])
+    y = g.op("Reshape", [g.gemm(flat, k, n), g.ints(2, rows, n)])
+    model = g.model({"x": [2, rows, k]}, {y: [2, rows, n]})
+    session = compare(model, [random_feed((2, rows, k))], isa=level, min_sparsity=0)
+    assert claimed(session, "Gemm", "MatMul")
