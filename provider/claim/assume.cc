@@ -1,0 +1,168 @@
+#include "claim/assume.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "base/error.h"
+
+namespace sparsecpu {
+namespace {
+
+constexpr int64_t kBatch = 1, kPixels = 224, kTokens = 128;
+// Probe sizes are multiples of 32, as networks that halve five times and double again ask for, and larger
+// than any size that is assumed, so that none becomes 1 on the way.
+constexpr int64_t kProbeUnit = 32, kFirstSymbolProbe = 40, kFirstUnknownProbe = 40000;
+
+int64_t default_size(size_t rank, size_t axis) {
+  if (axis == 0) return kBatch;
+  return rank == 4 && axis >= 2 ? kPixels : kTokens;
+}
+
+// Operators outside the recognised ones whose output has the shape of the first input.
+bool keeps_shape(const Node& node) {
+  static constexpr std::array kNames{"Softplus",
+                                     "Softmax",
+                                     "LogSoftmax",
+                                     "Cast",
+                                     "LayerNormalization",
+                                     "Exp",
+                                     "Log",
+                                     "Sqrt",
+                                     "Neg",
+                                     "Abs",
+                                     "Identity",
+                                     "Dropout",
+                                     "Elu",
+                                     "Selu",
+                                     "Celu",
+                                     "Mish",
+                                     "Softsign",
+                                     "InstanceNormalization",
+                                     "GroupNormalization",
+                                     "Pow",
+                                     "SimplifiedLayerNormalization",
+                                     "SkipLayerNormalization",
+                                     "BatchNormalization",
+                                     "Clip",
+                                     "Relu",
+                                     "PRelu",
+                                     "ThresholdedRelu",
+                                     "Reciprocal",
+                                     "Floor",
+                                     "Ceil",
+                                     "Round",
+                                     "Sign",
+                                     "BiasGelu"};
+  return std::find(kNames.begin(), kNames.end(), node.op_type) != kNames.end();
+}
+
+}  // namespace
+
+AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts)
+    : graph_(graph), options_(options), facts_(*facts) {
+  // The inputs first: a symbol is a batch, a pixel or a token count by its first place there.
+  for (int input : graph.inputs) ensure(input);
+}
+
+std::pair<int64_t, int64_t> AssumedShapes::sizes(const Value& value, size_t axis) {
+  if (value.dims[axis] >= 0) return {value.dims[axis], value.dims[axis]};
+  const int64_t fallback = default_size(value.dims.size(), axis);
+  const std::string symbol = axis < value.symbols.size() ? value.symbols[axis] : "";
+  if (symbol.empty()) return {fallback, kProbeUnit * (kFirstUnknownProbe + unknown_++)};
+  if (assumed_.count(symbol) == 0) {
+    const auto given = options_.assume.find(symbol);
+    assumed_[symbol] = given != options_.assume.end() && given->second > 0 ? given->second : fallback;
+    probe_[symbol] = kProbeUnit * (kFirstSymbolProbe + static_cast<int64_t>(probe_.size()));
+  }
+  return {assumed_[symbol], probe_[symbol]};
+}
+
+void AssumedShapes::ensure(int index) {
+  if (index < 0 || facts_[index].probe) return;
+  const Value& value = graph_.values[index];
+  ValueFacts& fact = facts_[index];
+  if (value.is_constant) {
+    fact.assumed = fact.probe = value.constant.dims;
+  } else if (value.has_shape) {
+    fact.assumed.emplace();
+    fact.probe.emplace();
+    for (size_t axis = 0; axis < value.dims.size(); ++axis) {
+      const auto [assumed, probe] = sizes(value, axis);
+      fact.assumed->push_back(assumed);
+      fact.probe->push_back(probe);
+    }
+  }
+}
+
+// Shapes of one node's Ops, into the facts of its outputs. Returns the first misfit.
+std::string AssumedShapes::run_ops(const Recognised& recognised) {
+  for (const bool probing : {false, true}) {
+    std::map<int, Shape> made;
+    for (const Op& op : recognised.ops) {
+      std::vector<Shape> inputs;
+      for (int input : op.inputs) {
+        if (const auto found = made.find(input); found != made.end()) {
+          inputs.push_back(found->second);
+          continue;
+        }
+        const std::optional<Shape>& known = probing ? facts_[input].probe : facts_[input].assumed;
+        if (!known) return "the rank of its input is unknown";
+        inputs.push_back(*known);
+      }
+      try {
+        made[op.output] = output_shape(op, inputs);
+      } catch (const Error& error) {
+        return error.what();
+      }
+    }
+    for (auto& [value, shape] : made) {
+      if (value >= 0) (probing ? facts_[value].probe : facts_[value].assumed) = std::move(shape);
+    }
+  }
+  return "";
+}
+
+void AssumedShapes::set_axes(const Recognised& recognised) {
+  std::map<int, std::optional<Axes>> inside;
+  for (const Op& op : recognised.ops) {
+    std::optional<Axes> axes = own_axes(op.data);
+    if (!axes && !std::holds_alternative<Reshape>(op.data)) {
+      for (int input : op.inputs) {
+        if (!axes) axes = input < 0 ? inside[input] : facts_[input].axes;
+      }
+    }
+    inside[op.output] = axes;
+    if (op.output < 0) continue;
+    ValueFacts& fact = facts_[op.output];
+    const bool both = fact.probe && fact.probe->size() <= 2;
+    fact.axes = both ? std::nullopt : axes;
+  }
+}
+
+std::string AssumedShapes::propagate(const Node& node, const Recognised& recognised) {
+  std::string problem;
+  if (recognised.ok()) {
+    problem = run_ops(recognised);
+    bool fixed = true;  // no input depends on a symbol
+    for (const Op& op : recognised.ops) {
+      for (int input : op.inputs) fixed &= input < 0 || facts_[input].assumed == facts_[input].probe;
+    }
+    // Sizes that were only assumed may be ones that the model never sees.
+    if (!fixed) problem.clear();
+    set_axes(recognised);
+  } else if (keeps_shape(node) && !node.inputs.empty() && node.inputs[0] >= 0 && !node.outputs.empty() &&
+             node.outputs[0] >= 0) {
+    facts_[node.outputs[0]] = facts_[node.inputs[0]];
+  }
+  for (int output : node.outputs) {
+    if (output >= 0 && (!facts_[output].assumed || !facts_[output].probe)) {
+      facts_[output].assumed.reset();
+      facts_[output].probe.reset();
+      ensure(output);
+    }
+  }
+  return problem;
+}
+
+}  // namespace sparsecpu

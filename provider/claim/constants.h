@@ -1,0 +1,25 @@
+// Reads constant values of a Graph, checked: a malformed one gives a reason, never a crash.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace sparsecpu {
+
+std::string_view element_type_name(ElementType type);
+std::string dims_text(const std::vector<int64_t>& dims);  // "[1,64,-1,-1]"
+
+// Number of elements, or -1 when a dimension is negative or the product does not fit.
+int64_t element_count(const std::vector<int64_t>& dims);
+
+// Why `value` cannot be read as a constant of `type`; "" if it can.
+std::string constant_problem(const Value& value, ElementType type);
+
+// All elements; empty optional if the value is not a well-formed constant of the type.
+std::optional<std::vector<float>> constant_floats(const Value& value);
+std::optional<std::vector<int64_t>> constant_ints(const Value& value);  // int64 or int32
+
+}  // namespace sparsecpu

@@ -1,0 +1,178 @@
+// Activations, and arithmetic with a constant or between two activations.
+#include <cmath>
+#include <limits>
+
+#include "claim/constants.h"
+#include "claim/recognise.h"
+
+namespace sparsecpu {
+namespace {
+
+// Clip's bound: an input from opset 11 on, an attribute before; absent: unbounded. Returns a reason, or "".
+std::string read_bound(const RecogniseContext& context, const Node& node, size_t input, const char* key,
+                       float unbounded, float* bound) {
+  *bound = node.attribute(key, unbounded);
+  const Value* value = context.input(node, input);
+  if (value == nullptr) return "";
+  const auto floats = constant_floats(*value);
+  if (!floats) return "its bound cannot be used: " + constant_problem(*value, ElementType::kFloat);
+  if (floats->size() != 1) return "its bound '" + value->name + "' is not a scalar";
+  *bound = floats->front();
+  return "";
+}
+
+Recognised recognise_clip(const RecogniseContext& context, const Node& node, int x) {
+  Unary clip{UnaryKind::kClip, 0, 0};
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  std::string problem = read_bound(context, node, 1, "min", -kLargest, &clip.a);
+  if (problem.empty()) problem = read_bound(context, node, 2, "max", kLargest, &clip.b);
+  return problem.empty() ? accept(clip, {x}, node.outputs[0]) : decline(problem);
+}
+
+Recognised recognise_prelu(const RecogniseContext& context, const Node& node, int x) {
+  const Value* slope = context.input(node, 1);
+  const auto floats = slope ? constant_floats(*slope) : std::nullopt;
+  if (!floats || floats->size() != 1) return decline("its slope is not one constant number");
+  if (static_cast<int>(slope->constant.dims.size()) > context.rank(x)) return decline("its slope changes the rank");
+  return accept(Unary{UnaryKind::kLeakyRelu, floats->front(), 0}, {x}, node.outputs[0]);
+}
+
+Recognised recognise_gelu(const Node& node, int x) {
+  const std::string form = node.attribute("approximate", "none");
+  if (form != "none" && form != "tanh") return decline("approximate '" + form + "' is not known");
+  return accept(Unary{form == "tanh" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0}, {x}, node.outputs[0]);
+}
+
+// A constant next to an activation: one number, or one number per channel.
+struct ChannelConstant {
+  std::vector<float> values;
+  Axes axes = Axes::kImage;
+  std::string problem;  // "" if it can be used
+};
+
+ChannelConstant read_channel_constant(const RecogniseContext& context, int x, const Value& constant) {
+  ChannelConstant result;
+  const auto floats = constant_floats(constant);
+  if (!floats)
+    return {{}, Axes::kImage, "its constant cannot be used: " + constant_problem(constant, ElementType::kFloat)};
+  result.values = *floats;
+  result.axes = context.facts[x].axes.value_or(Axes::kTokens);
+  const std::vector<int64_t>& dims = constant.constant.dims;
+  if (dims.empty()) return result;
+  const int rank = context.rank(x);
+  const int offset = rank - static_cast<int>(dims.size());
+  const std::string shape = "its constant of shape " + dims_text(dims);
+  if (rank < 0) return {{}, Axes::kImage, "the rank of its input is unknown"};
+  if (offset < 0) return {{}, Axes::kImage, shape + " has a higher rank than its input"};
+  if (floats->size() == 1) return result;
+  int axis = -1;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    if (dims[i] == 1) continue;
+    if (axis >= 0 || dims[i] == 0) return {{}, Axes::kImage, shape + " is neither a scalar nor a vector over channels"};
+    axis = offset + static_cast<int>(i);
+  }
+  const bool last = axis == rank - 1, second = axis == 1;
+  if (!last && !(second && rank <= 4)) return {{}, Axes::kImage, shape + " is not a vector over channels"};
+  // Rank 2: the channel is both the second and the last axis.
+  if (rank > 2) result.axes = last ? Axes::kTokens : Axes::kImage;
+  const std::optional<Axes> have = context.facts[x].axes;
+  if (rank > 2 && have && *have != result.axes) {
+    return {{},
+            Axes::kImage,
+            shape + (last ? " varies along the width of an image" : " varies along tokens") + ", not along channels"};
+  }
+  if (context.static_dim(x, axis) != static_cast<int64_t>(floats->size())) {
+    return {{}, Axes::kImage, shape + " does not fit the channels of its input"};
+  }
+  return result;
+}
+
+Recognised with_constant(const RecogniseContext& context, const Node& node, int x, const Value& constant,
+                         bool constant_first) {
+  ChannelConstant c = read_channel_constant(context, x, constant);
+  if (!c.problem.empty()) return decline(c.problem);
+  Affine affine{c.axes, {1.0f}, {0.0f}};
+  if (node.op_type == "Add") {
+    affine.shift = std::move(c.values);
+  } else if (node.op_type == "Mul") {
+    affine.scale = std::move(c.values);
+  } else if (node.op_type == "Sub") {
+    if (constant_first)
+      affine.scale = {-1.0f};
+    else
+      for (float& v : c.values) v = -v;
+    affine.shift = std::move(c.values);
+  } else {
+    if (constant_first) return decline("a constant divided by an activation is not supported");
+    for (float& v : c.values) v = 1.0f / v;
+    affine.scale = std::move(c.values);
+  }
+  return accept(std::move(affine), {x}, node.outputs[0]);
+}
+
+// y is [n, c, 1, 1] next to x of [n, c, h, w].
+bool broadcasts_over_pixels(const RecogniseContext& context, int x, int y) {
+  if (context.rank(x) != 4 || context.rank(y) != 4) return false;
+  return same_dim(context, x, 0, y, 0) && same_dim(context, x, 1, y, 1) && context.static_dim(y, 2) == 1 &&
+         context.static_dim(y, 3) == 1;
+}
+
+Recognised with_activation(const RecogniseContext& context, const Node& node, int x, int y) {
+  const int output = node.outputs[0];
+  if (context.value(y).type != ElementType::kFloat) return decline("its inputs are not both float32");
+  if (node.op_type == "Div") return decline("division by an activation is not supported");
+  const BinaryKind kind = node.op_type == "Add"   ? BinaryKind::kAdd
+                          : node.op_type == "Sub" ? BinaryKind::kSub
+                                                  : BinaryKind::kMul;
+  const std::optional<Axes> a = context.facts[x].axes, b = context.facts[y].axes;
+  if (a && b && *a != *b) return decline("one input is an image, the other a list of tokens");
+  if (same_shape(context, x, y)) return accept(Binary{kind}, {x, y}, output);
+  const bool y_small = broadcasts_over_pixels(context, x, y);
+  if (!y_small && !broadcasts_over_pixels(context, y, x)) {
+    return decline("its inputs are not known to have equal shapes, nor is one [n,c,1,1]");
+  }
+  if (a.value_or(b.value_or(Axes::kImage)) == Axes::kTokens) return decline("tokens broadcast over their channels");
+  if (y_small) return accept(Binary{kind}, {x, y}, output);
+  if (kind != BinaryKind::kSub) return accept(Binary{kind}, {y, x}, output);
+  Recognised result = accept(Binary{kind}, {y, x}, ~0);  // x - y = -(y - x)
+  result.ops.push_back(Op{Affine{Axes::kImage, {-1.0f}, {0.0f}}, {~0}, output, -1, ""});
+  return result;
+}
+
+}  // namespace
+
+Recognised recognise_activation(const RecogniseContext& context, const Node& node) {
+  const int x = node.inputs[0], output = node.outputs[0];
+  const std::string& type = node.op_type;
+  const auto unary = [&](UnaryKind kind, float a = 0, float b = 0) { return accept(Unary{kind, a, b}, {x}, output); };
+  if (type == "Relu") return unary(UnaryKind::kRelu);
+  if (type == "Clip") return recognise_clip(context, node, x);
+  if (type == "LeakyRelu") return unary(UnaryKind::kLeakyRelu, node.attribute("alpha", 0.01f));
+  if (type == "PRelu") return recognise_prelu(context, node, x);
+  if (type == "Sigmoid") return unary(UnaryKind::kSigmoid);
+  if (type == "HardSigmoid") {
+    return unary(UnaryKind::kHardSigmoid, node.attribute("alpha", 0.2f), node.attribute("beta", 0.5f));
+  }
+  if (type == "HardSwish") return unary(UnaryKind::kHardSwish);
+  if (type == "Gelu") return recognise_gelu(node, x);
+  if (type == "FastGelu") {
+    return context.has_input(node, 1) ? decline("FastGelu with a bias is not supported") : unary(UnaryKind::kGeluTanh);
+  }
+  if (type == "QuickGelu" || type == "Swish") {
+    const float alpha = node.attribute("alpha", type == "Swish" ? 1.0f : 1.702f);
+    return alpha == 1.0f ? unary(UnaryKind::kSilu) : decline("only alpha = 1 is supported");
+  }
+  if (type == "Tanh") return unary(UnaryKind::kTanh);
+  return unary(UnaryKind::kErf);
+}
+
+Recognised recognise_arithmetic(const RecogniseContext& context, const Node& node) {
+  const Value* a = context.input(node, 0);
+  const Value* b = context.input(node, 1);
+  if (a == nullptr || b == nullptr) return decline("an input is missing");
+  if (a->is_constant) return with_constant(context, node, node.inputs[1], *a, true);
+  if (b->is_constant) return with_constant(context, node, node.inputs[0], *b, false);
+  return with_activation(context, node, node.inputs[0], node.inputs[1]);
+}
+
+}  // namespace sparsecpu

@@ -1,0 +1,244 @@
+#include "claim/recognise.h"
+
+#include <algorithm>
+#include <climits>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "claim/assume.h"
+#include "claim/constants.h"
+
+namespace sparsecpu {
+namespace {
+
+struct Entry {
+  const char* domain;
+  const char* op_type;
+  int first_version, last_version;
+  const char* pattern;
+  Recognised (*recognise)(const RecogniseContext&, const Node&);
+};
+
+constexpr const char* kMicrosoft = "com.microsoft";
+// An operator may have several rows, for different opsets.
+constexpr Entry kTable[] = {
+    {"", "Conv", 1, INT_MAX, "conv", recognise_conv},
+    {"", "MatMul", 1, INT_MAX, "matmul", recognise_matmul},
+    {"", "Gemm", 7, INT_MAX, "gemm", recognise_gemm},
+    {"", "Relu", 6, INT_MAX, "relu", recognise_activation},
+    {"", "Clip", 6, INT_MAX, "clip", recognise_activation},
+    {"", "LeakyRelu", 6, INT_MAX, "leaky relu", recognise_activation},
+    {"", "PRelu", 7, INT_MAX, "leaky relu", recognise_activation},
+    {"", "Sigmoid", 6, INT_MAX, "sigmoid", recognise_activation},
+    {"", "HardSigmoid", 6, INT_MAX, "hard sigmoid", recognise_activation},
+    {"", "HardSwish", 14, INT_MAX, "hard swish", recognise_activation},
+    {"", "Swish", 24, INT_MAX, "silu", recognise_activation},
+    {"", "Gelu", 20, INT_MAX, "gelu", recognise_activation},
+    {kMicrosoft, "Gelu", 1, INT_MAX, "gelu", recognise_activation},
+    {kMicrosoft, "FastGelu", 1, INT_MAX, "gelu", recognise_activation},
+    {kMicrosoft, "QuickGelu", 1, INT_MAX, "silu", recognise_activation},
+    {"", "Tanh", 6, INT_MAX, "tanh", recognise_activation},
+    {"", "Erf", 9, INT_MAX, "erf", recognise_activation},
+    {"", "Add", 7, INT_MAX, "add", recognise_arithmetic},
+    {"", "Sub", 7, INT_MAX, "sub", recognise_arithmetic},
+    {"", "Mul", 7, INT_MAX, "mul", recognise_arithmetic},
+    {"", "Div", 7, INT_MAX, "div", recognise_arithmetic},
+    {"", "BatchNormalization", 7, INT_MAX, "batch norm", recognise_batch_norm},
+    {"", "MaxPool", 1, INT_MAX, "max pool", recognise_pool},
+    {"", "AveragePool", 7, INT_MAX, "average pool", recognise_pool},
+    {"", "GlobalAveragePool", 1, INT_MAX, "global average", recognise_global_average},
+    {"", "ReduceMean", 1, INT_MAX, "global average", recognise_global_average},
+    {"", "Pad", 2, INT_MAX, "pad", recognise_pad},
+    {"", "Resize", 11, INT_MAX, "resize", recognise_resize},
+    {"", "Concat", 4, INT_MAX, "concat", recognise_concat},
+    {"", "Split", 2, INT_MAX, "split", recognise_split},
+    {"", "Slice", 1, INT_MAX, "slice", recognise_slice},
+    {"", "Reshape", 5, INT_MAX, "reshape", recognise_reshape},
+    {"", "Flatten", 1, INT_MAX, "reshape", recognise_reshape},
+    {"", "Squeeze", 1, INT_MAX, "reshape", recognise_reshape},
+    {"", "Unsqueeze", 1, INT_MAX, "reshape", recognise_reshape},
+};
+
+std::string unsupported(const Node& node, bool known_operator) {
+  const std::string name = node.domain.empty() ? node.op_type : node.domain + "." + node.op_type;
+  if (!known_operator) return name + " is not an operator that runs here";
+  return name + " of opset " + std::to_string(node.since_version) + " is not supported";
+}
+
+// What holds for every operator in the table: one float activation in, float out.
+std::string activation_problem(const RecogniseContext& context, const Node& node) {
+  if (node.inputs.empty() || node.outputs.empty() || node.inputs[0] < 0 || node.outputs[0] < 0) {
+    return "it lacks an input or output";
+  }
+  bool any_activation = false;
+  for (int index : node.inputs) any_activation |= index >= 0 && !context.value(index).is_constant;
+  if (!any_activation) return "all its inputs are constant: constant folding computes it once";
+  for (int index : {node.inputs[0], node.outputs[0]}) {
+    const Value& value = context.value(index);
+    if (value.is_constant && index == node.inputs[0]) continue;  // the recogniser says what it thinks of it
+    if (value.type != ElementType::kFloat) {
+      return "its activations are " + std::string(element_type_name(value.type)) + "; only float32 is supported";
+    }
+  }
+  return "";
+}
+
+// An image is no list of tokens: where a node reads one as the other, it is left alone.
+std::string axes_problem(const RecogniseContext& context, const Recognised& recognised) {
+  for (const Op& op : recognised.ops) {
+    const std::optional<Axes> own = own_axes(op.data);
+    for (int input : op.inputs) {
+      if (input < 0) continue;
+      const std::optional<Axes> have = context.facts[input].axes;
+      if (own && have && *own != *have) return "it takes an image for a list of tokens, or the other way round";
+      const auto* linear = std::get_if<Linear>(&op.data);
+      if (linear != nullptr && linear->transposed_input && context.value(input).producer >= 0) {
+        return "transA is supported on inputs of the model only";
+      }
+    }
+  }
+  return "";
+}
+
+bool takes_constant_first(const Node& node) {
+  return node.op_type == "MatMul" || node.op_type == "Gemm" || node.op_type == "Add" || node.op_type == "Sub" ||
+         node.op_type == "Mul" || node.op_type == "Div";
+}
+
+Recognised recognise_node(const RecogniseContext& context, int index) {
+  const Node& node = context.graph.nodes[index];
+  const Entry* entry = nullptr;
+  bool known_operator = false;
+  for (const Entry& candidate : kTable) {
+    if (node.op_type != candidate.op_type || node.domain != candidate.domain) continue;
+    known_operator = true;
+    if (node.since_version >= candidate.first_version && node.since_version <= candidate.last_version)
+      entry = &candidate;
+  }
+  if (entry == nullptr) return decline(unsupported(node, known_operator));
+  Recognised result;
+  const std::string problem = activation_problem(context, node);
+  if (!problem.empty())
+    result = decline(problem);
+  else if (context.value(node.inputs[0]).is_constant && !takes_constant_first(node))
+    result = decline("its input is a constant");
+  else
+    result = entry->recognise(context, node);
+  if (const std::string mixed = axes_problem(context, result); !mixed.empty()) result = decline(mixed);
+  result.pattern = entry->pattern;
+  for (Op& op : result.ops) {
+    op.node = index;
+    op.name = node.name.empty() ? node.op_type + " #" + std::to_string(index) : node.name;
+  }
+  return result;
+}
+
+}  // namespace
+
+int RecogniseContext::rank(int index) const {
+  if (const Value& v = value(index); v.is_constant)
+    return static_cast<int>(v.constant.dims.size());
+  else if (v.has_shape)
+    return static_cast<int>(v.dims.size());
+  return facts[index].probe ? static_cast<int>(facts[index].probe->size()) : -1;
+}
+
+int64_t RecogniseContext::static_dim(int index, int axis) const {
+  const Value& v = value(index);
+  if (v.has_shape && axis < static_cast<int>(v.dims.size()) && v.dims[axis] >= 0) return v.dims[axis];
+  const ValueFacts& fact = facts[index];
+  if (!fact.assumed || !fact.probe || axis >= static_cast<int>(fact.probe->size())) return -1;
+  // No symbol has the same size in both sets, so a size that agrees depends on none.
+  return (*fact.assumed)[axis] == (*fact.probe)[axis] ? (*fact.probe)[axis] : -1;
+}
+
+bool same_dim(const RecogniseContext& context, int a, int axis_a, int b, int axis_b) {
+  const int64_t static_a = context.static_dim(a, axis_a), static_b = context.static_dim(b, axis_b);
+  if (static_a >= 0 && static_b >= 0) return static_a == static_b;
+  const ValueFacts &fa = context.facts[a], &fb = context.facts[b];
+  if (fa.probe && fb.probe && fa.assumed && fb.assumed && (*fa.probe)[axis_a] == (*fb.probe)[axis_b] &&
+      (*fa.assumed)[axis_a] == (*fb.assumed)[axis_b]) {
+    return true;
+  }
+  return context.trust_unknown_dims;
+}
+
+bool same_shape(const RecogniseContext& context, int a, int b) {
+  if (a == b) return true;
+  const int rank = context.rank(a);
+  if (rank < 0 || rank != context.rank(b)) return false;
+  for (int axis = 0; axis < rank; ++axis) {
+    if (!same_dim(context, a, axis, b, axis)) return false;
+  }
+  return true;
+}
+
+std::optional<Axes> own_axes(const OpData& data) {
+  if (const auto* op = std::get_if<Linear>(&data)) return op->axes;
+  if (const auto* op = std::get_if<Concat>(&data)) return op->axes;
+  if (const auto* op = std::get_if<Split>(&data)) return op->axes;
+  if (const auto* op = std::get_if<Affine>(&data)) {
+    return op->scale.size() > 1 || op->shift.size() > 1 ? std::optional<Axes>(op->axes) : std::nullopt;
+  }
+  const bool any = std::holds_alternative<Unary>(data) || std::holds_alternative<Binary>(data) ||
+                   std::holds_alternative<Reshape>(data);
+  return any ? std::nullopt : std::optional<Axes>(Axes::kImage);
+}
+
+Recognised decline(std::string reason) { return {"", std::move(reason), {}}; }
+
+Recognised accept(OpData data, std::vector<int> inputs, int output) {
+  Recognised result;
+  result.ops.push_back(Op{std::move(data), std::move(inputs), output, -1, ""});
+  return result;
+}
+
+RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options, bool trust_unknown_dims) {
+  RecognisedGraph result;
+  result.facts.resize(graph.values.size());
+  AssumedShapes shapes(graph, options, &result.facts);
+  const RecogniseContext context{graph, result.facts, trust_unknown_dims};
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    for (int input : graph.nodes[i].inputs) shapes.ensure(input);
+    result.nodes.push_back(recognise_node(context, static_cast<int>(i)));
+    const std::string problem = shapes.propagate(graph.nodes[i], result.nodes.back());
+    if (!problem.empty()) result.nodes.back() = {result.nodes.back().pattern, problem, {}};
+  }
+  result.assumed = shapes.symbols();
+  return result;
+}
+
+OpGraph recognise_all(const Graph& graph) {
+  const RecognisedGraph recognised = recognise_graph(graph, ClaimOptions{}, true);
+  OpGraph result;
+  std::unordered_map<int, int> index_of;  // graph value -> OpGraph value
+  std::unordered_map<int, int> inside;    // the same for the values inside one node
+  const auto value_index = [&](int value) {
+    auto& map = value >= 0 ? index_of : inside;
+    const auto [found, fresh] = map.try_emplace(value, static_cast<int>(result.values.size()));
+    if (fresh && value < 0) result.values.emplace_back();
+    if (fresh && value >= 0) {
+      const Value& from = graph.values[value];
+      result.values.push_back({from.name, from.has_shape, from.dims});
+    }
+    return found->second;
+  };
+  for (int input : graph.inputs) {
+    if (!graph.values[input].is_constant) result.inputs.push_back(value_index(input));
+  }
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Recognised& node = recognised.nodes[i];
+    if (!node.ok()) throw Error("node '" + graph.nodes[i].name + "' (" + graph.nodes[i].op_type + "): " + node.reason);
+    for (const Op& op : node.ops) {
+      Op copy = op;
+      for (int& input : copy.inputs) input = value_index(input);
+      copy.output = value_index(op.output);
+      result.ops.push_back(std::move(copy));
+    }
+    inside.clear();
+  }
+  for (int output : graph.outputs) result.outputs.push_back(value_index(output));
+  return result;
+}
+
+}  // namespace sparsecpu

@@ -1,0 +1,253 @@
+// Output shapes of Ops, with ONNX's rules.
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "claim/constants.h"
+#include "claim/op.h"
+
+namespace sparsecpu {
+namespace {
+
+[[noreturn]] void refuse(const std::string& what) { throw Error(what); }
+
+void expect_rank(const Shape& shape, size_t least, size_t most) {
+  if (shape.size() >= least && shape.size() <= most) return;
+  refuse("its input has shape " + dims_text(shape) + "; rank " + std::to_string(least) + " to " + std::to_string(most) +
+         " is expected");
+}
+
+size_t channel_axis(Axes axes, const Shape& shape) {
+  if (shape.size() < 2) refuse("its input has shape " + dims_text(shape) + "; at least rank 2 is expected");
+  if (axes == Axes::kImage && shape.size() > 4)
+    refuse("its input has shape " + dims_text(shape) + "; at most rank 4 is expected");
+  return axes == Axes::kImage ? 1 : shape.size() - 1;
+}
+
+void expect_channels(const Shape& shape, size_t axis, int64_t channels) {
+  if (shape[axis] == channels) return;
+  refuse("its input has shape " + dims_text(shape) + "; " + std::to_string(channels) +
+         " channels are expected on axis " + std::to_string(axis));
+}
+
+// [n, c, ...] with the pixels replaced by what a window leaves of them.
+Shape windowed(const Shape& x, const Window& window, int64_t channels) {
+  expect_rank(x, 3, 4);
+  const bool one_axis = x.size() == 3;
+  const WindowExtent extent = window_extent(window, one_axis ? 1 : x[2], x.back());
+  Shape result{x[0], channels};
+  if (!one_axis) result.push_back(extent.out_h);
+  result.push_back(extent.out_w);
+  return result;
+}
+
+Shape shape_of(const Linear& linear, const std::vector<Shape>& inputs) {
+  const Shape& x = inputs[0];
+  if (linear.axes == Axes::kImage) {
+    expect_rank(x, 3, 4);
+    expect_channels(x, 1, linear.in_channels);
+    return windowed(x, linear.window, linear.out_channels);
+  }
+  if (linear.transposed_input) {
+    expect_rank(x, 2, 2);
+    expect_channels(x, 0, linear.in_channels);
+    return {x[1], linear.out_channels};
+  }
+  expect_channels(x, channel_axis(Axes::kTokens, x), linear.in_channels);
+  Shape result = x;
+  result.back() = linear.out_channels;
+  return result;
+}
+
+Shape shape_of(const Unary&, const std::vector<Shape>& inputs) { return inputs[0]; }
+
+Shape shape_of(const Binary&, const std::vector<Shape>& inputs) {
+  const Shape &x = inputs[0], &y = inputs[1];
+  if (x == y) return x;
+  const bool over_pixels = x.size() == 4 && y.size() == 4 && x[0] == y[0] && x[1] == y[1] && y[2] == 1 && y[3] == 1;
+  if (!over_pixels) {
+    refuse("its inputs have shapes " + dims_text(x) + " and " + dims_text(y) +
+           "; equal shapes, or [n,c,1,1] as the second, are expected");
+  }
+  return x;
+}
+
+Shape shape_of(const Affine& affine, const std::vector<Shape>& inputs) {
+  const size_t length = std::max(affine.scale.size(), affine.shift.size());
+  if (length > 1) expect_channels(inputs[0], channel_axis(affine.axes, inputs[0]), static_cast<int64_t>(length));
+  return inputs[0];
+}
+
+Shape shape_of(const Pool& pool, const std::vector<Shape>& inputs) {
+  expect_rank(inputs[0], 3, 4);
+  return windowed(inputs[0], pool.window, inputs[0][1]);
+}
+
+Shape shape_of(const GlobalAverage& average, const std::vector<Shape>& inputs) {
+  expect_rank(inputs[0], 3, 4);
+  Shape result{inputs[0][0], inputs[0][1]};
+  if (average.keep_dims) result.resize(inputs[0].size(), 1);
+  return result;
+}
+
+Shape shape_of(const Pad& pad, const std::vector<Shape>& inputs) {
+  expect_rank(inputs[0], 3, 4);
+  Shape result = inputs[0];
+  for (size_t axis = 2; axis < result.size(); ++axis) {
+    const size_t side = axis + 2 - result.size();
+    result[axis] = checked_add(checked_add(result[axis], pad.pads[side]), pad.pads[side + 2]);
+    if (result[axis] < 0) refuse("its pads crop more than the input of shape " + dims_text(inputs[0]));
+  }
+  return result;
+}
+
+Shape shape_of(const Resize& resize, const std::vector<Shape>& inputs) {
+  expect_rank(inputs[0], 3, 4);
+  Shape result = inputs[0];
+  for (size_t axis = 2; axis < result.size(); ++axis) {
+    const size_t side = axis + 2 - result.size();
+    // onnxruntime computes the product in float32; float64 would differ where it rounds up to an integer.
+    const float scaled = static_cast<float>(result[axis]) * static_cast<float>(resize.scale[side]);
+    if (resize.sizes[side] > 0)
+      result[axis] = result[axis] == 0 ? 0 : resize.sizes[side];
+    else if (!(scaled < 1e15f))
+      refuse("its output size overflows for input shape " + dims_text(inputs[0]));
+    else
+      result[axis] = static_cast<int64_t>(std::floor(scaled));
+  }
+  return result;
+}
+
+Shape shape_of(const Concat& concat, const std::vector<Shape>& inputs) {
+  Shape result = inputs[0];
+  const size_t axis = channel_axis(concat.axes, result);
+  for (size_t i = 1; i < inputs.size(); ++i) {
+    Shape other = inputs[i];
+    const bool same_rank = other.size() == result.size();
+    const int64_t channels = same_rank ? other[axis] : 0;
+    if (same_rank) other[axis] = result[axis];
+    if (other != result) {
+      refuse("its inputs have shapes " + dims_text(inputs[0]) + " and " + dims_text(inputs[i]) +
+             "; they may differ in axis " + std::to_string(axis) + " only");
+    }
+    result[axis] = checked_add(result[axis], channels);
+  }
+  return result;
+}
+
+Shape shape_of(const Split& split, const std::vector<Shape>& inputs) {
+  Shape result = inputs[0];
+  const size_t axis = channel_axis(split.axes, result);
+  if (split.begin < 0 || split.begin > split.end || split.end > result[axis]) {
+    refuse("it takes channels " + std::to_string(split.begin) + " to " + std::to_string(split.end) + " of shape " +
+           dims_text(result));
+  }
+  result[axis] = split.end - split.begin;
+  return result;
+}
+
+int64_t normal_axis(int64_t axis, size_t rank) {
+  const int64_t normal = axis < 0 ? axis + static_cast<int64_t>(rank) : axis;
+  if (normal < 0 || normal >= static_cast<int64_t>(rank)) {
+    refuse("axis " + std::to_string(axis) + " is out of range for rank " + std::to_string(rank));
+  }
+  return normal;
+}
+
+int64_t product(Shape::const_iterator begin, Shape::const_iterator end) {
+  int64_t result = 1;
+  for (; begin != end; ++begin) result = checked_mul(result, *begin);
+  return result;
+}
+
+Shape flattened(const Shape& x, int64_t axis) {
+  const int64_t split = axis == static_cast<int64_t>(x.size()) ? axis : normal_axis(axis, x.size());
+  return {product(x.begin(), x.begin() + split), product(x.begin() + split, x.end())};
+}
+
+Shape squeezed(const Shape& x, const std::vector<int64_t>& axes) {
+  std::vector<bool> drop(x.size(), false);
+  for (int64_t axis : axes) {
+    const int64_t a = normal_axis(axis, x.size());
+    if (x[a] != 1) refuse("axis " + std::to_string(axis) + " of shape " + dims_text(x) + " is not 1");
+    drop[a] = true;
+  }
+  Shape result;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (!drop[i]) result.push_back(x[i]);
+  }
+  return result;
+}
+
+Shape unsqueezed(const Shape& x, const std::vector<int64_t>& axes) {
+  const size_t rank = x.size() + axes.size();
+  std::vector<bool> added(rank, false);
+  for (int64_t axis : axes) {
+    const int64_t a = normal_axis(axis, rank);
+    if (added[a]) refuse("axis " + std::to_string(axis) + " is named twice");
+    added[a] = true;
+  }
+  Shape result;
+  auto next = x.begin();
+  for (size_t i = 0; i < rank; ++i) result.push_back(added[i] ? 1 : *next++);
+  return result;
+}
+
+Shape reshaped(const Shape& x, const Reshape& reshape) {
+  Shape result = reshape.target;
+  int64_t unknown = -1, known = 1;
+  for (size_t i = 0; i < result.size(); ++i) {
+    if (result[i] == 0 && !reshape.allow_zero) {
+      if (i >= x.size())
+        refuse("its target shape " + dims_text(reshape.target) + " keeps an axis that shape " + dims_text(x) +
+               " has not");
+      result[i] = x[i];
+    }
+    if (result[i] < -1 || (result[i] == -1 && unknown >= 0))
+      refuse("its target shape " + dims_text(reshape.target) + " is malformed");
+    if (result[i] == -1)
+      unknown = static_cast<int64_t>(i);
+    else
+      known = checked_mul(known, result[i]);
+  }
+  const int64_t total = product(x.begin(), x.end());
+  // Nothing times nothing: the free axis is then 0 too, so that an empty batch stays empty.
+  if (unknown >= 0) result[unknown] = known == 0 ? 0 : total / known;
+  if (product(result.begin(), result.end()) != total) {
+    refuse("its input of shape " + dims_text(x) + " does not fit its target shape " + dims_text(reshape.target));
+  }
+  return result;
+}
+
+Shape shape_of(const Reshape& reshape, const std::vector<Shape>& inputs) {
+  switch (reshape.kind) {
+    case Reshape::Kind::kFlatten:
+      return flattened(inputs[0], reshape.axis);
+    case Reshape::Kind::kSqueeze:
+      return squeezed(inputs[0], reshape.target);
+    case Reshape::Kind::kUnsqueeze:
+      return unsqueezed(inputs[0], reshape.target);
+    case Reshape::Kind::kTarget:
+      break;
+  }
+  return reshaped(inputs[0], reshape);
+}
+
+}  // namespace
+
+Shape output_shape(const Op& op, const std::vector<Shape>& inputs) {
+  try {
+    const size_t least = std::holds_alternative<Binary>(op.data) ? 2 : 1;
+    if (inputs.size() < least)
+      refuse("it has " + std::to_string(inputs.size()) + " inputs; " + std::to_string(least) + " are expected");
+    for (const Shape& shape : inputs) {
+      if (element_count(shape) < 0) refuse("an input has the impossible shape " + dims_text(shape));
+    }
+    return std::visit([&](const auto& data) { return shape_of(data, inputs); }, op.data);
+  } catch (const Error& error) {
+    throw Error("node '" + op.name + "': " + error.what());
+  }
+}
+
+}  // namespace sparsecpu
