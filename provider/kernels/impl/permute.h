@@ -16,6 +16,7 @@ SPARSECPU_INLINE void permute_few(const LaneSource* sources, const float* x, flo
   Index index[Sources];
   Mask mask[Sources];
   const float* from[Sources];
+  SPARSECPU_UNROLL
   for (int s = 0; s < Sources; ++s) {
     index[s] = load_index(sources[s].index);
     mask[s] = mask_of(sources[s].mask);
@@ -23,6 +24,7 @@ SPARSECPU_INLINE void permute_few(const LaneSource* sources, const float* x, flo
   }
   for (int64_t c = begin; c < end; ++c) {
     Vec v = fill;
+    SPARSECPU_UNROLL
     for (int s = 0; s < Sources; ++s) v = permute_lanes(v, mask[s], load(from[s] + c * kVec), index[s]);
     store(y + c * kVec, v);
   }

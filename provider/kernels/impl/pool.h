@@ -9,10 +9,13 @@ namespace {
 template <int Vectors>
 SPARSECPU_INLINE void pool_max_block(const float* const* x, int taps, float* y, int64_t at) {
   Vec best[Vectors];
+  SPARSECPU_UNROLL
   for (int v = 0; v < Vectors; ++v) best[v] = load(x[0] + at + v * kVec);
   for (int t = 1; t < taps; ++t) {
+    SPARSECPU_UNROLL
     for (int v = 0; v < Vectors; ++v) best[v] = max(best[v], load(x[t] + at + v * kVec));
   }
+  SPARSECPU_UNROLL
   for (int v = 0; v < Vectors; ++v) store(y + at + v * kVec, best[v]);
 }
 
@@ -25,10 +28,13 @@ void pool_max(const float* const* x, int taps, float* y, int64_t count) {
 template <int Vectors>
 SPARSECPU_INLINE void pool_average_block(const float* const* x, int taps, Vec scale, float* y, int64_t at) {
   Vec sum[Vectors];
+  SPARSECPU_UNROLL
   for (int v = 0; v < Vectors; ++v) sum[v] = load(x[0] + at + v * kVec);
   for (int t = 1; t < taps; ++t) {
+    SPARSECPU_UNROLL
     for (int v = 0; v < Vectors; ++v) sum[v] = add(sum[v], load(x[t] + at + v * kVec));
   }
+  SPARSECPU_UNROLL
   for (int v = 0; v < Vectors; ++v) store(y + at + v * kVec, mul(sum[v], scale));
 }
 
@@ -43,12 +49,15 @@ template <int Vectors>
 SPARSECPU_INLINE void sum_positions_block(const float* x, const ptrdiff_t* offset, const uint16_t* mask,
                                           int64_t positions, int64_t channel, float* y) {
   Vec sum[Vectors];
+  SPARSECPU_UNROLL
   for (int v = 0; v < Vectors; ++v) sum[v] = zero();
   for (int64_t p = 0; p < positions; ++p) {
     const Mask lanes = mask_of(mask[p]);
     const float* from = x + offset[p] + channel * kVec;
+    SPARSECPU_UNROLL
     for (int v = 0; v < Vectors; ++v) sum[v] = add(sum[v], select(lanes, load(from + v * kVec), zero()));
   }
+  SPARSECPU_UNROLL
   for (int v = 0; v < Vectors; ++v) store(y + (channel + v) * kVec, sum[v]);
 }
 

@@ -29,12 +29,15 @@ void load_rows(const float* const* rows, const int64_t* lengths, int64_t count, 
   for (int64_t i = 0; i < count; i += kVec) {
     float* to = y + i * stride;
     if (i + kVec <= full) {
+      SPARSECPU_UNROLL
       for (int l = 0; l < kVec; ++l) block[l] = loadu(rows[l] + i);
     } else {
+      SPARSECPU_UNROLL
       for (int l = 0; l < kVec; ++l) block[l] = load_or_fill(rows[l], i, lengths[l], fill);
     }
     transpose(block);
     if (i + kVec <= count) {
+      SPARSECPU_UNROLL
       for (int c = 0; c < kVec; ++c) store(to + c * stride, block[c]);
     } else {
       for (int64_t c = 0; c < count - i; ++c) store(to + c * stride, block[c]);
@@ -48,12 +51,15 @@ void store_rows(const float* x, int64_t stride, int64_t count, float* const* row
   for (int64_t i = 0; i < count; i += kVec) {
     const float* from = x + i * stride;
     const int64_t columns = count - i < kVec ? count - i : kVec;
+    SPARSECPU_UNROLL
     for (int c = 0; c < kVec; ++c) block[c] = c < columns ? load(from + c * stride) : zero();
     transpose(block);
     if (i + kVec <= full) {
+      SPARSECPU_UNROLL
       for (int l = 0; l < kVec; ++l) storeu(rows[l] + i, block[l]);
       continue;
     }
+    SPARSECPU_UNROLL
     for (int l = 0; l < kVec; ++l) {
       const int64_t left = lengths[l] - i;
       if (left >= kVec) {

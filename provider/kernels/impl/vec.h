@@ -20,6 +20,8 @@
 #endif
 
 #define SPARSECPU_INLINE inline __attribute__((always_inline))
+// Before a loop over an array of Vec with constant bounds: unrolled, the array lives in registers.
+#define SPARSECPU_UNROLL _Pragma("GCC unroll 16")
 
 #if defined(SPARSECPU_LEVEL_AVX512)
 #include "kernels/impl/vec_avx512.h"

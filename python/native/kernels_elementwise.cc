@@ -1,0 +1,115 @@
+// Bindings of the kernels without weights: elementwise, pooling, sums, row transposes. Sizes are not checked.
+#include "kernels_elementwise.h"
+
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <vector>
+
+#include "base/cpu.h"
+#include "bindings.h"
+
+namespace py = pybind11;
+using namespace sparsecpu;
+
+const KernelTable& table_of(const std::string& isa) {
+  Isa level;
+  if (!parse_isa(isa, &level)) throw py::value_error("no instruction-set level is called " + isa);
+  const KernelTable& table = kernels_for(level);
+  if (table.isa != level) throw py::value_error("this build has no kernels for " + isa);
+  return table;
+}
+
+namespace {
+
+void unary(const std::string& isa, UnaryKind kind, float a, float b, const FloatArray& x, FloatArray y) {
+  table_of(isa).unary(kind, a, b, x.data(), y.mutable_data(), x.size());
+}
+
+void binary(const std::string& isa, BinaryKind kind, const FloatArray& a, const FloatArray& b, FloatArray y) {
+  table_of(isa).binary(kind, a.data(), b.data(), y.mutable_data(), a.size());
+}
+
+void affine(const std::string& isa, const FloatArray& scale, const FloatArray& shift, const FloatArray& x,
+            FloatArray y) {
+  table_of(isa).affine(scale.data(), shift.data(), x.data(), y.mutable_data(), scale.size());
+}
+
+std::vector<const float*> tap_pointers(const FloatArray& x) {
+  std::vector<const float*> taps;
+  for (py::ssize_t t = 0; t < x.shape(0); ++t) taps.push_back(x.data(t, 0));
+  return taps;
+}
+
+// x: (taps, count)
+void pool_max(const std::string& isa, const FloatArray& x, FloatArray y) {
+  table_of(isa).pool_max(tap_pointers(x).data(), static_cast<int>(x.shape(0)), y.mutable_data(), y.size());
+}
+
+void pool_average(const std::string& isa, const FloatArray& x, const FloatArray& lane_scale, FloatArray y) {
+  table_of(isa).pool_average(tap_pointers(x).data(), static_cast<int>(x.shape(0)), lane_scale.data(), y.mutable_data(),
+                             y.size());
+}
+
+// rows: 16 arrays or None; the length of row l is its array's.
+void load_rows(const std::string& isa, const std::vector<std::optional<FloatArray>>& rows, int64_t count, float fill,
+               FloatArray y, int64_t stride) {
+  const float* pointers[kLanes];
+  int64_t lengths[kLanes];
+  for (size_t l = 0; l < kLanes; ++l) {
+    pointers[l] = rows.at(l) ? rows[l]->data() : nullptr;
+    lengths[l] = rows[l] ? rows[l]->size() : 0;
+  }
+  table_of(isa).load_rows(pointers, lengths, count, fill, y.mutable_data(), stride);
+}
+
+void store_rows(const std::string& isa, const FloatArray& x, int64_t stride, int64_t count,
+                std::vector<std::optional<FloatArray>> rows) {
+  float* pointers[kLanes];
+  int64_t lengths[kLanes];
+  for (size_t l = 0; l < kLanes; ++l) {
+    pointers[l] = rows.at(l) ? rows[l]->mutable_data() : nullptr;
+    lengths[l] = rows[l] ? rows[l]->size() : 0;
+  }
+  table_of(isa).store_rows(x.data(), stride, count, pointers, lengths);
+}
+
+void sum_positions(const std::string& isa, const FloatArray& x, const std::vector<ptrdiff_t>& offset,
+                   const std::vector<uint16_t>& mask, int64_t begin, int64_t end, FloatArray y) {
+  table_of(isa).sum_positions(x.data(), offset.data(), mask.data(), static_cast<int64_t>(mask.size()), begin, end,
+                              y.mutable_data());
+}
+
+void bind_kinds(py::module_& module) {
+  py::enum_<UnaryKind>(module, "UnaryKind")
+      .value("relu", UnaryKind::kRelu)
+      .value("clip", UnaryKind::kClip)
+      .value("leaky_relu", UnaryKind::kLeakyRelu)
+      .value("sigmoid", UnaryKind::kSigmoid)
+      .value("silu", UnaryKind::kSilu)
+      .value("hard_sigmoid", UnaryKind::kHardSigmoid)
+      .value("hard_swish", UnaryKind::kHardSwish)
+      .value("gelu", UnaryKind::kGelu)
+      .value("gelu_tanh", UnaryKind::kGeluTanh)
+      .value("tanh", UnaryKind::kTanh)
+      .value("erf", UnaryKind::kErf);
+  py::enum_<BinaryKind>(module, "BinaryKind")
+      .value("add", BinaryKind::kAdd)
+      .value("sub", BinaryKind::kSub)
+      .value("mul", BinaryKind::kMul);
+}
+
+}  // namespace
+
+void bind_elementwise_kernels(py::module_& module) {
+  bind_kinds(module);
+  bind_layout(module);
+  module.def("unary", &unary, "isa, kind, a, b, x, y");
+  module.def("binary", &binary, "isa, kind, a, b, y");
+  module.def("affine", &affine, "isa, scale, shift, x, y");
+  module.def("pool_max", &pool_max, "isa, x, y");
+  module.def("pool_average", &pool_average, "isa, x, lane_scale, y");
+  module.def("load_rows", &load_rows, "isa, rows, count, fill, y, stride");
+  module.def("store_rows", &store_rows, "isa, x, stride, count, rows");
+  module.def("sum_positions", &sum_positions, "isa, x, offset, mask, begin, end, y");
+}
