@@ -71,31 +71,29 @@ std::vector<int> FusedNode::slots_of(const std::vector<int>& values, const std::
 }
 
 void FusedNode::compute(ort::OrtKernelContext* context) const {
-  std::vector<float*> inputs;
+  std::vector<const void*> inputs;
   std::vector<Shape> shapes;
   for (int slot : input_slots_) {
     const ort::OrtValue* value = nullptr;
     check(api().KernelContext_GetInput(context, static_cast<size_t>(slot), &value));
     if (value == nullptr) throw Error("fused node '" + name_ + "': input " + std::to_string(slot) + " is missing");
     shapes.push_back(ort::tensor_info(value).dims);
-    // Steps do not write to inputs; a Frame holds all bases as one type.
-    inputs.push_back(static_cast<float*>(const_cast<void*>(ort::get(api().GetTensorData, value))));
+    inputs.push_back(ort::get(api().GetTensorData, value));
   }
   const std::shared_ptr<const Program> program = region_->program(shapes);
   const ScratchPool::Lease arena(scratch_.get(), program->arena_bytes);
-  Frame frame;
-  frame.base.push_back(reinterpret_cast<float*>(arena.data()));
-  frame.base.insert(frame.base.end(), inputs.begin(), inputs.end());
+  std::vector<void*> outputs;
   for (size_t i = 0; i < output_slots_.size(); ++i) {
     const std::vector<int64_t>& dims = program->output_shapes[i];
     ort::OrtValue* value = nullptr;
-    check(api().KernelContext_GetOutput(context, static_cast<size_t>(output_slots_[i]), dims.data(), dims.size(),
-                                        &value));
-    if (value == nullptr) throw Error("fused node '" + name_ + "': output " + std::to_string(i) + " is missing");
+    const size_t slot = static_cast<size_t>(output_slots_[i]);
+    check(api().KernelContext_GetOutput(context, slot, dims.data(), dims.size(), &value));
+    if (value == nullptr) throw Error("fused node '" + name_ + "': output " + std::to_string(slot) + " is missing");
     void* data = nullptr;
     check(api().GetTensorMutableData(value, &data));
-    frame.base.push_back(static_cast<float*>(data));
+    outputs.push_back(data);
   }
+  const Frame frame = make_frame(*program, arena.data(), inputs, outputs);
   HostThreads threads{context};
   execute(*program, frame, ParallelFor{&HostThreads::invoke, &threads}, workers_);
   check(threads.status);

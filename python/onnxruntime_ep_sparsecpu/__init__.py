@@ -1,1 +1,187 @@
-"""SparseCPUProvider for ONNX Runtime."""
+"""SparseCPUProvider: an ONNX Runtime execution provider that runs pruned and quantized models with sparse kernels.
+
+Importing this package registers the provider, so that one argument selects it::
+
+    import onnxruntime as ort
+    import onnxruntime_ep_sparsecpu
+
+    session = ort.InferenceSession("model.onnx", providers=["SparseCPUProvider"])
+
+Options go with the name, as strings: ``providers=[("SparseCPUProvider", {"min_sparsity": "0.5"})]``.
+
+=============  ==========================================  ====================================================
+option         values                                      meaning
+=============  ==========================================  ====================================================
+isa            auto, scalar, avx2, avx512                  highest instruction-set level to use
+min_sparsity   auto, or a number from 0 to 1               share of zeros from which a layer is taken; auto: when
+                                                           it is predicted to be faster; 0: whatever is supported
+neighbours     on, off                                     also take the cheap nodes around the sparse layers
+log            off, error, warning, info, verbose          what to write to ONNX Runtime's log
+assume         name=size[,name=size...]                    sizes of symbolic axes for the prediction
+=============  ==========================================  ====================================================
+
+An option that is misspelt or out of range makes the creation of the session fail with a sentence that says so.
+
+Selecting the provider by name needs onnxruntime 1.25 or newer. With 1.23 and 1.24, use :func:`add_to`.
+
+Environment: ``SPARSECPU_NO_REGISTER=1`` (import does not register), ``SPARSECPU_ISA`` (lowers the instruction-set
+level), ``SPARSECPU_LOG`` (level of messages, over the option ``log``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import threading
+import uuid
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from onnxruntime_ep_sparsecpu import _native
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__version__ = "0.1.0"
+__all__ = [
+    "add_to",
+    "available_isas",
+    "get_ep_name",
+    "get_ep_names",
+    "get_library_path",
+    "register",
+    "report",
+    "unregister",
+]
+
+_EP_NAME = "SparseCPUProvider"
+_LIBRARY = "libonnxruntime_ep_sparsecpu.so"
+_OLDEST_ORT = (1, 23)
+_OLDEST_ORT_BY_NAME = (1, 25)
+_IDENTIFY = "ep.sparsecpuprovider.identify"
+
+_lock = threading.Lock()
+_registered = False
+
+
+def get_library_path() -> str:
+    """Absolute path of the plugin library, for ``onnxruntime.register_execution_provider_library``."""
+    return str(Path(__file__).absolute().parent / _LIBRARY)
+
+
+def get_ep_name() -> str:
+    """Name of the provider, as written in ``providers=[...]``."""
+    return _EP_NAME
+
+
+def get_ep_names() -> list[str]:
+    """Names of all providers in the plugin library: one."""
+    return [_EP_NAME]
+
+
+def available_isas() -> list[str]:
+    """Instruction-set levels this process may use, ascending, e.g. ``["scalar", "avx2", "avx512"]``.
+
+    Raises RuntimeError if ``SPARSECPU_ISA`` names no level.
+    """
+    return _native.available_isas()
+
+
+def _onnxruntime() -> ModuleType:
+    """The onnxruntime module; ImportError with advice if it is missing or too old."""
+    try:
+        module = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise ImportError(
+            f"{_EP_NAME} needs onnxruntime 1.25 or newer, which is not installed: pip install onnxruntime"
+        ) from error
+    numbers = re.match(r"(\d+)\.(\d+)", str(module.__version__))
+    if numbers and (int(numbers[1]), int(numbers[2])) < _OLDEST_ORT:
+        raise ImportError(
+            f"{_EP_NAME} needs onnxruntime 1.25 or newer (1.23 and 1.24 with add_to()), found "
+            f"{module.__version__}: pip install --upgrade onnxruntime"
+        )
+    return module
+
+
+def register() -> None:
+    """Make the provider known to onnxruntime. Does nothing if it is already known.
+
+    Raises ImportError if onnxruntime is missing or too old.
+    """
+    global _registered
+    with _lock:
+        if _registered:
+            return
+        ort = _onnxruntime()
+        # Somebody may have registered the library by hand: a second registration would list the device twice.
+        if not any(device.ep_name == _EP_NAME for device in ort.get_ep_devices()):
+            ort.register_execution_provider_library(_EP_NAME, get_library_path())
+        _registered = True
+
+
+def unregister() -> None:
+    """Withdraw the provider from onnxruntime. Sessions that use it go on working.
+
+    Does nothing if :func:`register` did not register it.
+    """
+    global _registered
+    with _lock:
+        if not _registered:
+            return
+        _onnxruntime().unregister_execution_provider_library(_EP_NAME)
+        _registered = False
+
+
+def add_to(session_options: onnxruntime.SessionOptions, options: dict[str, str] | None = None) -> None:
+    """Select the provider in ``session_options``: the way that works from onnxruntime 1.23 on.
+
+    Pass the session options to ``InferenceSession`` without ``providers``. ``options`` are those of the package's
+    description. Raises RuntimeError if the provider is not registered.
+    """
+    devices = [device for device in _onnxruntime().get_ep_devices() if device.ep_name == _EP_NAME]
+    if not devices:
+        raise RuntimeError(f"{_EP_NAME} is not registered: call onnxruntime_ep_sparsecpu.register() first")
+    session_options.add_provider_for_devices(devices[:1], options or {})
+
+
+def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    """What became of every node of the session's model, subgraphs included.
+
+    Returns a dict with
+
+    - ``provider``, ``version``, ``onnxruntime``, ``isa``, ``options`` (as given), ``assumed`` (symbolic axis -> size
+      that the prediction used);
+    - ``graphs``: for the main graph and each subgraph a ``name``, the ``parent_node`` that holds it, an ``error`` if
+      it could not be analysed, and its ``nodes`` as ONNX Runtime showed them after its basic optimizations. Each node
+      has ``name``, ``op_type``, ``domain``, ``provider`` ("SparseCPUProvider" or "": left to others), ``region``
+      (index into ``regions`` or -1), ``reason``, ``pattern``, ``sparsity`` (0..1, None without constant weights),
+      ``kernel``, ``dense_bytes``, ``packed_bytes``, ``cpu_us`` and ``here_us`` (predicted microseconds of one thread),
+      ``measured_us`` (None);
+    - ``regions``: ``fused_node`` (its name in ONNX Runtime's profile), ``graph`` and ``nodes`` (indices).
+
+    Raises ValueError if the session does not use the provider.
+    """
+    nonce = uuid.uuid4().hex
+    session.set_ep_dynamic_options({_IDENTIFY: nonce})
+    text = _native.take_report(nonce)
+    if not text:
+        raise ValueError(f"the session does not use {_EP_NAME}: its providers are {session.get_providers()}")
+    content: dict[str, Any] = json.loads(text.decode("utf-8", errors="replace"))
+    return content
+
+
+def _register_on_import() -> None:
+    if os.environ.get("SPARSECPU_NO_REGISTER") == "1":
+        return
+    try:
+        register()
+    except Exception as error:  # an import must not fail because of it
+        warnings.warn(f"{_EP_NAME} is not registered: {error}", RuntimeWarning, stacklevel=3)
+
+
+_register_on_import()
