@@ -1,0 +1,183 @@
+"""Threads, sessions, processes: the same bits whatever runs beside a call."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import small
+from harness import assert_close, claimed, cpu_session, sparse_session
+
+SHAPES = [(1, 8, 20, 20), (2, 8, 13, 31), (5, 8, 7, 9), (1, 8, 1, 1)]
+TESTS = Path(__file__).resolve().parent
+
+
+def run_script(script: str, *arguments: str) -> str:
+    """Runs Python in a fresh process that can import the test helpers; returns what it printed."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def session_with(threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    return sparse_session(small.residual_net(), options, min_sparsity=0)
+
+
+def test_same_bits_for_every_thread_count() -> None:
+    feeds = [small.feed(*shape) for shape in SHAPES]
+    expected = [session_with(1).run(None, feed) for feed in feeds]
+    for threads in (2, 3, 7):
+        session = session_with(threads)
+        assert claimed(session, "Conv")
+        for feed, want in zip(feeds, expected, strict=True):
+            np.testing.assert_array_equal(session.run(None, feed)[0], want[0])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_concurrent_runs_of_one_session(threads: int) -> None:
+    session = session_with(threads)
+    feeds = [small.feed(*shape, seed=index) for index, shape in enumerate(SHAPES * 2)]
+    expected = [session_with(1).run(None, feed)[0] for feed in feeds]
+
+    def repeat(worker: int) -> None:
+        for step in range(30):
+            index = (worker + step) % len(feeds)
+            np.testing.assert_array_equal(session.run(None, feeds[index])[0], expected[index])
+
+    with ThreadPoolExecutor(6) as pool:
+        for future in [pool.submit(repeat, worker) for worker in range(6)]:
+            future.result(timeout=120)
+
+
+def test_first_run_of_a_shape_by_many_threads_at_once() -> None:
+    for shape in SHAPES:
+        session, feed = session_with(2), small.feed(*shape)
+        gate = threading.Barrier(6)
+
+        def first_run(session: ort.InferenceSession, feed: dict[str, np.ndarray], gate: threading.Barrier) -> np.ndarray:
+            gate.wait(timeout=60)
+            return session.run(None, feed)[0]
+
+        with ThreadPoolExecutor(6) as pool:
+            results = [f.result(timeout=120) for f in [pool.submit(first_run, session, feed, gate) for _ in range(6)]]
+        for result in results:
+            np.testing.assert_array_equal(result, results[0])
+
+
+def test_several_sessions_at_once() -> None:
+    """Four sessions of four threads each, all busy, and sessions created and destroyed meanwhile."""
+    feed = small.feed(2, 8, 20, 20)
+    (expected,) = session_with(1).run(None, feed)
+    sessions = [session_with(4) for _ in range(4)]
+
+    def keep_running(session: ort.InferenceSession) -> None:
+        for _ in range(40):
+            np.testing.assert_array_equal(session.run(None, feed)[0], expected)
+
+    def keep_creating() -> None:
+        for _ in range(10):
+            np.testing.assert_array_equal(session_with(2).run(None, feed)[0], expected)
+
+    with ThreadPoolExecutor(5) as pool:
+        futures = [pool.submit(keep_running, session) for session in sessions] + [pool.submit(keep_creating)]
+        for future in futures:
+            future.result(timeout=240)
+
+
+def test_many_shapes_do_not_grow_without_bound() -> None:
+    """Plans are cached per shape, so the cache must be bounded: 2,000 shapes, then 2,000 others."""
+    printed = run_script("""
+        import small
+        from harness import sparse_session
+        from memory import resident_bytes
+        session = sparse_session(small.residual_net(), min_sparsity=0)
+        def visit(first):
+            for size in range(first, first + 2000):
+                session.run(None, small.feed(1, 8, 1 + size % 47, 1 + size // 47))
+            return resident_bytes()
+        before = visit(0)
+        print(visit(2000) - before)
+    """)
+    assert int(printed) < 40 << 20
+
+
+def test_creating_sessions_does_not_leak() -> None:
+    printed = run_script("""
+        import small
+        from harness import sparse_session
+        from memory import resident_bytes
+        model = small.residual_net()
+        def repeat(times):
+            for _ in range(times):
+                sparse_session(model, min_sparsity=0).run(None, small.feed(1, 8, 20, 20))
+            return resident_bytes()
+        before = repeat(30)
+        print(repeat(150) - before)
+    """)
+    assert int(printed) < 8 << 20
+
+
+def test_a_forked_child_can_run_and_so_can_its_parent() -> None:
+    printed = run_script("""
+        import os
+        import numpy as np
+        import small
+        from harness import sparse_session
+        session = sparse_session(small.residual_net(), min_sparsity=0)
+        feed = small.feed(2, 8, 20, 20)
+        (expected,) = session.run(None, feed)
+        child = os.fork()
+        if child == 0:
+            same = np.array_equal(session.run(None, feed)[0], expected)
+            same &= session.run(None, small.feed(1, 8, 9, 9))[0].shape == (1, 10)
+            os._exit(0 if same else 1)
+        assert np.array_equal(session.run(None, feed)[0], expected)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """)
+    assert printed.strip() == "0"
+
+
+def test_a_session_outlives_unregistering() -> None:
+    printed = run_script("""
+        import numpy as np
+        import onnxruntime_ep_sparsecpu as sparsecpu
+        import small
+        from harness import sparse_session
+        session = sparse_session(small.residual_net(), min_sparsity=0)
+        feed = small.feed(1, 8, 9, 9)
+        (expected,) = session.run(None, feed)
+        sparsecpu.unregister()
+        assert np.array_equal(session.run(None, feed)[0], expected)
+        sparsecpu.register()
+        assert np.array_equal(sparse_session(small.residual_net(), min_sparsity=0).run(None, feed)[0], expected)
+        print("done")
+    """)
+    assert printed.strip() == "done"
+
+
+def test_results_are_right_while_threads_compete() -> None:
+    """The comparisons above are of this provider with itself; this one is with the CPU provider."""
+    model = small.residual_net()
+    sparse, cpu, feed = sparse_session(model, min_sparsity=0), cpu_session(model), small.feed(3, 8, 25, 17)
+    with ThreadPoolExecutor(4) as pool:
+        outputs = [f.result(timeout=120) for f in [pool.submit(sparse.run, None, feed) for _ in range(20)]]
+    for output in outputs:
+        assert_close(output, cpu.run(None, feed))
