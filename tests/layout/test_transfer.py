@@ -1,0 +1,62 @@
+"""Row-major tensors to lanes and back: every memory order, halos, guard pages on both sides of the tensor."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lane_arrays import LANES, LEVELS, aligned, canonical_mask, guarded, to_lanes
+from onnxruntime_ep_sparsecpu import _native
+from strategies import geometries
+
+kernels = _native.kernels
+FILL = 0.5
+ORDERS = ["nchw", "nhwc", "ncwh", "cnhw", "hwcn"]  # memory orders, slowest axis first
+
+
+def stored(tensor: np.ndarray, order: str, side: str) -> tuple[np.ndarray, list[int]]:
+    """A guarded copy of tensor[n, c, h, w] in this memory order, and its element strides of n, c, h, w."""
+    memory = guarded(tensor.transpose(["nchw".index(axis) for axis in order]), side)
+    return memory, [memory.strides[order.index(axis)] // 4 for axis in "nchw"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(geometries(), st.integers(1, 20), st.integers(0, 2), st.sampled_from(ORDERS), st.sampled_from(["start", "end"]))
+def test_load_and_store(geometry: Any, channels: int, padding: int, order: str, side: str) -> None:
+    n, h, w = geometry.size
+    tensor = np.random.default_rng(h * 64 + w).standard_normal((n, channels, h, w), np.float32)
+    memory, strides = stored(tensor, order, side)
+    stride = (channels + padding) * LANES
+    whole = kernels.TransferPlan(geometry, stride, channels, strides, True)
+    canonical = kernels.TransferPlan(geometry, stride, channels, strides, False)
+    expected = to_lanes(geometry, tensor, FILL)
+    for level in LEVELS:
+        lanes = aligned((*expected.shape[:3], channels + padding, LANES))
+        whole.load(level, memory, lanes, FILL)
+        np.testing.assert_array_equal(lanes[:, :, :, :channels], expected)
+        assert np.isnan(lanes[:, :, :, channels:]).all()
+        lanes[...] = math.nan
+        canonical.load(level, memory, lanes, FILL)
+        mask = canonical_mask(geometry)
+        np.testing.assert_array_equal(lanes[:, mask][:, :, :channels], expected[:, mask])
+        assert np.isnan(lanes[:, ~mask]).all()
+        back, _ = stored(np.full_like(tensor, math.nan), order, side)
+        canonical.store(level, lanes, back)
+        np.testing.assert_array_equal(back, memory)
+
+
+@pytest.mark.parametrize(
+    ("order", "channels", "calls"),
+    [
+        ("nchw", 3, (56 + 6) * 2 * 3),  # per grid row and channel: the columns left of the image, and the rest
+        ("nhwc", 64, (56 + 6) ** 2),  # per position
+    ],
+)
+def test_calls_of_a_stem_image(order: str, channels: int, calls: int) -> None:
+    geometry = kernels.Geometry((1, 224, 224), (1, 4, 4), (56, 56), (-3, -3), (62, 62))
+    strides = [0, 224 * 224, 224, 1] if order == "nchw" else [0, 1, 224 * channels, channels]
+    assert kernels.TransferPlan(geometry, channels * LANES, channels, strides, True).calls == calls
