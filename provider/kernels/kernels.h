@@ -32,23 +32,23 @@ struct Clamp {
   float lo, hi;
 };
 
-// Sparse weights for y[row] = bias[row] + sum_k w[row,k] * x[offset(k)], packed by pack/spmm.h, which
-// draws the byte diagram. K is cut into chunks (at most chunk_channels vectors each); a chunk's vectors lie
-// at chunk_base[chunk] + offset * 16 floats from tile.x[p]. Rows go in pairs; an odd count ends in a row of
-// its own (its pair's second half has no entries and is not stored).
+// Sparse weights for y[row] = bias[row] + sum_k w[row,k] * x[offset(k)], packed by pack/spmm.cc, which
+// draws the byte diagram. K is cut into chunks; a chunk's vectors lie at chunk_base[chunk] + offset * 16
+// floats from tile.x[p]. Rows go in blocks of kSpmmRows. Within a block and chunk they are sorted by their
+// number of nonzeros, most first, so that the branch at a row's end is foreseen: 5-25 % faster than rows in
+// order or in pairs. A "slot" is a row's place after sorting; slots of block b are [16b, 16b + 16).
+constexpr int kSpmmRows = 16;
 struct SpmmWeights {
   int64_t rows = 0;
   int chunks = 0;
-  const float* bias = nullptr;              // rows, padded to even
-  // Index of pair p, chunk c in the streams: entry [c * pairs + p].
-  const uint32_t* weight_begin = nullptr;   // into weights
-  const uint32_t* offset_begin = nullptr;   // into offsets
-  const uint16_t* counts = nullptr;         // [3 * (c * pairs + p)]: both rows, first only, second only
-  const float* weights = nullptr;           // both: w0, w1 interleaved; then first only; then second only
-  const uint16_t* offsets = nullptr;        // in vectors from the chunk's base
-  int64_t pairs() const { return (rows + 1) / 2; }
+  const float* bias = nullptr;              // [row]
+  const uint32_t* begin = nullptr;          // [chunk * rows + slot] (and one end): into weights and offsets
+  const uint8_t* order = nullptr;           // [chunk * rows + slot]: the slot's row within its block
+  const float* weights = nullptr;           // 16 readable entries past the end
+  const uint16_t* offsets = nullptr;        // in vectors from the chunk's base; 16 readable past the end
+  int64_t blocks() const { return (rows + kSpmmRows - 1) / kSpmmRows; }
 };
-using SpmmFn = void (*)(const SpmmWeights&, int64_t pair_begin, int64_t pair_end, const ptrdiff_t* chunk_base,
+using SpmmFn = void (*)(const SpmmWeights&, int64_t block_begin, int64_t block_end, const ptrdiff_t* chunk_base,
                         const LaneTile&, Clamp);
 
 // Dense weights, packed in blocks of kDenseRows rows: [block][k][kDenseRows], rows padded with zeros.
@@ -74,7 +74,7 @@ using DepthwiseFn = void (*)(const DepthwiseWeights&, int64_t channel_begin, int
                              const ptrdiff_t* tap_offset, const LaneTile&, Clamp);
 
 // Few rows, row-major: y[m, row] = clamp(bias[row] + residual[m, row] + sum_k w[row, k] * x[m, k]) for rows
-// [begin, end). Sparse weights as bitmask blocks of 16 columns (pack/few_rows.h draws them); dense weights
+// [begin, end). Sparse weights as bitmask blocks of 16 columns (pack/few_rows.cc draws them); dense weights
 // row-major with row stride k rounded up to 16, zero padded.
 struct FewRowsWeights {
   int64_t rows = 0, k = 0;
