@@ -6,8 +6,8 @@
 namespace sparsecpu {
 namespace {
 
-// Smallest share of a layer that is worth a chunk of its own: output channels in kernel blocks.
-constexpr int64_t kMinBlocksPerChunk = 8;
+// Fewest output channels that are worth a chunk of their own.
+constexpr int64_t kMinChunkRows = 16;
 
 }  // namespace
 
@@ -57,7 +57,7 @@ void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, int resid
   step->post = post;
   const int x = step->x.buffer, y = step->y.buffer, r = step->residual ? step->residual->buffer : x;
   FewRowsStep& s = add(std::move(step), weights.masks != nullptr ? "few rows, sparse" : "few rows, dense", {x, y, r});
-  s.chunks = chunks_for(ceil_div(weights.rows, kMinBlocksPerChunk), kMinBlocksPerChunk * weights.k * s.m / 4);
+  s.chunks = chunks_for(ceil_div(weights.rows, kMinChunkRows), kMinChunkRows * weights.k * s.m / 4);
 }
 
 void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack, int residual,
@@ -84,8 +84,8 @@ void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const L
     for (const ChunkOrigin& o : pack.spmm->origins) {
       spmm->chunk_base.push_back(o.kernel_row * x.row_step + o.kernel_column * x.column_step + o.channel * kLanes);
     }
-    spmm->blocks = pack.spmm->view.pairs();
-    spmm->block_rows = 2;
+    spmm->blocks = pack.spmm->view.blocks();
+    spmm->block_rows = kSpmmRows;
     spmm->tile = kernels_.spmm_tile;
     step = std::move(spmm);
     kernel = "spmm";
@@ -147,8 +147,8 @@ void Planner::partition(LaneLinearStep& step, const Linear& linear, const LayerP
   const int64_t worth = std::max<int64_t>(1, multiplies * step.positions.count() / kMinMultiplies);
   const int64_t most = std::min(wanted, worth);
   step.position_chunks = static_cast<int>(std::min(tiles, most));
-  step.block_chunks = static_cast<int>(
-      std::clamp<int64_t>(most / step.position_chunks, 1, std::max<int64_t>(1, step.blocks / kMinBlocksPerChunk)));
+  const int64_t most_by_rows = std::max<int64_t>(1, step.rows / std::max(kMinChunkRows, step.block_rows));
+  step.block_chunks = static_cast<int>(std::clamp<int64_t>(most / step.position_chunks, 1, most_by_rows));
   step.chunks = step.position_chunks * step.block_chunks;
 }
 
