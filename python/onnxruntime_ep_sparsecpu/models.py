@@ -10,6 +10,7 @@ A dimension is an int (static) or a str (the name of a symbolic axis).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,10 +62,10 @@ class GraphBuilder:
         """Normally distributed values: offset + scale * N(0, 1)."""
         return (self.rng.standard_normal(tuple(shape)) * scale + offset).astype(np.float32)
 
-    def op(self, kind: str, inputs: Sequence[str], **attributes: object) -> str:
+    def op(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         return self.multi(kind, inputs, 1, **attributes)[0]
 
-    def multi(self, kind: str, inputs: Sequence[str], count: int, **attributes: object) -> list[str]:
+    def multi(self, kind: str, inputs: Sequence[str], count: int, **attributes: Any) -> list[str]:
         """A node with `count` outputs."""
         name = self.unique(kind)
         outputs = [name] if count == 1 else [f"{name}_{i}" for i in range(count)]

@@ -174,5 +174,5 @@ def test_neighbour_is_claimed(op: str) -> None:
     model, feeds, expected = behind("Conv", CLAIMED[op])
     session, outputs = run(model, feeds, available_levels()[-1])
     assert_close(outputs, expected)
-    left = {node["name"] or node["op"]: node["reason"] for node in nodes(session) if node["provider"] != PROVIDER}
+    left = {node["name"] or node["op_type"]: node["reason"] for node in nodes(session) if node["provider"] != PROVIDER}
     assert not left, left

@@ -63,7 +63,9 @@ class _Yolo:
     def __init__(self, sparsity: float) -> None:
         self.g = GraphBuilder(seed=8, sparsity=sparsity)
 
-    def conv_silu(self, x: str, cin: int, cout: int, kernel: int, stride: int = 1, sparsity: float | None = None) -> str:
+    def conv_silu(
+        self, x: str, cin: int, cout: int, kernel: int, stride: int = 1, sparsity: float | None = None
+    ) -> str:
         y = self.g.conv(x, cin, cout, kernel, stride, gain=1.7, sparsity=sparsity)
         return self.g.op("Mul", [y, self.g.op("Sigmoid", [y])])
 
@@ -96,7 +98,9 @@ class _Yolo:
         return p3, p4, self.sppf(p5, 256)
 
     def pyramid(self, p3: str, p4: str, p5: str) -> list[tuple[str, int]]:
-        cat = lambda *parts: self.g.op("Concat", list(parts), axis=1)  # noqa: E731
+        def cat(*parts: str) -> str:
+            return self.g.op("Concat", list(parts), axis=1)
+
         n4 = self.c2f(cat(self.upsample(p5), p4), 384, 128, 1, False)
         out3 = self.c2f(cat(self.upsample(n4), p3), 192, 64, 1, False)
         out4 = self.c2f(cat(self.conv_silu(out3, 64, 64, 3, 2), n4), 192, 128, 1, False)
@@ -121,7 +125,9 @@ class _Yolo:
 
     def distances(self, box: str) -> str:
         """Distribution focal loss decoding: the expected bin of a softmax, as a 1x1 convolution."""
-        bins = self.g.op("Transpose", [self.g.op("Reshape", [box, self.g.ints(0, 4, self.BINS, -1)])], perm=[0, 2, 1, 3])
+        bins = self.g.op(
+            "Transpose", [self.g.op("Reshape", [box, self.g.ints(0, 4, self.BINS, -1)])], perm=[0, 2, 1, 3]
+        )
         weight = self.g.constant(_vector(*range(self.BINS)).reshape(1, self.BINS, 1, 1))
         expected = self.g.op("Conv", [self.g.op("Softmax", [bins], axis=1), weight], kernel_shape=[1, 1])
         return self.g.op("Reshape", [expected, self.g.ints(0, 4, -1)])

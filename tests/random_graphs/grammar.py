@@ -45,7 +45,9 @@ def draw_window(draw: Draw, x: Value, largest_kernel: int, dilations: bool) -> t
         attributes["dilations"] = dilation
     if auto_pad.startswith("SAME"):  # the CPU provider takes no dilation here, and no stride past the kernel
         stride[:] = [min(pair) for pair in zip(stride, kernel, strict=True)]
-        return attributes, *([-(-size // s) for size in sizes] for sizes, s in zip((x.height, x.width), stride, strict=True))
+        return attributes, *(
+            [-(-size // s) for size in sizes] for sizes, s in zip((x.height, x.width), stride, strict=True)
+        )
     pads = [0] * 4
     if auto_pad == "NOTSET":
         pads = [draw(st.integers(0, kernel[axis % 2] - 1)) for axis in range(4)]
@@ -165,9 +167,7 @@ def channel_slice(draw: Draw, g: GraphBuilder, x: Value) -> Value:
 
 
 def squeeze_excite(draw: Draw, g: GraphBuilder, x: Value) -> Value:
-    pooled = (
-        g.op("GlobalAveragePool", [x.name]) if draw(st.booleans()) else g.op("ReduceMean", [x.name], axes=[2, 3])
-    )
+    pooled = g.op("GlobalAveragePool", [x.name]) if draw(st.booleans()) else g.op("ReduceMean", [x.name], axes=[2, 3])
     inner = max(1, x.channels // 4)
     gate = g.op("Relu", [g.conv(pooled, x.channels, inner, 1)])
     gate = g.op("Sigmoid", [g.conv(gate, inner, x.channels, 1)])

@@ -42,9 +42,7 @@ def test_random_network(network: tuple[onnx.ModelProto, list[tuple[int, ...]]], 
 
 @settings(CHECKS, max_examples=max(1, EXAMPLES // 3))
 @given(network=grammar.networks(), level=st.sampled_from(available_levels()))
-def test_random_network_without_neighbours(
-    network: tuple[onnx.ModelProto, list[tuple[int, ...]]], level: str
-) -> None:
+def test_random_network_without_neighbours(network: tuple[onnx.ModelProto, list[tuple[int, ...]]], level: str) -> None:
     check(*network, level, neighbours="off")
 
 

@@ -18,7 +18,9 @@ def residual_net(sparsity: float = 0.9, *, batch: Dim = "n", height: Dim = "h", 
     return g.model({"x": [batch, 8, height, width]}, {g.classifier(x, 32, 10): [batch, 10]})
 
 
-def one_conv(weight: np.ndarray, shape: list[Dim], bias: np.ndarray | None = None, **attributes: object) -> onnx.ModelProto:
+def one_conv(
+    weight: np.ndarray, shape: list[Dim], bias: np.ndarray | None = None, **attributes: object
+) -> onnx.ModelProto:
     """y = Conv(x, weight), with input shape `shape`."""
     g = GraphBuilder()
     inputs = ["x", g.constant(weight)] + ([g.constant(bias)] if bias is not None else [])

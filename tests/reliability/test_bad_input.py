@@ -22,7 +22,7 @@ def outcome(make: object, model: onnx.ModelProto, feed: Feed, **options: object)
     """The outputs, or None if making or running the session raised."""
     try:
         return make(model, **options).run(None, feed)  # type: ignore[operator]
-    except Exception:
+    except Exception:  # noqa: BLE001  any error counts: which one is ONNX Runtime's affair
         return None
 
 

@@ -72,7 +72,9 @@ def test_first_run_of_a_shape_by_many_threads_at_once() -> None:
         session, feed = session_with(2), small.feed(*shape)
         gate = threading.Barrier(6)
 
-        def first_run(session: ort.InferenceSession, feed: dict[str, np.ndarray], gate: threading.Barrier) -> np.ndarray:
+        def first_run(
+            session: ort.InferenceSession, feed: dict[str, np.ndarray], gate: threading.Barrier
+        ) -> np.ndarray:
             gate.wait(timeout=60)
             return session.run(None, feed)[0]
 

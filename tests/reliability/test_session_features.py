@@ -27,9 +27,7 @@ def test_io_binding_with_preallocated_output(expected: np.ndarray) -> None:
     output = np.full((2, 10), np.nan, np.float32)
     binding = session.io_binding()
     binding.bind_cpu_input("x", FEED["x"])
-    binding.bind_output(
-        session.get_outputs()[0].name, "cpu", 0, np.float32, output.shape, output.ctypes.data
-    )
+    binding.bind_output(session.get_outputs()[0].name, "cpu", 0, np.float32, output.shape, output.ctypes.data)
     session.run_with_iobinding(binding)
     assert_close([output], [expected])
 
@@ -123,9 +121,7 @@ def test_cpu_fallback_disabled(expected: np.ndarray) -> None:
     options = ort.SessionOptions()
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     model = small.residual_net().SerializeToString()
-    session = ort.InferenceSession(
-        model, options, providers=[(PROVIDER, {"min_sparsity": "0"})], enable_fallback=0
-    )
+    session = ort.InferenceSession(model, options, providers=[(PROVIDER, {"min_sparsity": "0"})], enable_fallback=0)
     assert_close(session.run(None, FEED), [expected])
     g = GraphBuilder()
     rest = g.model({"x": ["n", 4]}, {g.op("Cos", [g.gemm("x", 4, 4)]): ["n", 4]}).SerializeToString()
