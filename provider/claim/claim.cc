@@ -1,69 +1,217 @@
 #include "claim/claim.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 
 #include "claim/recognise.h"
 #include "claim/regions.h"
+#include "claim/select.h"
 
 namespace sparsecpu {
 namespace {
 
-double zeros(const WeightView& w) {
-  int64_t zero = 0;
-  for (int64_t r = 0; r < w.rows; ++r)
-    for (int64_t c = 0; c < w.channels; ++c)
-      for (int64_t t = 0; t < w.taps; ++t) zero += w.at(r, c, t) == 0.0f;
-  return static_cast<double>(zero) / static_cast<double>(w.rows * w.channels * w.taps);
+std::string percent(double fraction) { return std::to_string(static_cast<int>(std::lround(100 * fraction))) + " %"; }
+
+std::string microseconds(double us) {
+  char text[32];
+  std::snprintf(text, sizeof text, us < 10 ? "%.1f us" : "%.0f us", us);
+  return text;
 }
+
+// Why no plugin may take the node, whatever it is; "" if it may.
+std::string place_problem(const Graph& graph, const Node& node) {
+  if (node.assigned_elsewhere) return "another provider has taken it already";
+  if (node.has_subgraph) return "it has a subgraph";
+  for (int output : node.outputs) {
+    if (output < 0) continue;
+    for (int consumer : graph.values[output].consumers) {
+      if (graph.nodes[consumer].has_subgraph) return "a subgraph uses its output";
+    }
+  }
+  return "";
+}
+
+class Claimer {
+ public:
+  Claimer(const Graph& graph, const ClaimOptions& options)
+      : graph_(graph),
+        options_(options),
+        recognised_(recognise_graph(graph, options, false)),
+        pricing_{graph, {}, {}, {}, {}},
+        group_(graph.nodes.size(), -1) {
+    result_.assumed = recognised_.assumed;
+    result_.decisions.resize(graph.nodes.size());
+  }
+
+  ClaimResult run() {
+    price();
+    choose_forced();
+    if (options_.neighbours)
+      choose_regions();
+    else
+      choose_single_nodes();
+    drop_groups();
+    number_regions();
+    give_reasons();
+    return std::move(result_);
+  }
+
+ private:
+  void price() {
+    const size_t count = graph_.nodes.size();
+    pricing_.candidate.assign(count, false);
+    pricing_.forced.assign(count, false);
+    for (size_t i = 0; i < count; ++i) {
+      const Recognised& node = recognised_.nodes[i];
+      NodeDecision& decision = result_.decisions[i];
+      decision.pattern = node.pattern;
+      decision.reason = node.ok() ? place_problem(graph_, graph_.nodes[i]) : node.reason;
+      pricing_.nodes.push_back(node_cost(graph_, recognised_, static_cast<int>(i), options_.isa));
+      const NodeCost& cost = pricing_.nodes.back();
+      decision.sparsity = cost.sparsity;
+      decision.dense_bytes = cost.dense_bytes;
+      decision.cpu_us = cost.fused_cpu_us;
+      decision.here_us = cost.fused_here_us;
+      if (node.ok() && !cost.known && !options_.min_sparsity && decision.reason.empty()) {
+        decision.reason = "its shape is unknown, so no time can be predicted (min_sparsity claims it regardless)";
+      }
+      pricing_.candidate[i] = decision.reason.empty();
+    }
+    for (size_t v = 0; v < graph_.values.size(); ++v) {
+      pricing_.values.push_back(edge_cost(graph_, recognised_, static_cast<int>(v), options_.isa));
+    }
+  }
+
+  // min_sparsity takes linear layers by their zeros; 0 takes their neighbours too, whatever they cost.
+  void choose_forced() {
+    if (!options_.min_sparsity) return;
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const NodeCost& cost = pricing_.nodes[i];
+      const bool enough = *options_.min_sparsity <= 0 || cost.sparsity >= *options_.min_sparsity;
+      pricing_.forced[i] = pricing_.candidate[i] && (cost.linear ? enough : *options_.min_sparsity <= 0);
+    }
+  }
+
+  void choose_single_nodes() {
+    int groups = 0;
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (pricing_.candidate[i] && pricing_.nodes[i].linear) group_[i] = groups++;
+    }
+  }
+
+  // The best choice as if everything claimed were one region; then the regions that are possible, each
+  // trimmed to what pays with the edges that it really has.
+  void choose_regions() {
+    std::vector<bool> claimed = select_nodes(pricing_, pricing_.candidate, std::vector<int>(group_.size(), 0));
+    group_ = form_groups(graph_, claimed, std::vector<int>(group_.size(), 0));
+    constexpr int kRounds = 4;  // trimming rarely needs a second one
+    for (int round = 0; round < kRounds; ++round) {
+      std::vector<bool> kept = select_nodes(pricing_, claimed, group_);
+      if (kept == claimed) break;
+      claimed = std::move(kept);
+      group_ = form_groups(graph_, claimed, group_);
+    }
+  }
+
+  // Groups that only move data, and groups that do not gain. Fewer groups cannot create a cycle.
+  void drop_groups() {
+    const std::vector<GroupPrice> prices = price_groups(pricing_, group_);
+    std::vector<bool> linear(prices.size(), false), reason_to_run(prices.size(), false), forced(prices.size(), false);
+    for (size_t i = 0; i < group_.size(); ++i) {
+      if (group_[i] < 0) continue;
+      linear[group_[i]] = linear[group_[i]] || pricing_.nodes[i].linear;
+      reason_to_run[group_[i]] = reason_to_run[group_[i]] || pricing_.nodes[i].sparse_wins;
+      forced[group_[i]] = forced[group_[i]] || (pricing_.forced[i] && pricing_.nodes[i].linear);
+    }
+    for (size_t i = 0; i < group_.size(); ++i) {
+      const int g = group_[i];
+      if (g < 0 || forced[g] || (linear[g] && reason_to_run[g] && prices[g].gain_us() > 0)) continue;
+      if (linear[g] && reason_to_run[g]) {
+        result_.decisions[i].reason = "its group would save " + microseconds(prices[g].cpu_us - prices[g].here_us) +
+                                      " but pay " + microseconds(prices[g].edges_us) +
+                                      " at its edges (conversions, fusions that the CPU provider loses)";
+      }
+      group_[i] = -1;
+    }
+  }
+
+  void number_regions() {
+    std::vector<int> number(group_.size(), -1);
+    for (size_t i = 0; i < group_.size(); ++i) {
+      if (group_[i] < 0) continue;
+      int& region = number[group_[i]];
+      if (region < 0) {
+        region = static_cast<int>(result_.regions.size());
+        result_.regions.emplace_back();
+      }
+      result_.regions[region].push_back(static_cast<int>(i));
+      result_.decisions[i].region = region;
+    }
+  }
+
+  void give_reasons() {
+    for (size_t i = 0; i < group_.size(); ++i) {
+      NodeDecision& decision = result_.decisions[i];
+      const NodeCost& cost = pricing_.nodes[i];
+      if (decision.region >= 0)
+        decision.reason = claimed_reason(cost, pricing_.forced[i]);
+      else if (decision.reason.empty())
+        decision.reason = cost.linear ? linear_reason(cost) : neighbour_reason(i);
+    }
+  }
+
+  std::string claimed_reason(const NodeCost& cost, bool forced) const {
+    const std::string times = "predicted " + microseconds(cost.fused_here_us) + " here, " +
+                              microseconds(cost.fused_cpu_us) + " on the CPU provider";
+    if (forced && cost.linear) return "claimed because of min_sparsity: " + times;
+    if (!cost.linear) return "it joins the claimed layers next to it";
+    const std::string kind = cost.kernel + (cost.kernel == "sparse" ? ", " + percent(cost.sparsity) + " zeros" : "");
+    return kind + ": " + times;
+  }
+
+  std::string linear_reason(const NodeCost& cost) const {
+    if (options_.min_sparsity && cost.sparsity < *options_.min_sparsity) {
+      return percent(cost.sparsity) + " of the weights are zero, fewer than min_sparsity " +
+             percent(*options_.min_sparsity);
+    }
+    if (cost.kernel == "depthwise") {
+      return "a depthwise convolution gains nothing by itself; it joins sparse layers next to it when that saves time";
+    }
+    if (!cost.sparse_wins) {
+      return "it would be slower here: " + percent(cost.sparsity) + " of the weights are zero, about " +
+             percent(cost.needed_sparsity) + " are needed for " + cost.situation +
+             " (prune further, or set min_sparsity)";
+    }
+    return "it would save " + microseconds(cost.cpu_us - cost.here_us) +
+           ", less than the conversions at its edges cost (prune the layers next to it, or set min_sparsity)";
+  }
+
+  std::string neighbour_reason(size_t node) const {
+    if (!options_.neighbours) return "neighbours is off: only Conv, MatMul and Gemm are claimed";
+    for (int output : graph_.nodes[node].outputs) {
+      if (output < 0) continue;
+      for (int consumer : graph_.values[output].consumers) {
+        if (group_[consumer] >= 0) return "the claimed layers next to it gain nothing by taking it in";
+      }
+    }
+    for (int input : graph_.nodes[node].inputs) {
+      const int producer = input >= 0 ? graph_.values[input].producer : -1;
+      if (producer >= 0 && group_[producer] >= 0) return "the claimed layers next to it gain nothing by taking it in";
+    }
+    return "no claimed layer is next to it";
+  }
+
+  const Graph& graph_;
+  const ClaimOptions& options_;
+  const RecognisedGraph recognised_;
+  Pricing pricing_;
+  std::vector<int> group_;  // per node, -1: on the CPU provider
+  ClaimResult result_;
+};
 
 }  // namespace
 
-ClaimResult claim(const Graph& graph, const ClaimOptions& options) {
-  const RecognisedGraph recognised = recognise_graph(graph, options, false);
-  ClaimResult result;
-  result.assumed = recognised.assumed;
-  const size_t count = graph.nodes.size();
-  result.decisions.resize(count);
-  std::vector<bool> candidate(count, false), seed(count, false);
-  for (size_t i = 0; i < count; ++i) {
-    const Recognised& node = recognised.nodes[i];
-    NodeDecision& decision = result.decisions[i];
-    decision.pattern = node.pattern;
-    decision.reason = node.reason;
-    bool subgraph = graph.nodes[i].has_subgraph || graph.nodes[i].assigned_elsewhere;
-    for (int output : graph.nodes[i].outputs) {
-      if (output < 0) continue;
-      for (int consumer : graph.values[output].consumers) subgraph |= graph.nodes[consumer].has_subgraph;
-    }
-    candidate[i] = node.ok() && !subgraph;
-    if (!candidate[i]) continue;
-    if (const auto* linear = std::get_if<Linear>(&node.ops[0].data)) {
-      decision.sparsity = zeros(linear->weight);
-      seed[i] = decision.sparsity >= options.min_sparsity.value_or(0.5);
-      candidate[i] = options.neighbours || seed[i];
-    } else {
-      candidate[i] = options.neighbours;
-    }
-  }
-  std::vector<int> side(count, 0);
-  if (!options.neighbours)
-    for (size_t i = 0; i < count; ++i) side[i] = static_cast<int>(i);
-  std::vector<int> group = form_groups(graph, candidate, side);
-  std::vector<bool> seeded(count, false);
-  for (size_t i = 0; i < count; ++i)
-    if (group[i] >= 0 && seed[i]) seeded[group[i]] = true;
-  std::vector<int> number(count, -1);
-  for (size_t i = 0; i < count; ++i) {
-    if (group[i] < 0 || !seeded[group[i]]) continue;
-    int& region = number[group[i]];
-    if (region < 0) {
-      region = static_cast<int>(result.regions.size());
-      result.regions.emplace_back();
-    }
-    result.regions[region].push_back(static_cast<int>(i));
-    result.decisions[i].region = region;
-  }
-  return result;
-}
+ClaimResult claim(const Graph& graph, const ClaimOptions& options) { return Claimer(graph, options).run(); }
 
 }  // namespace sparsecpu

@@ -1,0 +1,295 @@
+#include "claim/cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/memory.h"
+
+namespace sparsecpu {
+namespace {
+
+// Measured on a Zen 4 core (118 GFLOP/s) and scaled to the other levels. sparse_flops is set so that the
+// sparse kernel overtakes the dense one at the zeros that were measured for kernels without run-time code:
+// 45 % for convolutions from 14x14 up, 60 % at 7x7, 55 % for MatMul from 16 rows up (kFewPositions and
+// kMatMulRate), 85 % for one row (kRowZeros).
+constexpr MachineSpeed kSpeeds[] = {
+    // cpu, sparse, dense, depthwise cpu, depthwise, cache, weights, convert
+    {28, 5, 6, 8, 6, 12, 10, 20},       // scalar here; the CPU provider has SSE2 everywhere
+    {52, 33, 38, 14, 18, 18, 12, 40},   // AVX2
+    {100, 63, 75, 25, 35, 22, 12, 50},  // AVX-512
+};
+constexpr double kFewPositions = 0.84;                    // rate with at most 4 vectors of positions: less to overlap
+constexpr double kMatMulRate = 0.72;                      // rate on tokens: K is long and its chunks spill
+constexpr double kEpilogueFmas = 4.0;                     // an output vector costs as much as so many nonzeros
+constexpr double kRowZeros = 0.85, kManyRowZeros = 0.55;  // zeros needed with 1 row, with 16
+constexpr int64_t kManyRows = 16;
+constexpr double kDenseRowRate = 0.95;   // our dense kernel for a few rows, against the CPU provider's
+constexpr double kTranscendental = 6.0;  // Erf, Tanh, Sigmoid, ... against a plain pass over the values
+constexpr double kFusedPass = 0.15;      // arithmetic inside the kernel before, against a pass of its own
+constexpr double kFusedHeavy = 0.6;      // the same for transcendental functions
+constexpr double kCallUs = 1.0;          // the CPU provider's fixed cost of one node
+constexpr double kSlowFraction = 2.0;    // CPU provider's rate loss on depthwise-like groups
+
+struct Layer {
+  int64_t positions = 0;  // output pixels or tokens, batch included
+  double waste = 1;       // lanes computed / lanes used
+  int64_t vectors = 0;    // position vectors
+  int64_t nonzeros = 0, weights = 0;
+};
+
+// Vectors of 16 lanes that n images of h x w pixels take, lanes split over images, rows and columns.
+int64_t position_vectors(int64_t n, int64_t h, int64_t w) {
+  int64_t best = INT64_MAX;
+  for (int64_t images = 1; images <= 16; images *= 2) {
+    for (int64_t rows = 1; images * rows <= 16; rows *= 2) {
+      const int64_t columns = 16 / (images * rows);
+      best = std::min(best, ceil_div(n, images) * ceil_div(h, rows) * ceil_div(w, columns));
+    }
+  }
+  return best;
+}
+
+int64_t count_nonzeros(const WeightView& w) {
+  int64_t nonzeros = 0;
+  if (w.scale == 0.0f) return 0;
+  // Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
+  const bool rows_inside = w.row_stride == 1 && w.taps == 1;
+  for (int64_t a = 0; a < (rows_inside ? w.channels : w.rows); ++a) {
+    const float* line = w.data + a * (rows_inside ? w.channel_stride : w.row_stride);
+    for (int64_t b = 0; b < (rows_inside ? w.rows : w.channels); ++b) {
+      const float* taps = line + b * (rows_inside ? w.row_stride : w.channel_stride);
+      for (int64_t t = 0; t < w.taps; ++t) nonzeros += taps[t * w.tap_stride] != 0.0f;
+    }
+  }
+  return nonzeros;
+}
+
+int64_t elements(const Shape& shape) {
+  int64_t count = 1;
+  for (int64_t d : shape) count = checked_mul(count, d);
+  return count;
+}
+
+void place_layer(const Linear& linear, const Shape& output, Layer* layer) {
+  layer->positions = elements(output) / std::max<int64_t>(1, linear.out_channels);
+  if (linear.axes == Axes::kImage) {
+    const int64_t h = output.size() == 4 ? output[2] : 1;
+    layer->vectors = position_vectors(output[0], h, output.back());
+  } else {
+    layer->vectors = ceil_div(layer->positions, 16);
+  }
+  if (layer->positions > 0) layer->waste = 16.0 * layer->vectors / layer->positions;
+}
+
+bool is_depthwise(const Linear& linear) {
+  return linear.groups > 1 && linear.groups == linear.in_channels && linear.groups == linear.out_channels;
+}
+
+std::string situation(const Linear& linear, const Layer& layer, const Shape& output) {
+  if (linear.axes == Axes::kTokens) {
+    return "a matrix product of " + std::to_string(layer.positions) + (layer.positions == 1 ? " row" : " rows");
+  }
+  const auto& kernel = linear.window.kernel;
+  const std::string size = output.size() == 4 ? std::to_string(output[2]) + "x" + std::to_string(output[3])
+                                              : std::to_string(output.back()) + " positions";
+  return "a " + std::to_string(kernel[0]) + "x" + std::to_string(kernel[1]) + " convolution at " + size;
+}
+
+// The sparse kernel on `nonzeros` of the layer's weights.
+double sparse_us(const Linear& linear, const Layer& layer, double nonzeros, const MachineSpeed& speed) {
+  double rate = speed.sparse_flops;
+  if (linear.axes == Axes::kTokens)
+    rate *= kMatMulRate;
+  else if (layer.vectors <= 4)
+    rate *= kFewPositions;
+  const double fmas = nonzeros + kEpilogueFmas * static_cast<double>(linear.out_channels);
+  return 2.0 * 16.0 * fmas * static_cast<double>(layer.vectors) / rate * 1e-3;
+}
+
+// With a few rows the weights are read once and reading them takes the time, on either side.
+void price_few_rows(const Layer& layer, const MachineSpeed& speed, NodeCost* cost) {
+  const double rows = static_cast<double>(std::max<int64_t>(1, layer.positions));
+  const double stream = 4.0 * static_cast<double>(layer.weights) / speed.weight_bytes;
+  const double compute = 2.0 * static_cast<double>(layer.weights) * rows / speed.cpu_flops;
+  cost->cpu_us = kCallUs + std::max(stream, compute) * 1e-3;
+  cost->needed_sparsity = kRowZeros - (kRowZeros - kManyRowZeros) * (rows - 1) / (kManyRows - 1);
+  const double density = static_cast<double>(layer.nonzeros) / static_cast<double>(layer.weights);
+  const double sparse = cost->cpu_us * density / (1 - cost->needed_sparsity);
+  const double dense = cost->cpu_us / kDenseRowRate;
+  cost->here_us = std::min(sparse, dense);
+  cost->kernel = sparse < dense ? "sparse" : "dense";
+}
+
+void price_many_rows(const Linear& linear, const Layer& layer, const MachineSpeed& speed, NodeCost* cost) {
+  const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
+  // Groups of few channels leave the dense kernels' registers partly empty.
+  const bool thin = linear.groups > 1 && linear.weight.channels < 8;
+  cost->cpu_us = kCallUs + flops / speed.cpu_flops * (thin ? kSlowFraction : 1.0) * 1e-3;
+  const double sparse = sparse_us(linear, layer, static_cast<double>(layer.nonzeros), speed);
+  const double none = sparse_us(linear, layer, 0, speed);
+  const double all = sparse_us(linear, layer, static_cast<double>(layer.weights), speed);
+  cost->needed_sparsity = std::clamp(1.0 - (cost->cpu_us - none) / (all - none), 0.0, 1.0);
+  const double dense = linear.groups > 1 ? HUGE_VAL : flops * layer.waste / speed.dense_flops * 1e-3;
+  cost->here_us = std::min(sparse, dense);
+  cost->kernel = sparse < dense ? "sparse" : "dense";
+}
+
+void count_weights(const Linear& linear, Layer* layer, NodeCost* cost) {
+  layer->nonzeros = count_nonzeros(linear.weight);
+  layer->weights = linear.weight.rows * linear.weight.channels * linear.weight.taps;
+  cost->linear = true;
+  cost->dense_bytes = layer->weights * static_cast<int64_t>(sizeof(float));
+  cost->sparsity = 1.0 - static_cast<double>(layer->nonzeros) / static_cast<double>(layer->weights);
+}
+
+void price_linear(const Linear& linear, Layer layer, const Shape& output, const MachineSpeed& speed, NodeCost* cost) {
+  place_layer(linear, output, &layer);
+  cost->situation = situation(linear, layer, output);
+  if (is_depthwise(linear)) {
+    const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
+    cost->cpu_us = kCallUs + flops / speed.depthwise_cpu_flops * 1e-3;
+    cost->here_us = flops * layer.waste / speed.depthwise_flops * 1e-3;
+    cost->kernel = "depthwise";
+    return;  // its zeros are not used: alone it is no reason to claim
+  }
+  if (layer.positions < kManyRows && linear.weight.taps == 1)
+    price_few_rows(layer, speed, cost);
+  else
+    price_many_rows(linear, layer, speed, cost);
+  cost->sparse_wins = cost->kernel == "sparse" && cost->sparsity > 0 && cost->here_us < cost->cpu_us;
+}
+
+double pass_us(int64_t values, const MachineSpeed& speed) {
+  return 4.0 * static_cast<double>(values) / speed.cache_bytes * 1e-3;
+}
+
+bool is_transcendental(const OpData& data) {
+  const auto* unary = std::get_if<Unary>(&data);
+  if (unary == nullptr) return false;
+  return unary->kind != UnaryKind::kRelu && unary->kind != UnaryKind::kClip && unary->kind != UnaryKind::kLeakyRelu &&
+         unary->kind != UnaryKind::kHardSigmoid && unary->kind != UnaryKind::kHardSwish;
+}
+
+// Neither reads nor moves a value: the last axis stays, or there are no pixels to move.
+bool only_relabels(const Shape& from, const Shape& to) {
+  if (!from.empty() && !to.empty() && from.size() <= 3 && to.size() <= 3 && from.back() == to.back()) return true;
+  const auto channels_only = [](const Shape& s) { return s.size() == 2 || (s.size() == 4 && s[2] * s[3] == 1); };
+  return channels_only(from) && channels_only(to) && from[1] == to[1];
+}
+
+// Everything but Linear: passes over values, counted by the bytes that they move.
+void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& output, const MachineSpeed& speed,
+                NodeCost* cost) {
+  int64_t moved = elements(output);
+  for (const Shape& input : inputs) moved += elements(input);
+  const double pass = pass_us(moved, speed);
+  const double heavy = is_transcendental(op.data) ? kTranscendental : 1.0;
+  cost->cpu_us += kCallUs + pass * heavy;
+  cost->here_us += pass * heavy;
+  const double fused = pass * (is_transcendental(op.data) ? kTranscendental * kFusedHeavy : kFusedPass);
+  cost->fused_here_us += fused;
+  cost->fused_cpu_us += fused;
+  if (const auto* pool = std::get_if<Pool>(&op.data)) {
+    const double taps = static_cast<double>(pool->window.kernel[0] * pool->window.kernel[1]);
+    const double reads = pass_us(elements(output), speed) * taps * 0.25;
+    cost->cpu_us += reads;
+    cost->here_us += reads;
+  }
+  if (std::holds_alternative<Reshape>(op.data)) {
+    cost->cpu_us = kCallUs;  // ONNX Runtime only renames it
+    cost->here_us =
+        only_relabels(inputs[0], output) ? 0.0 : 8.0 * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
+    cost->fused_here_us = cost->here_us;
+  }
+}
+
+bool is_elementwise(const OpData& data) {
+  return std::holds_alternative<Unary>(data) || std::holds_alternative<Binary>(data) ||
+         std::holds_alternative<Affine>(data);
+}
+
+// The node before `node` whose kernel would take it in: it makes the first input and nobody else reads that.
+const Node* node_before(const Graph& graph, const Node& node, int* index) {
+  for (int input : node.inputs) {
+    if (input < 0 || graph.values[input].is_constant) continue;
+    *index = graph.values[input].producer;
+    if (*index >= 0 && graph.values[input].consumers.size() == 1) return &graph.nodes[*index];
+  }
+  *index = -1;
+  return nullptr;
+}
+
+// What the CPU provider fuses: Conv with Add and an activation, and the chains that make up Gelu and SiLU.
+bool cpu_fuses(const Graph& graph, const Node& node) {
+  int index = -1;
+  const Node* before = node_before(graph, node, &index);
+  if (before == nullptr) return false;
+  const std::string &type = node.op_type, &prior = before->op_type;
+  if (type == "Erf") return prior == "Div" || prior == "Mul";
+  if (type == "Add" && prior == "Erf") return true;
+  if (type == "Mul" && (prior == "Add" || prior == "Mul" || prior == "Sigmoid")) return true;
+  if (prior == "Conv" || (prior == "Add" && type == "Relu")) {
+    return type == "Relu" || type == "Clip" || type == "LeakyRelu" || type == "Sigmoid" || type == "Tanh" ||
+           type == "HardSigmoid" || type == "Add" || type == "BatchNormalization";
+  }
+  return (prior == "Gemm" || prior == "MatMul") && (type == "Relu" || type == "LeakyRelu" || type == "Sigmoid");
+}
+
+const Shape* shape_of(const RecognisedGraph& recognised, int value) {
+  return value >= 0 && recognised.facts[value].assumed ? &*recognised.facts[value].assumed : nullptr;
+}
+
+bool in_channel_blocks(const Graph& graph, int node) {
+  static constexpr const char* kOps[] = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"};
+  return node >= 0 && std::find(std::begin(kOps), std::end(kOps), graph.nodes[node].op_type) != std::end(kOps);
+}
+
+}  // namespace
+
+const MachineSpeed& machine_speed(Isa isa) { return kSpeeds[static_cast<int>(isa)]; }
+
+NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Isa isa) {
+  const MachineSpeed& speed = machine_speed(isa);
+  NodeCost cost;
+  for (const Op& op : recognised.nodes[node].ops) {
+    Layer layer;
+    const auto* linear = std::get_if<Linear>(&op.data);
+    if (linear != nullptr) count_weights(*linear, &layer, &cost);
+    const int anchor = op.output >= 0 ? op.output : graph.nodes[node].outputs[0];
+    const Shape* output = shape_of(recognised, anchor);
+    std::vector<Shape> inputs;
+    for (int input : op.inputs) {
+      const Shape* shape = shape_of(recognised, input >= 0 ? input : anchor);
+      if (shape != nullptr) inputs.push_back(*shape);
+    }
+    if (output == nullptr || inputs.size() != op.inputs.size()) return cost;
+    if (linear != nullptr) {
+      price_linear(*linear, layer, *output, speed, &cost);
+    } else {
+      price_pass(op, inputs, *output, speed, &cost);
+    }
+  }
+  cost.known = true;
+  const Recognised& mine = recognised.nodes[node];
+  const bool follows = node_before(graph, graph.nodes[node], &cost.before) != nullptr;
+  cost.fuses_here = follows && mine.ok() && is_elementwise(mine.ops[0].data);
+  cost.fuses_on_cpu = cpu_fuses(graph, graph.nodes[node]);
+  if (!cost.fuses_here) cost.fused_here_us = cost.here_us;
+  if (!cost.fuses_on_cpu) cost.fused_cpu_us = cost.cpu_us;
+  return cost;
+}
+
+EdgeCost edge_cost(const Graph& graph, const RecognisedGraph& recognised, int value, Isa isa) {
+  const Shape* shape = shape_of(recognised, value);
+  if (shape == nullptr) return {};
+  const double convert = 2.0 * pass_us(elements(*shape), machine_speed(isa)) * machine_speed(isa).cache_bytes /
+                         machine_speed(isa).convert_bytes;
+  EdgeCost cost{convert, convert};
+  if (in_channel_blocks(graph, graph.values[value].producer)) cost.enter_us += convert;
+  bool blocks_after = false;
+  for (int consumer : graph.values[value].consumers) blocks_after |= in_channel_blocks(graph, consumer);
+  if (blocks_after) cost.leave_us += convert;
+  return cost;
+}
+
+}  // namespace sparsecpu

@@ -1,0 +1,202 @@
+// claim/ for tests: a Graph described in Python, its decisions, Ops and shapes as plain dictionaries.
+#include "claim/claim.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "bindings.h"
+#include "claim/recognise.h"
+#include "claim/regions.h"
+
+namespace py = pybind11;
+using namespace sparsecpu;
+
+namespace {
+
+// Owns the arrays that the constants of `graph` point into.
+struct DescribedGraph {
+  Graph graph;
+  std::vector<py::array> arrays;
+};
+
+Attribute to_attribute(const py::handle& value) {
+  if (py::isinstance<py::str>(value)) return value.cast<std::string>();
+  if (py::isinstance<py::float_>(value)) return value.cast<float>();
+  if (py::isinstance<py::int_>(value)) return value.cast<int64_t>();
+  const py::list list = value.cast<py::list>();
+  if (py::len(list) > 0 && py::isinstance<py::float_>(list[0])) return list.cast<std::vector<float>>();
+  return list.cast<std::vector<int64_t>>();
+}
+
+// {"name", "type" (ONNX number), "dims" (None: unknown rank; int, str or None per axis), "array" (a constant)}
+Value to_value(const py::dict& description, DescribedGraph* described) {
+  Value value;
+  value.name = description["name"].cast<std::string>();
+  value.type = static_cast<ElementType>(description["type"].cast<int>());
+  if (description.contains("array")) {
+    py::array array = py::array::ensure(description["array"], py::array::c_style);
+    value.is_constant = value.has_shape = true;
+    value.constant = {
+        value.type, {array.shape(), array.shape() + array.ndim()}, array.data(), static_cast<size_t>(array.nbytes())};
+    if (description.contains("bytes")) value.constant.bytes = description["bytes"].cast<size_t>();
+    value.dims = value.constant.dims;
+    described->arrays.push_back(std::move(array));
+  } else if (!description["dims"].is_none()) {
+    value.has_shape = true;
+    for (const py::handle& dim : description["dims"].cast<py::list>()) {
+      const bool known = py::isinstance<py::int_>(dim);
+      value.dims.push_back(known ? dim.cast<int64_t>() : -1);
+      value.symbols.push_back(py::isinstance<py::str>(dim) ? dim.cast<std::string>() : "");
+    }
+  }
+  return value;
+}
+
+Node to_node(const py::dict& description) {
+  Node node;
+  node.name = description["name"].cast<std::string>();
+  node.op_type = description["op_type"].cast<std::string>();
+  node.domain = description["domain"].cast<std::string>();
+  node.since_version = description["since_version"].cast<int>();
+  node.inputs = description["inputs"].cast<std::vector<int>>();
+  node.outputs = description["outputs"].cast<std::vector<int>>();
+  for (const auto& [key, value] : description["attributes"].cast<py::dict>()) {
+    node.attributes[key.cast<std::string>()] = to_attribute(value);
+  }
+  node.has_subgraph = description.contains("has_subgraph") && description["has_subgraph"].cast<bool>();
+  node.assigned_elsewhere =
+      description.contains("assigned_elsewhere") && description["assigned_elsewhere"].cast<bool>();
+  return node;
+}
+
+DescribedGraph to_graph(const py::dict& description) {
+  DescribedGraph described;
+  Graph& graph = described.graph;
+  for (const py::handle& value : description["values"]) {
+    graph.values.push_back(to_value(value.cast<py::dict>(), &described));
+  }
+  for (const py::handle& item : description["nodes"]) {
+    const int index = static_cast<int>(graph.nodes.size());
+    graph.nodes.push_back(to_node(item.cast<py::dict>()));
+    graph.nodes.back().id = index;
+    for (int input : graph.nodes.back().inputs) {
+      if (input >= 0) graph.values.at(input).consumers.push_back(index);
+    }
+    for (int output : graph.nodes.back().outputs) {
+      if (output >= 0) graph.values.at(output).producer = index;
+    }
+  }
+  graph.inputs = description["inputs"].cast<std::vector<int>>();
+  graph.outputs = description["outputs"].cast<std::vector<int>>();
+  for (int output : graph.outputs) graph.values.at(output).is_graph_output = true;
+  return described;
+}
+
+ClaimOptions to_options(int isa, std::optional<double> min_sparsity, bool neighbours,
+                        std::map<std::string, int64_t> assume) {
+  ClaimOptions options;
+  options.isa = static_cast<Isa>(isa);
+  options.min_sparsity = min_sparsity;
+  options.neighbours = neighbours;
+  options.assume = std::move(assume);
+  return options;
+}
+
+py::dict claim_graph(const py::dict& description, int isa, std::optional<double> min_sparsity, bool neighbours,
+                     std::map<std::string, int64_t> assume) {
+  const DescribedGraph described = to_graph(description);
+  const ClaimOptions options = to_options(isa, min_sparsity, neighbours, std::move(assume));
+  ClaimResult result;
+  {
+    py::gil_scoped_release release;
+    result = claim(described.graph, options);
+  }
+  py::list decisions;
+  for (const NodeDecision& d : result.decisions) {
+    decisions.append(py::dict(py::arg("region") = d.region, py::arg("pattern") = d.pattern,
+                              py::arg("reason") = d.reason, py::arg("sparsity") = d.sparsity,
+                              py::arg("dense_bytes") = d.dense_bytes, py::arg("cpu_us") = d.cpu_us,
+                              py::arg("here_us") = d.here_us));
+  }
+  return py::dict(py::arg("regions") = result.regions, py::arg("decisions") = decisions,
+                  py::arg("assumed") = result.assumed);
+}
+
+constexpr const char* kOpNames[] = {"linear", "unary",  "binary", "affine", "pool",   "global_average",
+                                    "pad",    "resize", "concat", "split",  "reshape"};
+
+py::dict describe(const Op& op) {
+  py::dict result(py::arg("kind") = kOpNames[op.data.index()], py::arg("inputs") = op.inputs,
+                  py::arg("output") = op.output, py::arg("node") = op.node, py::arg("name") = op.name);
+  if (const auto axes = own_axes(op.data)) result["axes"] = *axes == Axes::kImage ? "image" : "tokens";
+  if (const auto* unary = std::get_if<Unary>(&op.data)) {
+    result["unary"] = static_cast<int>(unary->kind);
+    result["a"] = unary->a;
+    result["b"] = unary->b;
+  }
+  if (const auto* affine = std::get_if<Affine>(&op.data)) {
+    result["scale"] = affine->scale;
+    result["shift"] = affine->shift;
+  }
+  if (const auto* linear = std::get_if<Linear>(&op.data)) {
+    py::array_t<float> weight({linear->weight.rows, linear->weight.channels, linear->weight.taps});
+    auto at = weight.mutable_unchecked<3>();
+    for (py::ssize_t r = 0; r < at.shape(0); ++r) {
+      for (py::ssize_t c = 0; c < at.shape(1); ++c) {
+        for (py::ssize_t t = 0; t < at.shape(2); ++t) at(r, c, t) = linear->weight.at(r, c, t);
+      }
+    }
+    result["weight"] = weight;
+    result["bias"] = linear->bias;
+    result["groups"] = linear->groups;
+  }
+  if (const auto* split = std::get_if<Split>(&op.data)) result["channels"] = py::make_tuple(split->begin, split->end);
+  return result;
+}
+
+// Per node: the pattern, the reason why it is not recognised, or its Ops over the values of the graph.
+py::list recognise(const py::dict& description) {
+  const DescribedGraph described = to_graph(description);
+  const RecognisedGraph recognised = recognise_graph(described.graph, ClaimOptions{}, false);
+  py::list result;
+  for (const Recognised& node : recognised.nodes) {
+    py::list ops;
+    for (const Op& op : node.ops) ops.append(describe(op));
+    result.append(py::dict(py::arg("pattern") = node.pattern, py::arg("reason") = node.reason, py::arg("ops") = ops));
+  }
+  return result;
+}
+
+// Shapes of all values that recognise_all's Ops make, by name, for concrete input shapes.
+std::map<std::string, Shape> infer_shapes(const py::dict& description, const std::map<std::string, Shape>& inputs) {
+  const DescribedGraph described = to_graph(description);
+  const OpGraph graph = recognise_all(described.graph);
+  std::vector<Shape> shapes(graph.values.size());
+  for (int input : graph.inputs) shapes[input] = inputs.at(graph.values[input].name);
+  std::map<std::string, Shape> result;
+  for (const Op& op : graph.ops) {
+    std::vector<Shape> given;
+    for (int input : op.inputs) given.push_back(shapes[input]);
+    shapes[op.output] = output_shape(op, given);
+    if (!graph.values[op.output].name.empty()) result[graph.values[op.output].name] = shapes[op.output];
+  }
+  return result;
+}
+
+}  // namespace
+
+void bind_claim(py::module_& module) {
+  module.def("claim", &claim_graph, py::arg("graph"), py::arg("isa") = 2, py::arg("min_sparsity") = py::none(),
+             py::arg("neighbours") = true, py::arg("assume") = std::map<std::string, int64_t>{});
+  module.def("recognise", &recognise, py::arg("graph"));
+  module.def("infer_shapes", &infer_shapes, py::arg("graph"), py::arg("inputs"));
+  module.def("contraction_is_acyclic", &contraction_is_acyclic, py::arg("successors"), py::arg("group"));
+  // claimed: a bool per node; side: nodes with different numbers never share a group.
+  module.def(
+      "form_groups",
+      [](const py::dict& description, const std::vector<bool>& claimed, const std::vector<int>& side) {
+        return form_groups(to_graph(description).graph, claimed, side);
+      },
+      py::arg("graph"), py::arg("claimed"), py::arg("side"));
+}
