@@ -36,7 +36,9 @@ TransferPlan::TransferPlan(const Geometry& geometry, int64_t position_stride, in
   first_row_ = whole ? 0 : -geometry.origin_h;
   row_count_ = end_row - first_row_;
   along_channels_ = strides.c == 1 && (strides.w != 1 || geometry.w == 1);
-  const bool along_columns = !along_channels_ && strides.w == 1;
+  run_channels_ = along_channels_ ? channels : 1;
+  const bool pixels_without_gaps = strides.w == channels && position_stride == channels * kLanes;
+  const bool along_columns = along_channels_ ? pixels_without_gaps : strides.w == 1;
   segment_begin_ =
       along_columns ? cut_columns(geometry, first_column, end_column) : every_column(first_column, end_column);
 }
@@ -47,7 +49,7 @@ RowTransfer TransferPlan::at(int64_t row, int64_t segment) const {
   const int64_t column = segment_begin_[static_cast<size_t>(segment)];
   const int64_t columns = segment_begin_[static_cast<size_t>(segment) + 1] - column;
   RowTransfer t{};
-  t.count = along_channels_ ? channels_ : columns;
+  t.count = columns * run_channels_;
   t.lane_offset = ((group * g.grid_h + grid_row) * g.grid_w + column) * position_stride_;
   for (int i = 0; i < g.lanes_n; ++i) {
     const int64_t image = group * g.lanes_n + i;
@@ -59,7 +61,7 @@ RowTransfer TransferPlan::at(int64_t row, int64_t segment) const {
         const int64_t x = block_w * g.step_w + g.origin_w + column;
         if (x < 0 || x >= g.w) continue;
         const int lane = g.lane(i, block_h, block_w);
-        t.length[lane] = along_channels_ ? channels_ : std::min(columns, g.w - x);
+        t.length[lane] = std::min(columns, g.w - x) * run_channels_;
         t.row_offset[lane] = image * strides_.n + y * strides_.h + x * strides_.w;
       }
     }

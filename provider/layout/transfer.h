@@ -39,14 +39,15 @@ struct RowTransfer {
 
 class TransferPlan {
  public:
-  // `channels` channels; position_stride in floats. Runs along x where that is contiguous, else along the
-  // channels (tokens, NHWC), else element by element.
+  // `channels` channels; position_stride in floats. Runs go along x where that is contiguous; along the channels
+  // (tokens, NHWC), over several pixels at once where both sides store them without gaps; else they are single
+  // elements.
   TransferPlan(const Geometry& geometry, int64_t position_stride, int64_t channels, const TensorStrides& strides,
                Coverage coverage);
 
   int64_t rows() const { return geometry_.groups() * row_count_; }
   int64_t segments() const { return static_cast<int64_t>(segment_begin_.size()) - 1; }
-  int64_t outer() const { return along_channels_ ? 1 : channels_; }
+  int64_t outer() const { return channels_ / run_channels_; }
   int64_t tensor_outer_stride() const { return strides_.c; }
   int64_t lane_outer_stride() const { return kLanes; }
   int64_t lane_stride() const { return along_channels_ ? kLanes : position_stride_; }
@@ -57,6 +58,7 @@ class TransferPlan {
   int64_t position_stride_, channels_;
   TensorStrides strides_;
   bool along_channels_;
+  int64_t run_channels_;                // channels of a pixel in one run: all or one
   int64_t first_row_, row_count_;       // grid rows of a batch group
   std::vector<int64_t> segment_begin_;  // grid columns; the last entry is the end
 };

@@ -53,7 +53,7 @@ def test_load_and_store(geometry: Any, channels: int, padding: int, order: str, 
     ("order", "channels", "calls"),
     [
         ("nchw", 3, (56 + 6) * 2 * 3),  # per grid row and channel: the columns left of the image, and the rest
-        ("nhwc", 64, (56 + 6) ** 2),  # per position
+        ("nhwc", 64, (56 + 6) * 2),  # per grid row: whole pixels, all channels
     ],
 )
 def test_calls_of_a_stem_image(order: str, channels: int, calls: int) -> None:

@@ -1,5 +1,5 @@
-// Lane permutation. Most copies have one source (all lanes, or a mask), halos one to four: those keep
-// indices and masks in registers over the channels.
+// Lane permutation. Most copies have one source (all lanes, or a mask), halos one to four, a relayout that halves
+// the pixels up to eight: those prepare indices and masks once for all channels.
 #pragma once
 #include "kernels/impl/vec.h"
 #include "kernels/kernels.h"
@@ -74,6 +74,18 @@ void permute(const LaneCopy* copies, int64_t count, const LaneSource* all_source
         break;
       case 4:
         permute_few<4>(sources, x, to, begin, end, fill);
+        break;
+      case 5:
+        permute_few<5>(sources, x, to, begin, end, fill);
+        break;
+      case 6:
+        permute_few<6>(sources, x, to, begin, end, fill);
+        break;
+      case 7:
+        permute_few<7>(sources, x, to, begin, end, fill);
+        break;
+      case 8:
+        permute_few<8>(sources, x, to, begin, end, fill);
         break;
       default:
         permute_many(sources, copies[i].sources, x, to, begin, end, fill);

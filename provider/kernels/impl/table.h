@@ -1,22 +1,16 @@
 // Builds one level's KernelTable from the kernels in impl/. Included once, by the level's table.cc.
 #pragma once
-#include "kernels/impl/vec.h"
-#include "kernels/kernels.h"
-
-#define SPARSECPU_HAS_PRODUCTS                                                      \
-  (__has_include("kernels/impl/spmm.h") && __has_include("kernels/impl/dense.h") &&      \
-   __has_include("kernels/impl/depthwise.h") && __has_include("kernels/impl/few_rows.h"))
-#if SPARSECPU_HAS_PRODUCTS
 #include "kernels/impl/dense.h"
 #include "kernels/impl/depthwise.h"
-#include "kernels/impl/few_rows.h"
-#include "kernels/impl/spmm.h"
-#endif
 #include "kernels/impl/elementwise.h"
+#include "kernels/impl/few_rows.h"
 #include "kernels/impl/permute.h"
 #include "kernels/impl/pool.h"
 #include "kernels/impl/rows.h"
+#include "kernels/impl/spmm.h"
 #include "kernels/impl/unary.h"
+#include "kernels/impl/vec.h"
+#include "kernels/kernels.h"
 
 namespace sparsecpu::SPARSECPU_LEVEL {
 
@@ -24,19 +18,19 @@ extern const KernelTable table;
 const KernelTable table = {
 #if defined(SPARSECPU_LEVEL_AVX512)
     .isa = Isa::kAvx512,
+    .spmm_tile = 8,  // one accumulator row of 8 positions: one broadcast for 8 FMAs
 #elif defined(SPARSECPU_LEVEL_AVX2)
     .isa = Isa::kAvx2,
+    .spmm_tile = 4,
 #else
     .isa = Isa::kScalar,
-#endif
     .spmm_tile = 4,
+#endif
     .dense_tile = 4,
-#if SPARSECPU_HAS_PRODUCTS
     .spmm = spmm,
     .dense = dense,
     .depthwise = depthwise,
     .few_rows = few_rows,
-#endif
     .unary = unary,
     .binary = binary,
     .affine = affine,
