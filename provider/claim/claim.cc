@@ -19,6 +19,9 @@ std::string microseconds(double us) {
   return text;
 }
 
+// A group has to be faster by this share: predictions err, and a group that is slower is worse than none.
+constexpr double kMargin = 0.03;
+
 // Why no plugin may take the node, whatever it is; "" if it may.
 std::string place_problem(const Graph& graph, const Node& node) {
   if (node.assigned_elsewhere) return "another provider has taken it already";
@@ -126,7 +129,7 @@ class Claimer {
     }
     for (size_t i = 0; i < group_.size(); ++i) {
       const int g = group_[i];
-      if (g < 0 || forced[g] || (linear[g] && reason_to_run[g] && prices[g].gain_us() > 0)) continue;
+      if (g < 0 || forced[g] || (linear[g] && reason_to_run[g] && prices[g].gain_us() > kMargin * prices[g].cpu_us)) continue;
       if (linear[g] && reason_to_run[g]) {
         result_.decisions[i].reason = "its group would save " + microseconds(prices[g].cpu_us - prices[g].here_us) +
                                       " but pay " + microseconds(prices[g].edges_us) +
