@@ -180,7 +180,7 @@ def _register_on_import() -> None:
         return
     try:
         register()
-    except Exception as error:  # an import must not fail because of it
+    except Exception as error:  # noqa: BLE001  (an import must not fail, whatever onnxruntime raises)
         warnings.warn(f"{_EP_NAME} is not registered: {error}", RuntimeWarning, stacklevel=3)
 
 

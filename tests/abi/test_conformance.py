@@ -39,7 +39,7 @@ def test_against_official_header() -> None:
 
 def test_slots_are_where_their_comments_say() -> None:
     """The gap arrays and the slot numbers in comments are two statements of one fact."""
-    body = re.search(r"\nstruct OrtApi \{\n(.*?)\n\};", HEADER.read_text(), re.S)
+    body = re.search(r"\nstruct OrtApi \{\n(.*?)\n\};", HEADER.read_text(), re.DOTALL)
     assert body is not None
     text = re.sub(r"\s+", " ", body[1])
     slot, seen = 0, 0
@@ -55,6 +55,6 @@ def test_slots_are_where_their_comments_say() -> None:
 
 def test_conformance_file_covers_every_slot() -> None:
     checks = (ROOT / "tests/abi/conformance.cc").read_text()
-    for struct, body in re.findall(r"\nstruct (Ort\w+) \{\n(.*?)\n\};", HEADER.read_text(), re.S):
+    for struct, body in re.findall(r"\nstruct (Ort\w+) \{\n(.*?)\n\};", HEADER.read_text(), re.DOTALL):
         for member in re.findall(r"\(\*(\w+)\)\(", body):
             assert f"CHECK({struct}, {member})" in checks, f"{struct}::{member} is not compared"

@@ -272,7 +272,9 @@ def test_log_is_shown_on_request() -> None:
         f"ort.InferenceSession(sys.stdin.buffer.read(), providers=[('{NAME}', {{'log': sys.argv[1]}})])\n"
     )
     for level, shown in (("off", []), ("info", ["nodes run here"]), ("verbose", ["nodes run here", "CumSum"])):
-        result = subprocess.run([sys.executable, "-c", code, level], input=linear_model(), capture_output=True, check=False)
+        result = subprocess.run(
+            [sys.executable, "-c", code, level], input=linear_model(), capture_output=True, check=False
+        )
         text = result.stderr.decode()
         assert result.returncode == 0, text
         assert all(part in text for part in shown), text
