@@ -49,6 +49,7 @@ class Planner {
     int last_use = -1;                      // stage index; stages_.size() for region outputs
     int region_output = kNone;
     int dense_buffer = kNone;
+    bool shared = false;                    // a Reshape gave its memory a second name
     std::vector<LaneTensor> tensors;        // lane-blocked copies, home first
     std::vector<Axes> tensor_axes;
   };
@@ -132,8 +133,10 @@ class Planner {
   Placed& at(int value) { return values_[static_cast<size_t>(value)]; }
   const Placed& at(int value) const { return values_[static_cast<size_t>(value)]; }
   int chunks_for(int64_t units, int64_t floats_per_unit) const;
-  // The home tensor of `value`'s dying lane-blocked input may be overwritten by the output.
-  bool dies_here(int value) const { return at(value).last_use == stage_ && at(value).region_output == kNone; }
+  // Nothing reads `value` after this stage.
+  bool dies_here(int value) const {
+    return at(value).last_use == stage_ && at(value).region_output == kNone && !at(value).shared;
+  }
 
   const OpGraph& graph_;
   const std::vector<Stage>& stages_;

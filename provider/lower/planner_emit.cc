@@ -276,6 +276,7 @@ void Planner::emit(const Stage& stage, const Split& split) {
 void Planner::emit(const Stage& stage, const Reshape&) {
   const int in = stage.op.inputs[0];
   Placed& out = at(stage.op.output);
+  out.shared = at(in).shared = true;
   if (!out.lanes) {
     out.dense_buffer = dense_of(in).buffer;
     return;

@@ -66,7 +66,8 @@ void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const L
   const WindowInput x = linear_input(stage, linear);
   std::optional<LaneTensor> addend;
   if (residual >= 0) addend = lanes_of(residual, at(out).blocks, at(out).axes);
-  const bool overwrites = addend && dies_here(residual) && addend->geometry == home_geometry(out);
+  const bool overwrites = addend && dies_here(residual) && addend->geometry == home_geometry(out) &&
+                          addend->ref.buffer != x.tensor.ref.buffer;
   const LaneTensor y = overwrites ? adopt_lanes(out, *addend) : new_lanes(out);
   std::unique_ptr<LaneLinearStep> step;
   const char* kernel;
