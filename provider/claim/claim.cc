@@ -129,7 +129,8 @@ class Claimer {
     }
     for (size_t i = 0; i < group_.size(); ++i) {
       const int g = group_[i];
-      if (g < 0 || forced[g] || (linear[g] && reason_to_run[g] && prices[g].gain_us() > kMargin * prices[g].cpu_us)) continue;
+      if (g < 0 || forced[g] || (linear[g] && reason_to_run[g] && prices[g].gain_us() > kMargin * prices[g].cpu_us))
+        continue;
       if (linear[g] && reason_to_run[g]) {
         result_.decisions[i].reason = "its group would save " + microseconds(prices[g].cpu_us - prices[g].here_us) +
                                       " but pay " + microseconds(prices[g].edges_us) +

@@ -82,6 +82,12 @@ std::string read_window(const Node& node, std::vector<int64_t> kernel, Window* w
     else
       window->pads = {0, pads[0], 0, pads[1]};
   }
+  for (int axis : {0, 1}) {
+    const int64_t span = (window->kernel[axis] - 1) * window->dilation[axis] + 1;
+    const bool same = window->auto_pad == AutoPad::kSameUpper || window->auto_pad == AutoPad::kSameLower;
+    // ONNX leaves open what happens then: onnxruntime crops the image, others start at its first pixel.
+    if (same && window->stride[axis] >= span + 2) return "auto_pad " + auto_pad + " with a stride beyond the window";
+  }
   window->ceil_mode = node.attribute("ceil_mode", int64_t{0}) != 0;
   return "";
 }
