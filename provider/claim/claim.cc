@@ -182,13 +182,13 @@ class Claimer {
     if (cost.kernel == "depthwise") {
       return "a depthwise convolution gains nothing by itself; it joins sparse layers next to it when that saves time";
     }
-    if (!cost.sparse_wins) {
+    if (!cost.sparse_wins && cost.sparsity < cost.needed_sparsity) {
       return "it would be slower here: " + percent(cost.sparsity) + " of the weights are zero, about " +
              percent(cost.needed_sparsity) + " are needed for " + cost.situation +
              " (prune further, or set min_sparsity)";
     }
-    return "it would save " + microseconds(cost.cpu_us - cost.here_us) +
-           ", less than the conversions at its edges cost (prune the layers next to it, or set min_sparsity)";
+    return "it would save " + microseconds(std::max(0.0, cost.cpu_us - cost.here_us)) +
+           " by itself, less than the conversions at its edges cost (prune the layers next to it, or set min_sparsity)";
   }
 
   std::string neighbour_reason(size_t node) const {

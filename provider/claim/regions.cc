@@ -68,7 +68,7 @@ std::vector<int> number_groups(UnionFind* sets, const std::vector<bool>& claimed
 // the whole graph, so their number is bounded.
 std::vector<int> merge_across_levels(const Edges& next, const std::vector<std::pair<int, int>>& pairs,
                                      const std::vector<int>& side, std::vector<int> group) {
-  constexpr size_t kWork = 20'000'000;  // nodes looked at, about a tenth of a second
+  constexpr size_t kWork = 20'000'000;  // nodes looked at, about a second
   const size_t attempts = kWork / (next.size() + 1);
   std::vector<std::pair<int, int>> refused;
   size_t tried = 0;
