@@ -61,7 +61,6 @@ __all__ = [
 _EP_NAME = "SparseCPUProvider"
 _LIBRARY = "libonnxruntime_ep_sparsecpu.so"
 _OLDEST_ORT = (1, 23)
-_OLDEST_ORT_BY_NAME = (1, 25)
 _IDENTIFY = "ep.sparsecpuprovider.identify"
 
 _lock = threading.Lock()
@@ -164,8 +163,11 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
       ``measured_us`` (None);
     - ``regions``: ``fused_node`` (its name in ONNX Runtime's profile), ``graph`` and ``nodes`` (indices).
 
-    Raises ValueError if the session does not use the provider.
+    Raises ValueError if the session does not use the provider, and RuntimeError if onnxruntime is older than the
+    way that a report is found (1.23).
     """
+    if not hasattr(session, "set_ep_dynamic_options"):
+        raise RuntimeError("report() needs a newer onnxruntime: pip install --upgrade onnxruntime")
     nonce = uuid.uuid4().hex
     session.set_ep_dynamic_options({_IDENTIFY: nonce})
     text = _native.take_report(nonce)
