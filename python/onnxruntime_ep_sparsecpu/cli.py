@@ -12,9 +12,9 @@ from onnxruntime_ep_sparsecpu.session import UserError
 
 _DESCRIPTION = "Run pruned ONNX models with sparse kernels: SparseCPUProvider for ONNX Runtime."
 _EXAMPLES = """examples:
-  sparsecpu demo                          a pruned ResNet-50 on the CPU provider and on SparseCPUProvider
-  sparsecpu explain model.onnx            where every node of a model runs, and why
-  sparsecpu explain model.onnx --json     the same for programs"""
+  sparsecpu demo                      a pruned ResNet-50 on either provider
+  sparsecpu explain model.onnx        where every node of a model runs, and why
+  sparsecpu explain model.onnx --json the same for programs"""
 _EXPLAIN_EXAMPLES = """examples:
   sparsecpu explain model.onnx
   sparsecpu explain model.onnx --option min_sparsity=0 --option assume=batch=8,height=320
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "demo",
         help="time a pruned network on both providers",
-        description="Build a pruned network, run it on the CPU provider and on SparseCPUProvider in turns, and print "
+        description="Build a pruned network, run it on the CPU provider and on SparseCPUProvider in turns,\nand print "
         "the latencies, the largest difference of the outputs, and which nodes went where.",
         epilog=_DEMO_EXAMPLES,
         formatter_class=raw,
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "explain",
         help="show where every node of a model runs, and why",
-        description="Create a session and print, for every node, the provider it runs on and the reason, its share "
+        description="Create a session and print, for every node, the provider it runs on and the reason, its\nshare "
         "of zero weights, its kernel, packed against dense bytes, and the predicted times.",
         epilog=_EXPLAIN_EXAMPLES,
         formatter_class=raw,

@@ -23,7 +23,6 @@ Case = tuple[onnx.ModelProto, list[np.ndarray], list[np.ndarray]]
 
 # Ops with weights: their inputs from the second on become initializers.
 WEIGHTED = {"Conv", "Gemm", "MatMul"}
-FRONT = "front"  # the name of the identity layer
 # Ops that join a region through their first input.
 NEIGHBOURS = {
     "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Gelu", "Add", "Mul", "MaxPool",
@@ -36,6 +35,17 @@ CPU_PROVIDER_DIFFERS = (
     "resize_downsample_scales_cubic_align_corners",
     "resize_downsample_scales_linear_align_corners",
 )
+# Cases whose layer is declined, for the reason given.
+DECLINED: dict[str | tuple[str, str], str] = {
+    "test_gemm_default_matrix_bias": "C is a constant matrix with a row for every row of the input",
+    "test_matmul_1d_1d": "the right side has one axis",
+    "test_matmul_4d_1d": "the right side has one axis",
+    "test_matmul_1d_3d": "the right side has a batch axis",
+    "test_matmul_3d": "the right side has a batch axis",
+    "test_matmul_4d": "the right side has a batch axis",
+    "test_matmul_bcast": "the right side has a batch axis",
+    ("MatMul", "test_add_bcast"): "ONNX Runtime makes it a Gemm whose C is an activation that is broadcast",
+}
 Front = Callable[[onnx.ModelProto, np.ndarray], None]
 
 
@@ -87,7 +97,7 @@ def put_first(model: onnx.ModelProto, kind: str, weight: np.ndarray) -> None:
     for index, name in enumerate(node.input):
         if name == source:
             node.input[index] = "identity"
-    model.graph.node.insert(0, helper.make_node(kind, [source, "identity_weight"], ["identity"], name=FRONT))
+    model.graph.node.insert(0, helper.make_node(kind, [source, "identity_weight"], ["identity"]))
 
 
 def conv_front(model: onnx.ModelProto, x: np.ndarray) -> None:
@@ -137,8 +147,8 @@ def test_weighted_op(name: str, level: str) -> None:
     session, outputs = run(model, feeds, level)
     assert_close(outputs, expected)
     for node in nodes(session, str(op)):
-        assert node["reason"], "a node without a reason"
-        if inputs[0].ndim in (3, 4) or op == "Gemm":
+        assert len(node["reason"]) > 10, "a node without a reason"
+        if name not in DECLINED:
             assert node["provider"] == PROVIDER, node["reason"]
 
 
@@ -148,8 +158,9 @@ def test_neighbour_op(front: str, name: str, level: str) -> None:
     model, feeds, expected = behind(front, name)
     session, outputs = run(model, feeds, level)
     assert_close(outputs, expected)
-    (first,) = [node for node in nodes(session) if node["name"] == FRONT]
-    assert first["provider"] == PROVIDER, first["reason"]
+    (first,) = nodes(session, "Conv", "MatMul", "Gemm")  # ONNX Runtime may have merged it with an Add
+    if (front, name) not in DECLINED:
+        assert first["provider"] == PROVIDER, first["reason"]
     left = [node for node in nodes(session) if node["provider"] != PROVIDER]
     assert all(len(node["reason"]) > 10 for node in left), "a declined node without a reason"
 

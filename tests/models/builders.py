@@ -66,7 +66,7 @@ class _Yolo:
     def conv_silu(
         self, x: str, cin: int, cout: int, kernel: int, stride: int = 1, sparsity: float | None = None
     ) -> str:
-        y = self.g.conv(x, cin, cout, kernel, stride, gain=1.7, sparsity=sparsity)
+        y = self.g.conv(x, cin, cout, kernel, stride, gain=1.2, sparsity=sparsity)
         return self.g.op("Mul", [y, self.g.op("Sigmoid", [y])])
 
     def c2f(self, x: str, cin: int, cout: int, repeats: int, shortcut: bool) -> str:
@@ -109,7 +109,7 @@ class _Yolo:
 
     def branch(self, x: str, channels: int, inner: int, outputs: int) -> str:
         y = self.conv_silu(self.conv_silu(x, channels, inner, 3), inner, inner, 3)
-        return self.g.conv(y, inner, outputs, 1, gain=1.0)
+        return self.g.conv(y, inner, outputs, 1, gain=0.5)
 
     def head(self, maps: list[tuple[str, int]]) -> str:
         """[batch, 4 + classes, anchors]: distances to the four sides in cells, then class scores."""

@@ -79,6 +79,17 @@ def test_random_gemm(data: st.DataObject, level: str) -> None:
 
 
 @settings(CHECKS, max_examples=max(1, EXAMPLES // 3))
+@given(m=st.integers(1, 40), k=WIDTHS, n=WIDTHS, beta=st.sampled_from([1.0, -0.5]), data=st.data())
+def test_gemm_that_adds_an_activation(m: int, k: int, n: int, beta: float, data: st.DataObject) -> None:
+    """ONNX Runtime makes a Gemm of MatMul and a residual Add: its C is then no constant."""
+    g = GraphBuilder(m, 0.8)
+    first = g.op("Relu", [g.gemm("x", k, n)])
+    y = g.op("Gemm", ["x", g.weight((k, n), k), first], beta=beta)
+    level = data.draw(st.sampled_from(available_levels()))
+    compare(g.model({"x": [m, k]}, {y: [m, n]}), [random_feed((m, k))], isa=level, min_sparsity=0)
+
+
+@settings(CHECKS, max_examples=max(1, EXAMPLES // 3))
 @given(rows=st.integers(1, 40), k=WIDTHS, n=WIDTHS, sparsity=SPARSITIES, level=st.sampled_from(available_levels()))
 def test_reshape_gemm_reshape(rows: int, k: int, n: int, sparsity: float, level: str) -> None:
     """What is left of MatMul + Add on three axes after ONNX Runtime's own rewriting, or as exported."""

@@ -72,7 +72,7 @@ def test_global_thread_pool() -> None:
         sessions = [sparse_session(model, options, min_sparsity=0) for _ in range(3)]
         for session in sessions:
             assert claimed(session, "Conv")
-            assert_close(session.run(None, feed), cpu_session(model).run(None, feed))
+            assert_close(session.run(None, feed), cpu_session(model, options).run(None, feed))
         print("done")
     """)
     assert printed.strip() == "done"

@@ -1,0 +1,108 @@
+"""The command line: what it prints, and one sentence with exit status 2 for a user's mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+from harness import PROVIDER
+from onnxruntime_ep_sparsecpu import cli, models
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("cli") / "encoder.onnx"
+    onnx.save(models.bert(0.9, batch="n", sequence="s", layers=1), path)
+    return str(path)
+
+
+def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--network", "mobilenet_v1", "--rounds", "2", "--threads", "1"]) == 0
+    text = capsys.readouterr().out
+    for part in ("CPUExecutionProvider", PROVIDER, "Speed-up", "Largest difference", "Conv"):
+        assert part in text
+
+
+def test_explain_table(encoder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", encoder]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100
+    for node in onnx.load(encoder).graph.node:
+        if node.op_type in ("Softmax", "LayerNormalization"):
+            assert node.name in text
+    assert "90.0%" in text
+    assert "Predicted for n = 1, s = 128" in text
+
+
+def test_explain_json(encoder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--option", "min_sparsity=0", "--option", "assume=s=16,n=2"]
+    assert cli.main(["explain", encoder, "--json", *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    nodes = report["graphs"][0]["nodes"]
+    here = [node for node in nodes if node["provider"] == PROVIDER]
+    assert report["totals"]["nodes"] == len(nodes)
+    assert report["totals"]["claimed_nodes"] == len(here) >= 6
+    assert report["totals"]["packed_bytes"] == sum(node["packed_bytes"] for node in here)
+    assert report["totals"]["packed_bytes"] < report["totals"]["dense_bytes"]
+    assert report["assumed"] == {"n": 2, "s": 16}
+    assert all(node["reason"] for node in nodes)
+
+
+def test_explain_shows_names_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets in names are no markup."""
+    g = models.GraphBuilder(sparsity=0.9)
+    y = g.gemm("x", 64, 64)
+    model = g.model({"x": ["[bold]n", 64]}, {y: ["[bold]n", 64]})
+    model.graph.node[0].name = "[red]layer"
+    onnx.save(model, tmp_path / "m.onnx")
+    assert cli.main(["explain", str(tmp_path / "m.onnx")]) == 0
+    assert "[red]layer" in capsys.readouterr().out
+
+
+def test_mistakes(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    mistakes = {
+        "no such file": ["explain", str(tmp_path / "missing.onnx")],
+        "text.onnx": ["explain", str(tmp_path / "text.onnx")],
+        "KEY=VALUE": ["explain", encoder, "--option", "isa"],
+        "isa": ["explain", encoder, "--option", "isa=mmx"],
+        "colour": ["explain", encoder, "--option", "colour=red"],
+    }
+    for part, arguments in mistakes.items():
+        assert cli.main(arguments) == 2
+        captured = capsys.readouterr()
+        assert part in captured.err
+        assert len(captured.err.splitlines()) == 1
+        assert captured.out == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["explain"], ["demo", "--sparsity", "2"], ["demo", "--rounds", "0"]])
+def test_bad_usage(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["explain", "--help"]])
+def test_help_has_an_example(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "examples:\n  sparsecpu" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_quickstart(encoder: str) -> None:
+    """The example of the README, on a model of its own and on one that is given."""
+    script = Path(__file__).resolve().parent.parent / "examples" / "quickstart.py"
+    for arguments in ([], [encoder]):
+        done = subprocess.run(
+            [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=300, check=True
+        )
+        assert "SparseCPUProvider:" in done.stdout
+        assert "region 0" in done.stdout
