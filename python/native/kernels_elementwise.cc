@@ -103,6 +103,7 @@ void bind_kinds(py::module_& module) {
 
 void bind_elementwise_kernels(py::module_& module) {
   bind_kinds(module);
+  bind_layout(module);
   module.def("unary", &unary, "isa, kind, a, b, x, y");
   module.def("binary", &binary, "isa, kind, a, b, y");
   module.def("affine", &affine, "isa, scale, shift, x, y");
