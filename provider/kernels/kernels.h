@@ -74,14 +74,14 @@ using DepthwiseFn = void (*)(const DepthwiseWeights&, int64_t channel_begin, int
                              const ptrdiff_t* tap_offset, const LaneTile&, Clamp);
 
 // Few rows, row-major: y[m, row] = clamp(bias[row] + residual[m, row] + sum_k w[row, k] * x[m, k]) for rows
-// [begin, end). Sparse weights as bitmask blocks of 16 columns (pack/few_rows.cc draws them); dense weights
-// row-major with row stride k rounded up to 16, zero padded.
+// [begin, end). Sparse weights as compressed rows; dense weights row-major with row stride k rounded up to 16,
+// zero padded. Both drawn in pack/few_rows.cc.
 struct FewRowsWeights {
   int64_t rows = 0, k = 0;
   const float* bias = nullptr;
-  const float* weights = nullptr;           // sparse: nonzeros in order, 16 readable floats past the end
-  const uint16_t* masks = nullptr;          // sparse: [row][ceil(k/16)]; null: dense
-  const uint32_t* row_begin = nullptr;      // sparse: first nonzero of each row
+  const float* weights = nullptr;
+  const uint16_t* columns = nullptr;        // sparse: k of each nonzero, ascending in a row; null: dense
+  const uint32_t* row_begin = nullptr;      // sparse: [row], and one end: into weights and columns
 };
 struct FewRowsArgs {
   int64_t m = 0;

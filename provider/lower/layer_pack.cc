@@ -36,7 +36,7 @@ const char* LayerPack::kernel() const {
   if (depthwise) return "depthwise";
   if (spmm) return "spmm";
   if (dense) return "dense";
-  return few_rows && few_rows->view.masks != nullptr ? "few rows, sparse" : "few rows, dense";
+  return few_rows && few_rows->view.columns != nullptr ? "few rows, sparse" : "few rows, dense";
 }
 
 bool is_pointwise(const Linear& linear) {

@@ -56,7 +56,7 @@ void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, int resid
   step->clamp = clamp;
   step->post = post;
   const int x = step->x.buffer, y = step->y.buffer, r = step->residual ? step->residual->buffer : x;
-  FewRowsStep& s = add(std::move(step), weights.masks != nullptr ? "few rows, sparse" : "few rows, dense", {x, y, r});
+  FewRowsStep& s = add(std::move(step), weights.columns != nullptr ? "few rows, sparse" : "few rows, dense", {x, y, r});
   s.chunks = chunks_for(ceil_div(weights.rows, kMinChunkRows), kMinChunkRows * weights.k * s.m / 4);
 }
 

@@ -3,11 +3,11 @@
 //   weights    f32 | row 0: k = 0, 1, ..., padded with zeros to a multiple of 16 | row 1: ... |
 //   bias       f32 | [row]
 //
-// Sparse, columns in blocks of 16:
+// Sparse:
 //
-//   masks      u16 | row 0: block 0, block 1, ... | row 1: ... |     bit l: column 16 * block + l is nonzero
-//   weights    f32 | row 0: its nonzeros in ascending k | row 1: ... | 16 spare
-//   row_begin  u32 | [row]: the row's first nonzero
+//   weights    f32 | row 0: its nonzeros in ascending k | row 1: ... |
+//   columns    u16 | the same entries: k
+//   row_begin  u32 | [row]: the row's first nonzero; one more at the end
 //   bias       f32 | [row]
 #include <algorithm>
 
@@ -17,35 +17,30 @@ namespace sparsecpu {
 namespace {
 
 constexpr int64_t kBlock = 16;
-constexpr int64_t kSpare = 16;              // a block's weights are read as one vector
+constexpr int64_t kMostColumns = int64_t{1} << 16;
 
 void pack_sparse(const LayerWeights& layer, PackedFewRows* packed) {
   const Nonzeros nonzeros = collect_nonzeros(layer);
-  const int64_t rows = layer.weight.rows, blocks = ceil_div(layer.weight.channels, kBlock);
+  const int64_t rows = layer.weight.rows;
   packed->nonzeros = nonzeros.begin.back();
   Arena arena;
-  const int64_t weights_at = arena.reserve(packed->nonzeros + kSpare, sizeof(float));
-  const int64_t masks_at = arena.reserve(checked_mul(rows, blocks), sizeof(uint16_t));
-  const int64_t begin_at = arena.reserve(rows, sizeof(uint32_t));
+  const int64_t weights_at = arena.reserve(packed->nonzeros, sizeof(float));
+  const int64_t columns_at = arena.reserve(packed->nonzeros, sizeof(uint16_t));
+  const int64_t begin_at = arena.reserve(rows + 1, sizeof(uint32_t));
   const int64_t bias_at = arena.reserve(rows, sizeof(float));
   packed->memory = arena.allocate();
   std::byte* base = packed->memory.data();
   float* weights = reinterpret_cast<float*>(base + weights_at);
-  uint16_t* masks = reinterpret_cast<uint16_t*>(base + masks_at);
+  uint16_t* columns = reinterpret_cast<uint16_t*>(base + columns_at);
   uint32_t* begin = reinterpret_cast<uint32_t*>(base + begin_at);
   float* bias = reinterpret_cast<float*>(base + bias_at);
 
   std::copy(nonzeros.value.begin(), nonzeros.value.end(), weights);
-  std::fill_n(weights + packed->nonzeros, kSpare, 0.0f);
-  std::fill_n(masks, rows * blocks, uint16_t{0});
-  for (int64_t row = 0; row < rows; ++row) {
-    bias[row] = folded_bias(layer, row);
-    begin[row] = static_cast<uint32_t>(nonzeros.begin[row]);
-    for (int64_t i = nonzeros.begin[row]; i < nonzeros.begin[row + 1]; ++i) {
-      masks[row * blocks + nonzeros.k[i] / kBlock] |= static_cast<uint16_t>(1u << nonzeros.k[i] % kBlock);
-    }
-  }
-  packed->view = {rows, layer.weight.channels, bias, weights, masks, begin};
+  std::transform(nonzeros.k.begin(), nonzeros.k.end(), columns, [](uint32_t k) { return static_cast<uint16_t>(k); });
+  std::transform(nonzeros.begin.begin(), nonzeros.begin.end(), begin,
+                 [](int64_t at) { return static_cast<uint32_t>(at); });
+  for (int64_t row = 0; row < rows; ++row) bias[row] = folded_bias(layer, row);
+  packed->view = {rows, layer.weight.channels, bias, weights, columns, begin};
 }
 
 void pack_dense_rows(const LayerWeights& layer, PackedFewRows* packed) {
@@ -80,7 +75,7 @@ PackedFewRows pack_few_rows(const LayerWeights& layer, bool sparse) {
     throw Error("pack_few_rows: only matrices have a form for few rows, not convolutions with taps or groups");
   }
   PackedFewRows packed;
-  if (sparse) {
+  if (sparse && layer.weight.channels <= kMostColumns) {
     pack_sparse(layer, &packed);
   } else {
     pack_dense_rows(layer, &packed);

@@ -54,7 +54,7 @@ struct PackedDepthwise {
 };
 PackedDepthwise pack_depthwise(const LayerWeights&);
 
-// taps = 1, groups = 1.
+// taps = 1, groups = 1. More than 65536 columns are packed as dense whatever `sparse` says.
 struct PackedFewRows {
   FewRowsWeights view;
   int64_t nonzeros = 0;
