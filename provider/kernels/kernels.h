@@ -38,6 +38,10 @@ struct Clamp {
 // number of nonzeros, most first, so that the branch at a row's end is foreseen: 5-25 % faster than rows in
 // order or in pairs. A "slot" is a row's place after sorting; slots of block b are [16b, 16b + 16).
 constexpr int kSpmmRows = 16;
+// Longest chunk worth packing, in input vectors. With tiles of four positions a chunk is 48 KB: all of Zen 5's L1
+// cache, 1.5 times that of Zen 4. Measured on Zen 5 against 128: 80 % zeros 3 % slower, 90 % equal, 95 % and 3x3
+// kernels of 64 channels 5-12 % faster, because accumulators go through memory between chunks.
+constexpr int kSpmmChunkVectors = 192;
 struct SpmmWeights {
   int64_t rows = 0;
   int chunks = 0;

@@ -24,8 +24,7 @@ void collect_strip(const LayerWeights& layer, int64_t first, int64_t last, Strip
         const float value = folded_weight(layer, row, channel, tap);
         if (!is_nonzero(value)) continue;
         const int64_t group = row / rows_per_group;
-        strip->k[row - first].push_back(
-            static_cast<uint32_t>(tap * columns + group * layer.weight.channels + channel));
+        strip->k[row - first].push_back(static_cast<uint32_t>(tap * columns + group * layer.weight.channels + channel));
         strip->value[row - first].push_back(value);
       }
     }
@@ -37,9 +36,9 @@ void collect_strip(const LayerWeights& layer, int64_t first, int64_t last, Strip
 void check_layer(const LayerWeights& layer) {
   const WeightView& weight = layer.weight;
   if (weight.rows < 1 || weight.channels < 1 || weight.taps < 1 || layer.groups < 1) {
-    throw Error("a linear layer needs at least one row, channel, tap and group; found " +
-                std::to_string(weight.rows) + ", " + std::to_string(weight.channels) + ", " +
-                std::to_string(weight.taps) + ", " + std::to_string(layer.groups));
+    throw Error("a linear layer needs at least one row, channel, tap and group; found " + std::to_string(weight.rows) +
+                ", " + std::to_string(weight.channels) + ", " + std::to_string(weight.taps) + ", " +
+                std::to_string(layer.groups));
   }
   if (weight.rows % layer.groups != 0) {
     throw Error("the " + std::to_string(weight.rows) + " output channels of a convolution are not divisible by its " +
@@ -71,7 +70,8 @@ Nonzeros collect_nonzeros(const LayerWeights& layer) {
   Nonzeros all;
   all.columns = checked_mul(checked_mul(layer.groups, layer.weight.channels), layer.weight.taps);
   if (all.columns > std::numeric_limits<uint32_t>::max()) {
-    throw Error("a layer with " + std::to_string(all.columns) + " inputs an output is too large; 2^32 - 1 is the limit");
+    throw Error("a layer with " + std::to_string(all.columns) +
+                " inputs an output is too large; 2^32 - 1 is the limit");
   }
   all.begin.push_back(0);
   Strip strip;
@@ -87,7 +87,8 @@ Nonzeros collect_nonzeros(const LayerWeights& layer) {
     }
   }
   if (all.begin.back() > std::numeric_limits<uint32_t>::max()) {
-    throw Error("a layer with " + std::to_string(all.begin.back()) + " nonzero weights is too large; 2^32 - 1 is the limit");
+    throw Error("a layer with " + std::to_string(all.begin.back()) +
+                " nonzero weights is too large; 2^32 - 1 is the limit");
   }
   return all;
 }

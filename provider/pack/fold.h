@@ -26,10 +26,10 @@ void check_layer(const LayerWeights& layer);
 // The nonzeros of every row in ascending k, k = tap * (groups * channels) + input channel: groups as one
 // block-diagonal matrix.
 struct Nonzeros {
-  std::vector<int64_t> begin;               // rows + 1
+  std::vector<int64_t> begin;  // rows + 1
   std::vector<uint32_t> k;
   std::vector<float> value;
-  int64_t columns = 0;                      // of k
+  int64_t columns = 0;  // of k
 };
 Nonzeros collect_nonzeros(const LayerWeights& layer);
 

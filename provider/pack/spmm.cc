@@ -1,10 +1,9 @@
 // Sparse weights for the stream kernel:
 //
-//   weights  f32 | chunk 0: block 0: slot 0's nonzeros, slot 1's, ... slot 15's | block 1: ... | chunk 1: ... | 16 spare
-//   offsets  u16 | the same entries: the input vector's distance in vectors from the chunk's origin          | 16 spare
-//   begin    u32 | [chunk * rows + slot]: first entry of the slot; one more at the end
-//   order     u8 | [chunk * rows + slot]: the slot's row, 0..15, within its block of 16 rows
-//   bias     f32 | [row]
+//   weights  f32 | chunk 0: block 0: slot 0's nonzeros, slot 1's, ... slot 15's | block 1: ... | chunk 1: ... | 16
+//   spare offsets  u16 | the same entries: the input vector's distance in vectors from the chunk's origin          | 16
+//   spare begin    u32 | [chunk * rows + slot]: first entry of the slot; one more at the end order     u8 | [chunk *
+//   rows + slot]: the slot's row, 0..15, within its block of 16 rows bias     f32 | [row]
 //
 // Within a slot entries ascend in (kernel row, kernel column, channel). Slots of a block and chunk are sorted
 // by their number of entries, most first; equal ones by row.
@@ -17,13 +16,13 @@
 namespace sparsecpu {
 namespace {
 
-constexpr int64_t kSpare = 16;              // entries a kernel may read past the end
+constexpr int64_t kSpare = 16;  // entries a kernel may read past the end
 
 // Where each input column of the layer (k of Nonzeros) is found.
 struct Chunking {
   std::vector<ChunkOrigin> origins;
-  std::vector<uint32_t> end;                // [chunk]: its columns lie below this k
-  std::vector<uint16_t> offset;             // [k], for used columns
+  std::vector<uint32_t> end;     // [chunk]: its columns lie below this k
+  std::vector<uint16_t> offset;  // [k], for used columns
 };
 
 std::vector<bool> used_columns(const Nonzeros& nonzeros) {
@@ -72,7 +71,7 @@ Chunking cut_into_chunks(const LayerWeights& layer, const Nonzeros& nonzeros, in
     }
     if (!columns.empty()) cut_kernel_row(columns, layer, column_vectors, max_vectors, &chunking);
   }
-  if (chunking.origins.empty()) {           // all weights are zero: one chunk stores the bias
+  if (chunking.origins.empty()) {  // all weights are zero: one chunk stores the bias
     chunking.origins.push_back({});
     chunking.end.push_back(0);
   }
@@ -155,8 +154,8 @@ PackedSpmm pack_spmm(const LayerWeights& layer, int64_t dilation_w, int64_t posi
   arrays.begin[chunks * rows] = static_cast<uint32_t>(written);
   std::fill_n(arrays.weights + written, kSpare, 0.0f);
   std::fill_n(arrays.offsets + written, kSpare, uint16_t{0});
-  packed.view = {rows, static_cast<int>(chunks), arrays.bias, arrays.begin, arrays.order, arrays.weights,
-                 arrays.offsets};
+  packed.view = {rows,         static_cast<int>(chunks), arrays.bias,   arrays.begin,
+                 arrays.order, arrays.weights,           arrays.offsets};
   return packed;
 }
 

@@ -10,19 +10,18 @@
 namespace {
 
 constexpr int kLoops = 20000;
-constexpr int kChains = 10;                 // latency of 4 cycles x 2 units, and two to spare
+constexpr int kChains = 10;  // latency of 4 cycles x 2 units, and two to spare
 
-#define SPARSECPU_TEN(op, r)                                                             \
-  op " %%" r "0, %%" r "0, %%" r "1\n" op " %%" r "0, %%" r "0, %%" r "2\n"              \
-  op " %%" r "0, %%" r "0, %%" r "3\n" op " %%" r "0, %%" r "0, %%" r "4\n"              \
-  op " %%" r "0, %%" r "0, %%" r "5\n" op " %%" r "0, %%" r "0, %%" r "6\n"              \
-  op " %%" r "0, %%" r "0, %%" r "7\n" op " %%" r "0, %%" r "0, %%" r "8\n"              \
-  op " %%" r "0, %%" r "0, %%" r "9\n" op " %%" r "0, %%" r "0, %%" r "10\n"
-#define SPARSECPU_PEAK_LOOP(clear, op, r)                                                                      \
-  int loops = kLoops;                                                                                          \
-  __asm__ volatile(clear "1:\n" SPARSECPU_TEN(op, r) "dec %0\njnz 1b\n"                                        \
-                   : "+r"(loops)                                                                               \
-                   :                                                                                           \
+#define SPARSECPU_TEN(op, r)                                                                                        \
+  op " %%" r "0, %%" r "0, %%" r "1\n" op " %%" r "0, %%" r "0, %%" r "2\n" op " %%" r "0, %%" r "0, %%" r "3\n" op \
+     " %%" r "0, %%" r "0, %%" r "4\n" op " %%" r "0, %%" r "0, %%" r "5\n" op " %%" r "0, %%" r "0, %%" r "6\n" op \
+     " %%" r "0, %%" r "0, %%" r "7\n" op " %%" r "0, %%" r "0, %%" r "8\n" op " %%" r "0, %%" r "0, %%" r "9\n" op \
+     " %%" r "0, %%" r "0, %%" r "10\n"
+#define SPARSECPU_PEAK_LOOP(clear, op, r)                               \
+  int loops = kLoops;                                                   \
+  __asm__ volatile(clear "1:\n" SPARSECPU_TEN(op, r) "dec %0\njnz 1b\n" \
+                   : "+r"(loops)                                        \
+                   :                                                    \
                    : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10")
 
 void zmm_loop() { SPARSECPU_PEAK_LOOP("vzeroall\n", "vfmadd231ps", "zmm"); }

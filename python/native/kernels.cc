@@ -18,12 +18,12 @@ using namespace sparsecpu;
 
 namespace {
 
-using StridedFloats = py::array_t<float>;   // any strides
+using StridedFloats = py::array_t<float>;  // any strides
 using Distances = std::vector<ptrdiff_t>;
 
 // The weights of a layer; keeps the arrays alive that the view points into.
 struct Layer {
-  StridedFloats weight;                     // (rows, channels, taps)
+  StridedFloats weight;  // (rows, channels, taps)
   std::optional<FloatArray> bias, row_scale, row_shift;
   LayerWeights view;
 };
@@ -35,9 +35,14 @@ Layer make_layer(const StridedFloats& weight, int64_t groups, std::array<int64_t
                  const std::optional<FloatArray>& row_shift) {
   Layer layer{weight, bias, row_scale, row_shift, {}};
   constexpr py::ssize_t kFloat = sizeof(float);
-  layer.view.weight = {weight.data(),           weight.shape(0),           weight.shape(1),
-                       weight.shape(2),         weight.strides(0) / kFloat, weight.strides(1) / kFloat,
-                       weight.strides(2) / kFloat, alpha};
+  layer.view.weight = {weight.data(),
+                       weight.shape(0),
+                       weight.shape(1),
+                       weight.shape(2),
+                       weight.strides(0) / kFloat,
+                       weight.strides(1) / kFloat,
+                       weight.strides(2) / kFloat,
+                       alpha};
   layer.view.groups = groups;
   layer.view.kernel = kernel;
   layer.view.bias = data_or_null(layer.bias);

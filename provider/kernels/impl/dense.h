@@ -65,10 +65,18 @@ void dense(const DenseWeights& weights, int64_t block_begin, int64_t block_end, 
       const int left = tile.positions - first;
 #if defined(SPARSECPU_LEVEL_AVX512)
       switch (left) {
-        case 1: dense_block<1>(weights, block, offsets, tile, first, limits); break;
-        case 2: dense_block<2>(weights, block, offsets, tile, first, limits); break;
-        case 3: dense_block<3>(weights, block, offsets, tile, first, limits); break;
-        default: dense_block<4>(weights, block, offsets, tile, first, limits); break;
+        case 1:
+          dense_block<1>(weights, block, offsets, tile, first, limits);
+          break;
+        case 2:
+          dense_block<2>(weights, block, offsets, tile, first, limits);
+          break;
+        case 3:
+          dense_block<3>(weights, block, offsets, tile, first, limits);
+          break;
+        default:
+          dense_block<4>(weights, block, offsets, tile, first, limits);
+          break;
       }
 #else
       (void)left;

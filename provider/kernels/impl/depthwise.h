@@ -116,8 +116,8 @@ SPARSECPU_INLINE void depthwise_positions(const DepthwisePass& pass, const LaneT
   depthwise_any<P>(pass, tile, first);
 }
 
-void depthwise(const DepthwiseWeights& weights, int64_t channel_begin, int64_t channel_end,
-               const ptrdiff_t* tap_offset, const LaneTile& tile, Clamp limits) {
+void depthwise(const DepthwiseWeights& weights, int64_t channel_begin, int64_t channel_end, const ptrdiff_t* tap_offset,
+               const LaneTile& tile, Clamp limits) {
   const DepthwisePass pass{weights, channel_begin, channel_end, tap_offset, limits};
   int first = 0;
 #if defined(SPARSECPU_LEVEL_AVX512)
@@ -127,9 +127,12 @@ void depthwise(const DepthwiseWeights& weights, int64_t channel_begin, int64_t c
 #if !defined(SPARSECPU_LEVEL_SCALAR)
   for (; first + 4 <= tile.positions; first += 4) depthwise_positions<4>(pass, tile, first);
   switch (tile.positions - first) {
-    case 3: return depthwise_positions<3>(pass, tile, first);
-    case 2: return depthwise_positions<2>(pass, tile, first);
-    default: break;
+    case 3:
+      return depthwise_positions<3>(pass, tile, first);
+    case 2:
+      return depthwise_positions<2>(pass, tile, first);
+    default:
+      break;
   }
 #endif
   for (; first < tile.positions; ++first) depthwise_any<1>(pass, tile, first);

@@ -13,10 +13,10 @@ namespace sparsecpu::SPARSECPU_LEVEL {
 namespace {
 
 #if defined(SPARSECPU_LEVEL_AVX512)
-constexpr int kFewRowsBlock = 4;   // dense rows a block: with 4 activations, 16 accumulators
-constexpr int kFewRowsMost = 4;    // activations a block
+constexpr int kFewRowsBlock = 4;  // dense rows a block: with 4 activations, 16 accumulators
+constexpr int kFewRowsMost = 4;   // activations a block
 #elif defined(SPARSECPU_LEVEL_AVX2)
-constexpr int kFewRowsBlock = 2;   // with 3 activations, 12 accumulators
+constexpr int kFewRowsBlock = 2;  // with 3 activations, 12 accumulators
 constexpr int kFewRowsMost = 3;
 #else
 constexpr int kFewRowsBlock = 1;
@@ -132,8 +132,8 @@ SPARSECPU_INLINE void few_rows_dense_range(const FewRowsWeights& weights, int64_
 }
 
 template <int M>
-SPARSECPU_INLINE void few_rows_range(const FewRowsWeights& weights, int64_t begin, int64_t end,
-                                     const FewRowsArgs& args, int64_t m) {
+SPARSECPU_INLINE void few_rows_range(const FewRowsWeights& weights, int64_t begin, int64_t end, const FewRowsArgs& args,
+                                     int64_t m) {
   if (weights.columns) {
     for (int64_t row = begin; row < end; ++row) few_rows_sparse<M>(weights, args, row, m);
   } else {
@@ -151,10 +151,17 @@ void few_rows(const FewRowsWeights& weights, int64_t begin, int64_t end, const F
     int64_t m = 0;
     for (; m + kFewRowsMost <= args.m; m += kFewRowsMost) few_rows_range<kFewRowsMost>(weights, row, stop, args, m);
     switch (args.m - m) {  // less than kFewRowsMost
-      case 3: few_rows_range<kFewRowsMost < 3 ? kFewRowsMost : 3>(weights, row, stop, args, m); break;
-      case 2: few_rows_range<kFewRowsMost < 2 ? kFewRowsMost : 2>(weights, row, stop, args, m); break;
-      case 1: few_rows_range<1>(weights, row, stop, args, m); break;
-      default: break;
+      case 3:
+        few_rows_range < kFewRowsMost<3 ? kFewRowsMost : 3>(weights, row, stop, args, m);
+        break;
+      case 2:
+        few_rows_range < kFewRowsMost<2 ? kFewRowsMost : 2>(weights, row, stop, args, m);
+        break;
+      case 1:
+        few_rows_range<1>(weights, row, stop, args, m);
+        break;
+      default:
+        break;
     }
   }
 }
