@@ -25,6 +25,7 @@ LayerWeights layer_weights(const Stage& stage, const Linear& linear) {
 
 int64_t LayerPack::bytes() const {
   size_t total = 0;
+  if (jit) total += jit->memory.bytes();
   if (spmm) total += spmm->memory.bytes();
   if (dense) total += dense->memory.bytes();
   if (depthwise) total += depthwise->memory.bytes();
@@ -34,6 +35,7 @@ int64_t LayerPack::bytes() const {
 
 const char* LayerPack::kernel() const {
   if (depthwise) return "depthwise";
+  if (jit) return "jit spmm";
   if (spmm) return "spmm";
   if (dense) return "dense";
   return few_rows && few_rows->view.columns != nullptr ? "few rows, sparse" : "few rows, dense";
@@ -45,7 +47,7 @@ bool is_pointwise(const Linear& linear) {
          w.pads == std::array<int64_t, 4>{0, 0, 0, 0} && !linear.transposed_input;
 }
 
-LayerPack pack_layer(const Stage& stage, int64_t rows) {
+LayerPack pack_layer(const Stage& stage, int64_t rows, bool jit) {
   const Linear& linear = std::get<Linear>(stage.op.data);
   const LayerWeights weights = layer_weights(stage, linear);
   const int64_t positions = linear.weight.rows * linear.weight.channels * linear.weight.taps;
@@ -61,9 +63,13 @@ LayerPack pack_layer(const Stage& stage, int64_t rows) {
   if (may_be_few && rows >= 0) return pack;
   if (dense && linear.groups == 1) {
     pack.dense = pack_dense(weights);
-  } else {
-    pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kMaxChunkVectors);
+    return pack;
   }
+  if (jit) {
+    pack.jit = pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp);
+    if (pack.jit->segments.empty()) pack.jit.reset();
+  }
+  if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kMaxChunkVectors);
   return pack;
 }
 

@@ -3,11 +3,13 @@
 #include <optional>
 
 #include "lower/stage.h"
+#include "pack/jit.h"
 #include "pack/pack.h"
 
 namespace sparsecpu {
 
 struct LayerPack {
+  std::optional<PackedJit> jit;
   std::optional<PackedSpmm> spmm;
   std::optional<PackedDense> dense;
   std::optional<PackedDepthwise> depthwise;
@@ -21,7 +23,8 @@ struct LayerPack {
 constexpr int64_t kFewRows = 8;
 
 // rows: output pixels times images where the model fixes them, else -1 (then both forms are packed).
-LayerPack pack_layer(const Stage& stage, int64_t rows);
+// jit: generated code instead of the sparse stream, where it is faster.
+LayerPack pack_layer(const Stage& stage, int64_t rows, bool jit);
 
 // A 1x1 layer with stride 1 and no pads: the only one that may run row-major.
 bool is_pointwise(const Linear& linear);

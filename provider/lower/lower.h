@@ -18,10 +18,15 @@ struct OpReport {
   int64_t packed_bytes = 0;
 };
 
+struct LowerOptions {
+  Isa isa = Isa::kScalar;
+  bool jit = true;                          // generate code where it is faster and the system allows it
+};
+
 class Region {
  public:
   // Packs all constants: nothing of `ops` is needed afterwards. Throws Error.
-  Region(OpGraph ops, Isa isa);
+  Region(OpGraph ops, const LowerOptions& options);
   ~Region();
 
   // The Program for these input shapes; planned by one thread while others wait, then cached (bounded).

@@ -105,23 +105,31 @@ class Planner {
   void emit(const Stage& stage, const Reshape& reshape);
   void emit_binary(int first, int second, int output, BinaryKind kind, std::optional<Activation> post);
   void emit_relayout(const Stage& stage, const PixelMap& map, float fill);
-  void add_in_place(int value, int addend, std::optional<Activation> post);
   void emit_outputs();
   template <class S>
-  void add_position_step(std::unique_ptr<S> step, const char* kernel, const LaneTensor& x, const LaneTensor& y,
+  S& add_position_step(std::unique_ptr<S> step, const char* kernel, const LaneTensor& x, const LaneTensor& y,
                          int other_buffer = kNone);
 
   // planner_linear.cc
   void emit(const Stage& stage, const Linear& linear, const LayerPack& pack);
-  void emit_linear(const Stage& stage, const Linear& linear, const LayerPack& pack, int residual, Clamp clamp,
-                   const std::optional<Unary>& post);
-  void emit_few_rows(const Stage& stage, const LayerPack& pack, int residual, Clamp clamp,
-                     const std::optional<Activation>& post);
-  void emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack, int residual, Clamp clamp,
+  struct LinearOperands {
+    WindowInput x;
+    std::optional<LaneTensor> addend;
+    LaneTensor y;
+    std::optional<Activation> post;
+  };
+  void emit_few_rows(const Stage& stage, const LayerPack& pack, const std::optional<Activation>& post);
+  void emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack,
                         const std::optional<Activation>& post);
+  void emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands);
+  void emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack, const LinearOperands& operands);
+  LaneTensor residual_of(int value, int out);
+  template <class S>
+  void add_linear_step(std::unique_ptr<S> step, const char* kernel, const Linear& linear, const LinearOperands& operands);
   WindowInput linear_input(const Stage& stage, const Linear& linear);
   static std::vector<ptrdiff_t> tap_offsets(const Window& window, const WindowInput& x);
-  void partition(LaneLinearStep& step, const Linear& linear, const LayerPack& pack) const;
+  void partition(LaneLinearStep& step) const;
+  void partition(JitStep& step) const;
 
   // planner_memory.cc
   int new_buffer(int64_t floats);
@@ -165,7 +173,7 @@ S& Planner::add(std::unique_ptr<S> step, const char* kernel, std::initializer_li
 }
 
 template <class S>
-void Planner::add_position_step(std::unique_ptr<S> step, const char* kernel, const LaneTensor& x, const LaneTensor& y,
+S& Planner::add_position_step(std::unique_ptr<S> step, const char* kernel, const LaneTensor& x, const LaneTensor& y,
                                 int other_buffer) {
   step->kernels = &kernels_;
   step->positions = pixels_of(y.geometry);
@@ -174,6 +182,7 @@ void Planner::add_position_step(std::unique_ptr<S> step, const char* kernel, con
   step->y = walk_pixels(y);
   S& s = add(std::move(step), kernel, {x.ref.buffer, y.ref.buffer, other_buffer != kNone ? other_buffer : y.ref.buffer});
   s.chunks = chunks_for(s.positions.count(), y.channels * kLanes);
+  return s;
 }
 
 }  // namespace sparsecpu

@@ -129,17 +129,6 @@ void Planner::emit_binary(int first, int second, int output, BinaryKind kind, st
   add_position_step(std::move(step), "binary", x, y, other.ref.buffer);
 }
 
-// value += addend (one value an image and channel), then the activation.
-void Planner::add_in_place(int value, int addend, std::optional<Activation> post) {
-  const LaneTensor home = lanes_of(value, at(value).blocks, at(value).axes);
-  const LaneTensor other = channel_lanes_of(addend, at(value).blocks);
-  auto step = std::make_unique<LaneBinaryStep>();
-  step->kind = BinaryKind::kAdd;
-  step->post = post;
-  step->second = walk_broadcast(other);
-  add_position_step(std::move(step), "binary", home, home, other.ref.buffer);
-}
-
 void Planner::emit(const Stage& stage, const Affine& affine) {
   const Placed& out = at(stage.op.output);
   const LaneTensor x = lanes_of(stage.op.inputs[0], out.blocks, out.axes);

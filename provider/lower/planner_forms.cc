@@ -66,7 +66,7 @@ void Planner::place_lanes(Placed& out, Axes axes) {
 bool Planner::runs_row_major(size_t stage) const {
   const LayerPack& pack = packs_[stage];
   if (!pack.few_rows) return false;
-  if (!pack.spmm && !pack.dense) return true;
+  if (!pack.spmm && !pack.dense && !pack.jit) return true;
   const Shape& shape = at(stages_[stage].op.output).shape;
   const Linear& linear = std::get<Linear>(stages_[stage].op.data);
   const int64_t rows = product(shape, 0, shape.size()) / linear.out_channels;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "lower/planner.h"
+#include "run/pointwise_steps.h"
 
 namespace sparsecpu {
 namespace {
@@ -12,106 +13,117 @@ constexpr int64_t kMinChunkRows = 16;
 }  // namespace
 
 void Planner::emit(const Stage& stage, const Linear& linear, const LayerPack& pack) {
-  const int out = stage.op.output;
-  const bool fits = stage.residual < 0 || at(stage.residual).shape == at(out).shape;
-  if (fits) {
-    emit_linear(stage, linear, pack, stage.residual, stage.clamp, stage.post);
-    return;
-  }
-  // A residual that broadcasts: the sum and the activation become steps of their own.
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  std::optional<Unary> activation = stage.post;
-  if (stage.clamp.lo != -kInfinity || stage.clamp.hi != kInfinity) {
-    activation = Unary{UnaryKind::kClip, stage.clamp.lo, stage.clamp.hi};
-  }
-  emit_linear(stage, linear, pack, kNone, {-kInfinity, kInfinity}, {});
   std::optional<Activation> post;
-  if (activation) post = Activation{activation->kind, activation->a, activation->b};
-  add_in_place(out, stage.residual, post);
-}
-
-void Planner::emit_linear(const Stage& stage, const Linear& linear, const LayerPack& pack, int residual, Clamp clamp,
-                          const std::optional<Unary>& post) {
-  std::optional<Activation> activation;
-  if (post) activation = Activation{post->kind, post->a, post->b};
-  if (!at(stage.op.output).lanes) {
-    emit_few_rows(stage, pack, residual, clamp, activation);
-    return;
+  if (stage.post) post = Activation{stage.post->kind, stage.post->a, stage.post->b};
+  if (at(stage.op.output).lanes) {
+    emit_lane_linear(stage, linear, pack, post);
+  } else {
+    emit_few_rows(stage, pack, post);
   }
-  emit_lane_linear(stage, linear, pack, residual, clamp, activation);
 }
 
-void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, int residual, Clamp clamp,
-                            const std::optional<Activation>& post) {
+void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, const std::optional<Activation>& post) {
   const FewRowsWeights& weights = pack.few_rows->view;
   auto step = std::make_unique<FewRowsStep>();
   step->kernels = &kernels_;
   step->weights = &weights;
   step->x = dense_of(stage.op.inputs[0]);
-  if (residual >= 0) step->residual = dense_of(residual);
+  if (stage.residual >= 0) step->residual = dense_of(stage.residual);
   step->y = new_dense(stage.op.output);
   step->m = 1;
   for (int64_t d : at(stage.op.output).shape) step->m *= d;
   step->m /= weights.rows;
-  step->clamp = clamp;
+  step->clamp = stage.clamp;
   step->post = post;
   const int x = step->x.buffer, y = step->y.buffer, r = step->residual ? step->residual->buffer : x;
   FewRowsStep& s = add(std::move(step), weights.columns != nullptr ? "few rows, sparse" : "few rows, dense", {x, y, r});
   s.chunks = chunks_for(ceil_div(weights.rows, kMinChunkRows), kMinChunkRows * weights.k * s.m / 4);
 }
 
-void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack, int residual,
-                               Clamp clamp, const std::optional<Activation>& post) {
+void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack,
+                               const std::optional<Activation>& post) {
   const int out = stage.op.output;
-  const WindowInput x = linear_input(stage, linear);
-  std::optional<LaneTensor> addend;
-  if (residual >= 0) addend = lanes_of(residual, at(out).blocks, at(out).axes);
-  const bool overwrites = addend && dies_here(residual) && addend->geometry == home_geometry(out) &&
-                          addend->ref.buffer != x.tensor.ref.buffer;
-  const LaneTensor y = overwrites ? adopt_lanes(out, *addend) : new_lanes(out);
-  std::unique_ptr<LaneLinearStep> step;
-  const char* kernel;
-  if (pack.depthwise) {
-    auto depthwise = std::make_unique<DepthwiseStep>();
-    depthwise->weights = &pack.depthwise->view;
-    depthwise->tap_offsets = tap_offsets(linear.window, x);
-    depthwise->blocks = linear.out_channels;
-    depthwise->tile = 4;
-    step = std::move(depthwise);
-    kernel = "depthwise";
-  } else if (pack.spmm) {
-    auto spmm = std::make_unique<SpmmStep>();
-    spmm->weights = &pack.spmm->view;
-    for (const ChunkOrigin& o : pack.spmm->origins) {
-      spmm->chunk_base.push_back(o.kernel_row * x.row_step + o.kernel_column * x.column_step + o.channel * kLanes);
-    }
-    spmm->blocks = pack.spmm->view.blocks();
-    spmm->block_rows = kSpmmRows;
-    spmm->tile = kernels_.spmm_tile;
-    step = std::move(spmm);
-    kernel = "spmm";
+  LinearOperands operands{linear_input(stage, linear), {}, {}, post};
+  if (stage.residual >= 0) operands.addend = residual_of(stage.residual, out);
+  const bool overwrites = operands.addend && dies_here(stage.residual) &&
+                          operands.addend->geometry == home_geometry(out) &&
+                          operands.addend->ref.buffer != operands.x.tensor.ref.buffer;
+  operands.y = overwrites ? adopt_lanes(out, *operands.addend) : new_lanes(out);
+  if (pack.jit) {
+    emit_jit(linear, *pack.jit, operands);
   } else {
-    auto dense = std::make_unique<DenseStep>();
-    dense->weights = &pack.dense->view;
-    for (ptrdiff_t tap : tap_offsets(linear.window, x)) {
-      for (int64_t c = 0; c < linear.in_channels; ++c) dense->offsets.push_back(tap + c * kLanes);
-    }
-    dense->blocks = pack.dense->view.blocks();
-    dense->block_rows = kDenseRows;
-    dense->tile = kernels_.dense_tile;
-    step = std::move(dense);
-    kernel = "dense";
+    emit_stream(stage, linear, pack, operands);
   }
+}
+
+// A residual of one value an image and channel is spread over the pixels first.
+LaneTensor Planner::residual_of(int value, int out) {
+  const Geometry blocks = at(out).blocks;
+  if (at(value).shape == at(out).shape) return lanes_of(value, blocks, at(out).axes);
+  const LaneTensor small = channel_lanes_of(value, blocks);
+  const LaneTensor spread = new_tensor(blocks, small.channels);
+  LaneCopyStep& step = add_position_step(std::make_unique<LaneCopyStep>(), "spread", small, spread);
+  step.x = walk_broadcast(small);
+  return spread;
+}
+
+template <class S>
+void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const Linear& linear,
+                              const LinearOperands& operands) {
   step->kernels = &kernels_;
-  step->positions = pixels_of(y.geometry);
-  step->x = x.first;
-  step->y = walk_pixels(y);
-  if (addend) step->residual = walk_pixels(*addend);
-  step->clamp = clamp;
-  step->post = post;
+  step->positions = pixels_of(operands.y.geometry);
+  step->x = operands.x.first;
+  step->y = walk_pixels(operands.y);
+  if (operands.addend) step->residual = walk_pixels(*operands.addend);
+  step->post = operands.post;
   step->rows = linear.out_channels;
-  partition(*step, linear, pack);
-  add(std::move(step), kernel, {x.tensor.ref.buffer, y.ref.buffer, addend ? addend->ref.buffer : y.ref.buffer});
+  partition(*step);
+  const int y = operands.y.ref.buffer;
+  add(std::move(step), kernel, {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->ref.buffer : y});
+}
+
+void Planner::emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands) {
+  auto step = std::make_unique<JitStep>();
+  step->code = &code;
+  for (int64_t i = 0; i < linear.window.kernel[0]; ++i) step->row_base.push_back(i * operands.x.row_step);
+  // The inputs of a tile share half of the L2 cache with the code.
+  constexpr int64_t kTileBytes = 384 * 1024;
+  const int64_t position_bytes = operands.x.tensor.channels * kLanes * static_cast<int64_t>(sizeof(float));
+  step->tile = static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes, 8, JitStep::kMaxPositions));
+  add_linear_step(std::move(step), "jit spmm", linear, operands);
+}
+
+void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack,
+                          const LinearOperands& operands) {
+  const WindowInput& x = operands.x;
+  const auto finish = [&](auto step, const char* kernel, const auto& packed, int tile, int64_t blocks, int64_t block_rows) {
+    step->weights = &packed.view;
+    step->clamp = stage.clamp;
+    step->tile = tile;
+    step->blocks = blocks;
+    step->block_rows = block_rows;
+    add_linear_step(std::move(step), kernel, linear, operands);
+  };
+  if (pack.depthwise) {
+    auto step = std::make_unique<DepthwiseStep>();
+    step->tap_offsets = tap_offsets(linear.window, x);
+    step->work_per_position = linear.out_channels * linear.weight.taps;
+    finish(std::move(step), "depthwise", *pack.depthwise, 4, linear.out_channels, 1);
+  } else if (pack.spmm) {
+    auto step = std::make_unique<SpmmStep>();
+    for (const ChunkOrigin& o : pack.spmm->origins) {
+      step->chunk_base.push_back(o.kernel_row * x.row_step + o.kernel_column * x.column_step + o.channel * kLanes);
+    }
+    step->work_per_position = pack.spmm->nonzeros;
+    finish(std::move(step), "spmm", *pack.spmm, kernels_.spmm_tile, pack.spmm->view.blocks(), kSpmmRows);
+  } else {
+    auto step = std::make_unique<DenseStep>();
+    for (ptrdiff_t tap : tap_offsets(linear.window, x)) {
+      for (int64_t c = 0; c < linear.in_channels; ++c) step->offsets.push_back(tap + c * kLanes);
+    }
+    step->work_per_position = linear.out_channels * linear.weight.taps * linear.in_channels;
+    finish(std::move(step), "dense", *pack.dense, kernels_.dense_tile, pack.dense->view.blocks(), kDenseRows);
+  }
 }
 
 std::vector<ptrdiff_t> Planner::tap_offsets(const Window& window, const WindowInput& x) {
@@ -138,18 +150,25 @@ WindowInput Planner::linear_input(const Stage& stage, const Linear& linear) {
 
 // Work is cut by positions first (each thread keeps its own pixels in its cache from layer to layer), then by
 // output channels where there are too few tiles.
-void Planner::partition(LaneLinearStep& step, const Linear& linear, const LayerPack& pack) const {
+void Planner::partition(LaneLinearStep& step) const {
   const int64_t tiles = ceil_div(step.positions.count(), step.tile);
-  const int64_t wanted = 4 * workers_;
-  int64_t multiplies = linear.out_channels * linear.weight.taps;
-  if (pack.spmm) multiplies = pack.spmm->nonzeros;
-  if (pack.dense) multiplies *= linear.in_channels;
   constexpr int64_t kMinMultiplies = 4000;  // vectors: about a microsecond
-  const int64_t worth = std::max<int64_t>(1, multiplies * step.positions.count() / kMinMultiplies);
-  const int64_t most = std::min(wanted, worth);
+  const int64_t worth = std::max<int64_t>(1, step.work_per_position * step.positions.count() / kMinMultiplies);
+  const int64_t most = std::min<int64_t>(4 * workers_, worth);
   step.position_chunks = static_cast<int>(std::min(tiles, most));
   const int64_t most_by_rows = std::max<int64_t>(1, step.rows / std::max(kMinChunkRows, step.block_rows));
   step.block_chunks = static_cast<int>(std::clamp<int64_t>(most / step.position_chunks, 1, most_by_rows));
+  step.chunks = step.position_chunks * step.block_chunks;
+}
+
+// Generated code is worth fetching for eight positions or more.
+void Planner::partition(JitStep& step) const {
+  constexpr int64_t kMinPositions = 8;
+  constexpr int64_t kMinMultiplies = 8000;
+  const int64_t worth = std::max<int64_t>(1, step.code->nonzeros * step.positions.count() / kMinMultiplies);
+  const int64_t most = std::min<int64_t>(4 * workers_, worth);
+  step.position_chunks = static_cast<int>(std::clamp<int64_t>(step.positions.count() / kMinPositions, 1, most));
+  step.block_chunks = static_cast<int>(std::clamp<int64_t>(ceil_div(most, step.position_chunks), 1, step.code->blocks()));
   step.chunks = step.position_chunks * step.block_chunks;
 }
 

@@ -1,6 +1,9 @@
 // A claimed region: its packed weights, and a bounded cache of Programs by input shapes.
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <list>
+#include <thread>
 
 #include "base/cpu.h"
 #include "kernels/registry.h"
@@ -44,6 +47,10 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
   return rows;
 }
 
+void forget_weights(Op& op) {
+  if (Linear* linear = std::get_if<Linear>(&op.data)) linear->weight.data = nullptr;
+}
+
 const char* kernel_name(const OpData& data) {
   struct Name {
     const char* operator()(const Linear&) const { return "linear"; }
@@ -79,24 +86,38 @@ struct Region::State {
   std::list<Entry> programs;                // most recently used first
   size_t plan_bytes = 0;
 
-  void pack();
+  void pack(bool jit);
   void report();
   void trim();
 };
 
-void Region::State::pack() {
+// Layers are packed by temporary threads: generating code takes a second for a large network.
+void Region::State::pack(bool jit) {
   const std::vector<int64_t> rows = static_rows(graph);
   packs.resize(stages.size());
-  for (size_t s = 0; s < stages.size(); ++s) {
-    Linear* linear = std::get_if<Linear>(&stages[s].op.data);
-    if (linear == nullptr) continue;
-    const int own_output = graph.ops[static_cast<size_t>(stages[s].op_indices.front())].output;
-    packs[s] = pack_layer(stages[s], rows[static_cast<size_t>(own_output)]);
-    linear->weight.data = nullptr;          // the graph that it pointed into ends with Compile
-  }
-  for (Op& op : graph.ops) {
-    if (Linear* linear = std::get_if<Linear>(&op.data)) linear->weight.data = nullptr;
-  }
+  std::atomic<size_t> next{0};
+  std::mutex failure_mutex;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    for (size_t s; (s = next.fetch_add(1)) < stages.size();) {
+      if (!std::holds_alternative<Linear>(stages[s].op.data)) continue;
+      const int own_output = graph.ops[static_cast<size_t>(stages[s].op_indices.front())].output;
+      try {
+        packs[s] = pack_layer(stages[s], rows[static_cast<size_t>(own_output)], jit);
+      } catch (...) {
+        const std::lock_guard<std::mutex> lock(failure_mutex);
+        if (!failure) failure = std::current_exception();
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int t = 1; t < workers; ++t) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  if (failure) std::rethrow_exception(failure);
+  // The graph that the views point into ends with Compile.
+  for (Stage& stage : stages) forget_weights(stage.op);
+  for (Op& op : graph.ops) forget_weights(op);
 }
 
 void Region::State::report() {
@@ -117,12 +138,12 @@ void Region::State::trim() {
   }
 }
 
-Region::Region(OpGraph ops, Isa isa) : state_(std::make_unique<State>()) {
+Region::Region(OpGraph ops, const LowerOptions& options) : state_(std::make_unique<State>()) {
   state_->graph = std::move(ops);
   state_->stages = fuse(state_->graph);
-  state_->kernels = &kernels_for(isa);
+  state_->kernels = &kernels_for(options.isa);
   state_->workers = usable_cpus();
-  state_->pack();
+  state_->pack(options.jit && jit_available(options.isa));
   state_->report();
 }
 

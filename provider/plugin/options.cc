@@ -39,6 +39,11 @@ std::optional<double> parse_min_sparsity(const std::string& key, const std::stri
   return share;
 }
 
+bool parse_switch(const std::string& key, const std::string& value) {
+  if (value != "on" && value != "off") reject(key, value, "on or off");
+  return value == "on";
+}
+
 std::string_view strip(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
@@ -84,8 +89,9 @@ Options parse_options(const OptionList& entries) {
     } else if (key == "min_sparsity") {
       options.claim.min_sparsity = parse_min_sparsity(key, value);
     } else if (key == "neighbours") {
-      if (value != "on" && value != "off") reject(key, value, "on or off");
-      options.claim.neighbours = value == "on";
+      options.claim.neighbours = parse_switch(key, value);
+    } else if (key == "jit") {
+      options.jit = parse_switch(key, value);
     } else if (key == "log") {
       options.log = parse_log_level(value);
       if (!options.log) reject(key, value, "off, error, warning, info or verbose");
@@ -93,7 +99,7 @@ Options parse_options(const OptionList& entries) {
       options.claim.assume = parse_assume(key, value);
     } else {
       throw Error(std::string(kProviderName) + ": unknown option '" + key + "' (value '" + value +
-                  "'): expected isa, min_sparsity, neighbours, log or assume");
+                  "'): expected isa, min_sparsity, neighbours, jit, log or assume");
     }
   }
   return options;

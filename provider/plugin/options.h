@@ -19,12 +19,14 @@ std::optional<LogLevel> parse_log_level(const std::string& text);
 
 struct Options {
   ClaimOptions claim;
+  bool jit = true;
   std::optional<LogLevel> log;  // unset: whatever the session's logger shows
 };
 
 // isa          auto | scalar | avx2 | avx512         a level above what the CPU has is an error
 // min_sparsity auto | 0..1                           share of zeros from which a layer is claimed
 // neighbours   on | off
+// jit          on | off                              off: no generated code
 // log          off | error | warning | info | verbose
 // assume       name=size[,name=size...]              sizes of symbolic axes for the prediction
 // Throws Error naming the option, the value and what was expected.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/memory.h"
+
 namespace sparsecpu {
 
 void LaneLinearStep::run(int chunk, const Frame& frame) const noexcept {
@@ -38,6 +40,53 @@ void LaneLinearStep::finish(int64_t block_begin, int64_t block_end, const LaneTi
   for (int p = 0; p < now.positions; ++p) {
     float* y_row = now.y[p] + first * kLanes;
     kernels->unary(post->kind, post->a, post->b, y_row, y_row, count * kLanes);
+  }
+}
+
+void JitStep::gather(int64_t first, int64_t end, const Frame& frame, Tile* now) const noexcept {
+  now->positions = static_cast<int>(std::min<int64_t>(tile, end - first));
+  const float* x_base = frame.at(x.ref);
+  float* y_base = frame.at(y.ref);
+  const float* residual_base = residual ? frame.at(residual->ref) : nullptr;
+  for (int p = 0; p < now->positions; ++p) {
+    const PositionRange::At at = positions.at(first + p);
+    now->x[p] = x_base + x.offset(at.group, at.row, at.column);
+    now->y[p] = y_base + y.offset(at.group, at.row, at.column);
+    now->residual[p] = residual ? residual_base + residual->offset(at.group, at.row, at.column) : nullptr;
+  }
+}
+
+void JitStep::compute(const JitSegment& segment, const JitSegment* next, const Tile& now) const noexcept {
+  const int64_t row = segment.first_row * kLanes;
+  const auto* hot = reinterpret_cast<const std::byte*>(segment.run);
+  const auto* ahead = next != nullptr ? reinterpret_cast<const std::byte*>(next->run) : hot;
+  const size_t step = static_cast<size_t>(code->prefetch_lines) * kCacheLine;
+  const size_t most = next != nullptr ? next->bytes : 0;
+  size_t at = 0;
+  for (int p = 0; p < now.positions; ++p, at += step) {
+    const float* addend = now.residual[p] != nullptr ? now.residual[p] + row : nullptr;
+    segment.run(now.x[p], now.y[p] + row, addend, row_base.data(), at < most ? ahead + at : hot);
+  }
+}
+
+void JitStep::run(int chunk, const Frame& frame) const noexcept {
+  const Share share = share_of(positions.count(), chunk / block_chunks, position_chunks);
+  const Share block = share_of(code->blocks(), chunk % block_chunks, block_chunks);
+  const uint32_t begin = code->block_begin[static_cast<size_t>(block.begin)];
+  const uint32_t end = code->block_begin[static_cast<size_t>(block.end)];
+  const int64_t first_row = code->segments[begin].first_row;
+  const int64_t end_row = end < code->segments.size() ? code->segments[end].first_row : rows;
+  Tile now;
+  for (int64_t first = share.begin; first < share.end; first += tile) {
+    gather(first, share.end, frame, &now);
+    for (uint32_t s = begin; s < end; ++s) {
+      compute(code->segments[s], s + 1 < end ? &code->segments[s + 1] : nullptr, now);
+    }
+    if (!post) continue;
+    for (int p = 0; p < now.positions; ++p) {
+      float* out = now.y[p] + first_row * kLanes;
+      kernels->unary(post->kind, post->a, post->b, out, out, (end_row - first_row) * kLanes);
+    }
   }
 }
 

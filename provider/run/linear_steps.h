@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "pack/jit.h"
 #include "run/lane_tensor.h"
 
 namespace sparsecpu {
@@ -26,6 +27,7 @@ class LaneLinearStep : public Step {
   int64_t blocks = 1;                       // kernel's unit of output channels (pairs, row blocks, channels)
   int64_t block_rows = 1;                   // output channels in a block
   int64_t rows = 0;
+  int64_t work_per_position = 0;            // multiply-adds of vectors
   int position_chunks = 1, block_chunks = 1;  // chunks = their product
 
   void run(int chunk, const Frame& frame) const noexcept final;
@@ -67,6 +69,35 @@ class DepthwiseStep final : public LaneLinearStep {
   void compute(int64_t begin, int64_t end, const LaneTile& tile) const noexcept override {
     kernels->depthwise(*weights, begin, end, tap_offsets.data(), tile, clamp);
   }
+};
+
+// Generated code: it computes one position at a time, so the pieces of a layer (which stay in the instruction
+// cache) are the outer loop and a tile's positions (whose inputs stay in the L2 cache) the inner one.
+class JitStep final : public Step {
+ public:
+  static constexpr int kMaxPositions = 64;  // in a tile
+  const KernelTable* kernels = nullptr;
+  const PackedJit* code = nullptr;
+  PositionRange positions;
+  Walk x, y;
+  std::optional<Walk> residual;
+  std::optional<Activation> post;
+  std::vector<ptrdiff_t> row_base;          // of each kernel row, in floats from the first tap
+  int tile = 1;
+  int64_t rows = 0;
+  int position_chunks = 1, block_chunks = 1;
+
+  void run(int chunk, const Frame& frame) const noexcept override;
+
+ private:
+  struct Tile {
+    int positions = 0;
+    const float* x[kMaxPositions];
+    float* y[kMaxPositions];
+    const float* residual[kMaxPositions];
+  };
+  void gather(int64_t first, int64_t end, const Frame& frame, Tile* tile) const noexcept;
+  void compute(const JitSegment& segment, const JitSegment* next, const Tile& tile) const noexcept;
 };
 
 // Row-major, few rows: y[m, rows] = x[m, k] W.

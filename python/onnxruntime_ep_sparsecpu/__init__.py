@@ -16,6 +16,7 @@ isa            auto, scalar, avx2, avx512                  highest instruction-s
 min_sparsity   auto, or a number from 0 to 1               share of zeros from which a layer is taken; auto: when
                                                            it is predicted to be faster; 0: whatever is supported
 neighbours     on, off                                     also take the cheap nodes around the sparse layers
+jit            on, off                                     off: no generated code
 log            off, error, warning, info, verbose          what to write to ONNX Runtime's log
 assume         name=size[,name=size...]                    sizes of symbolic axes for the prediction
 =============  ==========================================  ====================================================

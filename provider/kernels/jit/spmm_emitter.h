@@ -1,0 +1,50 @@
+// Emits machine code for a piece of a sparse layer: the sparsity pattern is the code.
+//
+// A segment computes up to kJitRows output channels of one position from a run of input vectors. Each row's
+// accumulator stays in a register; an input vector with any nonzero in the segment is loaded once, and each
+// nonzero is one multiply-add with its weight as a broadcast memory operand. Weights lie behind the code.
+// A layer's rows form blocks; a block's input vectors form one or more segments, which carry the sums
+// through y.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace sparsecpu {
+
+constexpr int kJitRows = 28;                // of 32 zmm registers: 2 for input vectors, 2 for the clamp
+
+// x: the position's first tap. y, residual (or null): the block's first row. row_base[i]: distance in floats
+// from x to kernel row i. prefetch: memory of which this call brings `JitSegment::prefetch_lines` cache lines
+// nearer, usually the next segment.
+using JitFn = void (*)(const float* x, float* y, const float* residual, const ptrdiff_t* row_base, const void* prefetch);
+
+struct JitColumn {
+  int32_t kernel_row;
+  int64_t offset;                           // bytes from the kernel row's base
+  uint32_t first, count;                    // entries of JitSegmentSource
+};
+struct JitEntry {
+  uint8_t row;                              // within the block
+  float weight;
+};
+struct JitSegmentSource {
+  int rows = 0;
+  const float* bias = nullptr;              // rows entries: the block's first segment; null: go on from y
+  bool last = false;                        // clamp
+  Clamp clamp{};
+  const JitColumn* columns = nullptr;
+  size_t column_count = 0;
+  const JitEntry* entries = nullptr;
+  int prefetch_lines = 0;
+};
+
+// Position-independent code and its weights, to be copied to a 64-byte boundary.
+std::vector<uint8_t> emit_spmm_segment(const JitSegmentSource& source);
+
+// Whether this build has an emitter and this CPU and process can run its code.
+bool jit_available(Isa isa);
+
+}  // namespace sparsecpu

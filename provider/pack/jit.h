@@ -1,0 +1,30 @@
+// A sparse layer as generated code.
+#pragma once
+#include <vector>
+
+#include "kernels/jit/code_memory.h"
+#include "kernels/jit/spmm_emitter.h"
+#include "pack/pack.h"
+
+namespace sparsecpu {
+
+struct JitSegment {
+  JitFn run = nullptr;
+  int64_t first_row = 0;                    // output channel
+  size_t bytes = 0;                         // code and weights, from `run` on
+};
+
+struct PackedJit {
+  std::vector<JitSegment> segments;         // block by block, each block's in order
+  std::vector<uint32_t> block_begin;        // blocks + 1: into segments
+  int prefetch_lines = 0;                   // that one call of a segment brings nearer
+  int64_t nonzeros = 0;
+  CodeMemory memory;
+
+  int64_t blocks() const { return static_cast<int64_t>(block_begin.size()) - 1; }
+};
+
+// As pack_spmm; the clamp is part of the code. No segments if the system refuses executable memory.
+PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp);
+
+}  // namespace sparsecpu
