@@ -14,13 +14,14 @@ import onnxruntime as ort
 import onnxruntime_ep_sparsecpu as sparsecpu
 
 PROVIDER = "SparseCPUProvider"
-LEVELS = ("scalar", "avx2", "avx512")
+LEVELS = ("scalar", "avx2", "avx512", "avx512_vnni")
 BOUND = 1e-4  # largest difference, as a share of the output's largest magnitude
 
 _LEVEL_FLAGS: Mapping[str, set[str]] = {
     "scalar": set(),
     "avx2": {"avx2", "fma"},
     "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
+    "avx512_vnni": {"avx512_vnni"},
 }
 
 Model = onnx.ModelProto | str | Path

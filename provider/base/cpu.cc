@@ -36,8 +36,10 @@ Isa hardware_isa() {
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !has_all(b, bit_AVX2)) return Isa::kScalar;
   constexpr uint32_t kLeaf7 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
   if (!has_all(b, kLeaf7) || (xcr0 & kXcr0Avx512) != kXcr0Avx512) return Isa::kAvx2;
-  return Isa::kAvx512;
+  return has_all(c, bit_AVX512VNNI) ? Isa::kAvx512Vnni : Isa::kAvx512;
 }
+
+constexpr Isa kLevels[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
 
 }  // namespace
 
@@ -47,6 +49,8 @@ std::string_view isa_name(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAvx512Vnni:
+      return "avx512_vnni";
     case Isa::kScalar:
       break;
   }
@@ -54,7 +58,7 @@ std::string_view isa_name(Isa isa) {
 }
 
 bool parse_isa(std::string_view name, Isa* isa) {
-  for (Isa candidate : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa candidate : kLevels) {
     if (name == isa_name(candidate)) {
       *isa = candidate;
       return true;
@@ -70,7 +74,9 @@ Isa detected_isa() {
   if (forced == nullptr || *forced == '\0') return hardware;
   Isa limit;
   if (!parse_isa(forced, &limit)) {
-    throw Error("environment variable SPARSECPU_ISA is '" + std::string(forced) + "': expected scalar, avx2 or avx512");
+    throw Error("environment variable SPARSECPU_ISA is '" + std::string(forced) +
+                "': expected scalar, avx2, avx512 or "
+                "avx512_vnni");
   }
   return std::min(limit, hardware);
 }
@@ -78,7 +84,7 @@ Isa detected_isa() {
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas;
   const Isa best = detected_isa();
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : kLevels) {
     if (isa <= best) isas.push_back(isa);
   }
   return isas;

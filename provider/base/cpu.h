@@ -7,7 +7,7 @@
 
 namespace sparsecpu {
 
-std::string_view isa_name(Isa isa);          // "scalar", "avx2", "avx512"
+std::string_view isa_name(Isa isa);          // "scalar", "avx2", "avx512", "avx512_vnni"
 bool parse_isa(std::string_view name, Isa* isa);
 
 // Best level of this CPU and operating system (XCR0 checked); SPARSECPU_ISA lowers it, never raises it.

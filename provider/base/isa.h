@@ -4,6 +4,6 @@
 namespace sparsecpu {
 
 // Ordered: a CPU that has a level has all levels below it.
-enum class Isa { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
+enum class Isa { kScalar = 0, kAvx2 = 1, kAvx512 = 2, kAvx512Vnni = 3 };
 
 }  // namespace sparsecpu

@@ -124,6 +124,8 @@ using StoreRowsFn = void (*)(const float* x, int64_t stride, int64_t count, floa
 using SumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const uint16_t* mask, int64_t positions,
                                 int64_t channel_begin, int64_t channel_end, float* y);
 
+struct QuantizedKernels;                   // kernels/quantized.h
+
 struct KernelTable {
   Isa isa;
   int spmm_tile;                            // positions per tile at which spmm runs best
@@ -141,6 +143,7 @@ struct KernelTable {
   LoadRowsFn load_rows;
   StoreRowsFn store_rows;
   SumPositionsFn sum_positions;
+  const QuantizedKernels* quantized = nullptr;  // the same level's INT8 kernels
 };
 
 }  // namespace sparsecpu

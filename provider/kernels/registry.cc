@@ -15,12 +15,29 @@ extern const KernelTable table;
 }
 #endif
 
+namespace {
+
+#if defined(__x86_64__)
+// VNNI changes nothing for floats: the level shares the fp32 kernels of the one below.
+const KernelTable& vnni_table() {
+  static const KernelTable table = [] {
+    KernelTable shared = avx512::table;
+    shared.isa = Isa::kAvx512Vnni;
+    return shared;
+  }();
+  return table;
+}
+#endif
+
+}  // namespace
+
 std::span<const KernelTable* const> kernel_tables() {
-  static constexpr const KernelTable* kTables[] = {
+  static const KernelTable* const kTables[] = {
       &scalar::table,
 #if defined(__x86_64__)
       &avx2::table,
       &avx512::table,
+      &vnni_table(),
 #endif
   };
   return kTables;

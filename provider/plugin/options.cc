@@ -24,7 +24,7 @@ Isa parse_isa_option(const std::string& key, const std::string& value) {
   const Isa best = detected_isa();
   if (value == "auto") return best;
   Isa isa;
-  if (!parse_isa(value, &isa)) reject(key, value, "auto, scalar, avx2 or avx512");
+  if (!parse_isa(value, &isa)) reject(key, value, "auto, scalar, avx2, avx512 or avx512_vnni");
   if (isa > best) {
     reject(key, value, "a level that this CPU has (or SPARSECPU_ISA allows): at most " + std::string(isa_name(best)));
   }

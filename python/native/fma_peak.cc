@@ -31,7 +31,7 @@ void ymm_loop() { SPARSECPU_PEAK_LOOP("vzeroall\n", "vfmadd231ps", "ymm"); }
 double fma_peak(const std::string& isa, int rounds) {
   const sparsecpu::Isa level = table_of(isa).isa;
   if (level == sparsecpu::Isa::kScalar || level > sparsecpu::detected_isa()) return 0.0;
-  const bool wide = level == sparsecpu::Isa::kAvx512;
+  const bool wide = level >= sparsecpu::Isa::kAvx512;
   double best = 1e300;
   for (int round = 0; round < rounds; ++round) {
     const auto start = std::chrono::steady_clock::now();

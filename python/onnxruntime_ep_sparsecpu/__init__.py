@@ -12,7 +12,7 @@ Options go with the name, as strings: ``providers=[("SparseCPUProvider", {"min_s
 =============  ==========================================  ====================================================
 option         values                                      meaning
 =============  ==========================================  ====================================================
-isa            auto, scalar, avx2, avx512                  highest instruction-set level to use
+isa            auto, scalar, avx2, avx512, avx512_vnni     highest instruction-set level to use
 min_sparsity   auto, or a number from 0 to 1               share of zeros from which a layer is taken; auto: when
                                                            it is predicted to be faster; 0: whatever is supported
 neighbours     on, off                                     also take the cheap nodes around the sparse layers

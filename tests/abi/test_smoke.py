@@ -146,7 +146,7 @@ def test_report_of_a_session_without_the_provider() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("isa", "avx9", "expected auto, scalar, avx2 or avx512"),
+        ("isa", "avx9", "expected auto, scalar, avx2, avx512 or avx512_vnni"),
         ("min_sparsity", "1.5", "expected auto or a number from 0 to 1"),
         ("min_sparsity", "nan", "expected auto or a number from 0 to 1"),
         ("neighbours", "yes", "expected on or off"),
