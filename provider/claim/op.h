@@ -1,14 +1,21 @@
 // What a claimed node means: the vocabulary between claim/ (which recognises ONNX nodes) and lower/
-// (which runs them). One Op is one mathematical step on float tensors; several may stand for one node.
+// (which runs them). One Op is one mathematical step; several may stand for one node, one for several nodes.
+//
+// Tensors are float, or u8 / s8 bytes (OpValue::type). Linear, Unary, Binary, Affine work on floats; the ops
+// named Quantized* and Lookup on bytes; Pool (maximum), Pad, Resize, Concat, Split and Reshape on either: they
+// move or compare values, and the values they join have equal scales and zero points.
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "base/elementwise.h"
+#include "base/quantized.h"
 #include "base/weight_view.h"
+#include "graph/graph.h"
 
 namespace sparsecpu {
 
@@ -55,18 +62,29 @@ struct Affine {
   std::vector<float> scale, shift;
 };
 
+// Averages of bytes change the quantization; everything else that pools bytes keeps it.
+struct AverageQuantization {
+  Quantization x, y;
+};
+
 enum class PoolKind { kMax, kAverage };
 struct Pool {                               // inputs: {x}, image axes
   PoolKind kind = PoolKind::kMax;
   Window window;
   bool count_include_pad = false;
+  // QLinearAveragePool: the float sum of x.scale * float(q - zero point) over the window's pixels row by row, divided
+  // by their number; y = clamp(RNE(average / y.scale + float(y zero point)))
+  std::optional<AverageQuantization> bytes;
 };
 struct GlobalAverage {                      // over h and w. inputs: {x}, image axes
   bool keep_dims = true;                    // false: output is [n, c]
+  // QLinearGlobalAveragePool: sum = exact int32 sum of (q - x.zero_point) over n pixels,
+  // y = saturate(RNE(float(sum) * (x.scale / (y.scale * float(n)))) + y.zero_point)
+  std::optional<AverageQuantization> bytes;
 };
 struct Pad {                                // h and w only, constant value. inputs: {x}, image axes
   std::array<int64_t, 4> pads{0, 0, 0, 0};  // top, left, bottom, right; negative crops
-  float value = 0;
+  float value = 0;                          // on bytes: the byte, as a number of the tensor's type
 };
 // Nearest-neighbour resize of h and w. Output size = floor(size * scale), or `sizes` if > 0. The
 // source pixel of output pixel y along an axis is given by the two modes as ONNX defines them.
@@ -91,13 +109,70 @@ struct Reshape {
   int64_t axis = 1;                         // kFlatten
 };
 
-using OpData = std::variant<Linear, Unary, Binary, Affine, Pool, GlobalAverage, Pad, Resize, Concat, Split, Reshape>;
+// ---- Quantized. All float steps in float32, in the order written, rounding after each; RNE is round to
+// nearest even. What ONNX Runtime's CPU provider computes, bit for bit, unless the pattern's name says otherwise.
+
+// y = clamp(RNE(x / y.scale) + zero point): a true divide. inputs: {x float}; output bytes.
+struct Quantize {
+  Quantization y;
+};
+// float(q - zero point) * scale. inputs: {x bytes}; output float.
+struct Dequantize {
+  Quantization x;
+};
+// DynamicQuantizeLinear: x -> u8 with the scale and zero point of this run's x, over the whole tensor. They
+// travel with the output, which only a QuantizedLinear with dynamic_input reads. inputs: {x float}.
+struct DynamicQuantize {};
+
+// sum[row] = sum of (w - w_zp) * (x - x_zp) + bias[row], exact in int32; borders are x_zp. Then
+//   kBytes: y = RNE(min(max(float(sum) * multiplier[row], lowest - y_zp), highest - y_zp)) + y_zp,
+//           then limited to [clamp_low, clamp_high]
+//   kFloat: y = float(sum) * multiplier[row], then + float_bias[row] if there is one (no fma)
+// With dynamic_input, multiplier[row] is the weights' scale, and x_scale * multiplier[row] (float32) is used.
+// inputs: {x bytes}.
+struct QuantizedLinear {
+  Axes axes = Axes::kImage;
+  int64_t in_channels = 0, out_channels = 0, groups = 1;
+  Window window;
+  QuantizedWeightView weight;
+  bool transposed_input = false;            // QGemm transA: x is [c, tokens]
+  Quantization x;                           // with dynamic_input: only is_signed counts
+  bool dynamic_input = false;
+  std::vector<int32_t> bias;                // out_channels, or empty
+  std::vector<float> multiplier;            // out_channels
+  enum class Output { kBytes, kFloat } output = Output::kBytes;
+  Quantization y;                           // kBytes
+  int32_t clamp_low = -128, clamp_high = 255;  // kBytes: on y, zero point included; of a Relu or Clip
+  std::vector<float> float_bias;            // kFloat: out_channels, or empty
+};
+
+// With ra = a.scale / y.scale, rb = b.scale / y.scale, fix = float(y_zp) - fma(ra, a_zp, rb * b_zp):
+// y = saturate(RNE(fma(a, ra, fma(b, rb, fix)))), then limited to [clamp_low, clamp_high].
+// inputs: {a, b bytes}; shapes as Binary.
+struct QuantizedAdd {
+  Quantization a, b, y;
+  int32_t clamp_low = -128, clamp_high = 255;
+};
+// y = saturate(RNE(float((a - a_zp) * (b - b_zp)) * ((a.scale * b.scale) / y.scale) + float(y_zp))).
+// inputs: {a, b bytes}; shapes as Binary.
+struct QuantizedMul {
+  Quantization a, b, y;
+};
+// y = table[x as an unsigned byte]: any function of one byte (activations, a change of scale, Add or Mul with
+// a constant number). inputs: {x bytes}.
+struct Lookup {
+  std::array<uint8_t, 256> table{};
+  bool output_signed = false;
+};
+
+using OpData = std::variant<Linear, Unary, Binary, Affine, Pool, GlobalAverage, Pad, Resize, Concat, Split, Reshape,
+                            Quantize, Dequantize, DynamicQuantize, QuantizedLinear, QuantizedAdd, QuantizedMul, Lookup>;
 
 struct Op {
   OpData data;
   std::vector<int> inputs;                  // value indices of OpGraph
   int output = -1;
-  int node = -1;                            // node index in the Graph it came from
+  int node = -1;                            // node index in the Graph: the operator itself where there are several
   std::string name;                         // that node's name, for messages and reports
 };
 
@@ -105,6 +180,7 @@ struct OpValue {
   std::string name;                         // "" for a value between two Ops of one node
   bool has_shape = false;
   std::vector<int64_t> dims;                // as declared by the graph; -1: unknown
+  ElementType type = ElementType::kFloat;   // kFloat, kUint8 or kInt8
 };
 
 // The Ops of one region (or one whole graph), topologically ordered.
@@ -118,6 +194,9 @@ struct OpGraph {
 // name when the shapes do not fit the op.
 using Shape = std::vector<int64_t>;
 Shape output_shape(const Op& op, const std::vector<Shape>& inputs);
+
+// Element type of an op's output; `input`: that of its first input.
+ElementType output_type(const OpData& data, ElementType input);
 
 // Explicit pads and output size of a window over h x w pixels (auto_pad and ceil_mode resolved).
 struct WindowExtent {

@@ -219,7 +219,7 @@ OpGraph recognise_all(const Graph& graph) {
     if (fresh && value < 0) result.values.emplace_back();
     if (fresh && value >= 0) {
       const Value& from = graph.values[value];
-      result.values.push_back({from.name, from.has_shape, from.dims});
+      result.values.push_back({from.name, from.has_shape, from.dims, from.type});
     }
     return found->second;
   };
@@ -233,6 +233,9 @@ OpGraph recognise_all(const Graph& graph) {
       Op copy = op;
       for (int& input : copy.inputs) input = value_index(input);
       copy.output = value_index(op.output);
+      if (op.output < 0) {
+        result.values[copy.output].type = output_type(copy.data, result.values[copy.inputs[0]].type);
+      }
       result.ops.push_back(std::move(copy));
     }
     inside.clear();

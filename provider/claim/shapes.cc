@@ -42,7 +42,9 @@ Shape windowed(const Shape& x, const Window& window, int64_t channels) {
   return result;
 }
 
-Shape shape_of(const Linear& linear, const std::vector<Shape>& inputs) {
+// Linear or QuantizedLinear.
+template <class AnyLinear>
+Shape linear_shape(const AnyLinear& linear, const std::vector<Shape>& inputs) {
   const Shape& x = inputs[0];
   if (linear.axes == Axes::kImage) {
     expect_rank(x, 3, 4);
@@ -60,9 +62,16 @@ Shape shape_of(const Linear& linear, const std::vector<Shape>& inputs) {
   return result;
 }
 
-Shape shape_of(const Unary&, const std::vector<Shape>& inputs) { return inputs[0]; }
+Shape shape_of(const Linear& linear, const std::vector<Shape>& inputs) { return linear_shape(linear, inputs); }
+Shape shape_of(const QuantizedLinear& linear, const std::vector<Shape>& inputs) { return linear_shape(linear, inputs); }
 
-Shape shape_of(const Binary&, const std::vector<Shape>& inputs) {
+Shape shape_of(const Unary&, const std::vector<Shape>& inputs) { return inputs[0]; }
+Shape shape_of(const Quantize&, const std::vector<Shape>& inputs) { return inputs[0]; }
+Shape shape_of(const Dequantize&, const std::vector<Shape>& inputs) { return inputs[0]; }
+Shape shape_of(const DynamicQuantize&, const std::vector<Shape>& inputs) { return inputs[0]; }
+Shape shape_of(const Lookup&, const std::vector<Shape>& inputs) { return inputs[0]; }
+
+Shape binary_shape(const std::vector<Shape>& inputs) {
   const Shape &x = inputs[0], &y = inputs[1];
   if (x == y) return x;
   const bool over_pixels = x.size() == 4 && y.size() == 4 && x[0] == y[0] && x[1] == y[1] && y[2] == 1 && y[3] == 1;
@@ -72,6 +81,10 @@ Shape shape_of(const Binary&, const std::vector<Shape>& inputs) {
   }
   return x;
 }
+
+Shape shape_of(const Binary&, const std::vector<Shape>& inputs) { return binary_shape(inputs); }
+Shape shape_of(const QuantizedAdd&, const std::vector<Shape>& inputs) { return binary_shape(inputs); }
+Shape shape_of(const QuantizedMul&, const std::vector<Shape>& inputs) { return binary_shape(inputs); }
 
 Shape shape_of(const Affine& affine, const std::vector<Shape>& inputs) {
   const size_t length = std::max(affine.scale.size(), affine.shift.size());
@@ -238,7 +251,9 @@ Shape shape_of(const Reshape& reshape, const std::vector<Shape>& inputs) {
 
 Shape output_shape(const Op& op, const std::vector<Shape>& inputs) {
   try {
-    const size_t least = std::holds_alternative<Binary>(op.data) ? 2 : 1;
+    const bool two = std::holds_alternative<Binary>(op.data) || std::holds_alternative<QuantizedAdd>(op.data) ||
+                     std::holds_alternative<QuantizedMul>(op.data);
+    const size_t least = two ? 2 : 1;
     if (inputs.size() < least)
       refuse("it has " + std::to_string(inputs.size()) + " inputs; " + std::to_string(least) + " are expected");
     for (const Shape& shape : inputs) {
@@ -248,6 +263,20 @@ Shape output_shape(const Op& op, const std::vector<Shape>& inputs) {
   } catch (const Error& error) {
     throw Error("node '" + op.name + "': " + error.what());
   }
+}
+
+ElementType output_type(const OpData& data, ElementType input) {
+  const auto bytes = [](bool is_signed) { return is_signed ? ElementType::kInt8 : ElementType::kUint8; };
+  if (const auto* op = std::get_if<Quantize>(&data)) return bytes(op->y.is_signed);
+  if (std::holds_alternative<Dequantize>(data)) return ElementType::kFloat;
+  if (std::holds_alternative<DynamicQuantize>(data)) return ElementType::kUint8;
+  if (const auto* op = std::get_if<QuantizedLinear>(&data)) {
+    return op->output == QuantizedLinear::Output::kFloat ? ElementType::kFloat : bytes(op->y.is_signed);
+  }
+  if (const auto* op = std::get_if<QuantizedAdd>(&data)) return bytes(op->y.is_signed);
+  if (const auto* op = std::get_if<QuantizedMul>(&data)) return bytes(op->y.is_signed);
+  if (const auto* op = std::get_if<Lookup>(&data)) return bytes(op->output_signed);
+  return input;
 }
 
 }  // namespace sparsecpu

@@ -64,8 +64,10 @@ void Planner::emit_stage(size_t index) {
       [&](const auto& data) {
         if constexpr (std::is_same_v<std::decay_t<decltype(data)>, Linear>) {
           emit(stage, data, packs_[index]);
-        } else {
+        } else if constexpr (requires { emit(stage, data); }) {
           emit(stage, data);
+        } else {
+          throw Error("node '" + stage.op.name + "': quantized operators are not planned");
         }
       },
       stage.op.data);

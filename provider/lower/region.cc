@@ -51,22 +51,23 @@ void forget_weights(Op& op) {
   if (Linear* linear = std::get_if<Linear>(&op.data)) linear->weight.data = nullptr;
 }
 
-const char* kernel_name(const OpData& data) {
-  struct Name {
-    const char* operator()(const Linear&) const { return "linear"; }
-    const char* operator()(const Unary&) const { return "unary"; }
-    const char* operator()(const Binary&) const { return "binary"; }
-    const char* operator()(const Affine&) const { return "affine"; }
-    const char* operator()(const Pool& pool) const { return pool.kind == PoolKind::kMax ? "max pool" : "average pool"; }
-    const char* operator()(const GlobalAverage&) const { return "global average"; }
-    const char* operator()(const Pad&) const { return "relayout"; }
-    const char* operator()(const Resize&) const { return "relayout"; }
-    const char* operator()(const Concat&) const { return "concat"; }
-    const char* operator()(const Split&) const { return "split"; }
-    const char* operator()(const Reshape&) const { return "relabel"; }
-  };
-  return std::visit(Name{}, data);
-}
+struct KernelName {
+  const char* operator()(const Linear&) const { return "linear"; }
+  const char* operator()(const Unary&) const { return "unary"; }
+  const char* operator()(const Binary&) const { return "binary"; }
+  const char* operator()(const Affine&) const { return "affine"; }
+  const char* operator()(const Pool& pool) const { return pool.kind == PoolKind::kMax ? "max pool" : "average pool"; }
+  const char* operator()(const GlobalAverage&) const { return "global average"; }
+  const char* operator()(const Pad&) const { return "relayout"; }
+  const char* operator()(const Resize&) const { return "relayout"; }
+  const char* operator()(const Concat&) const { return "concat"; }
+  const char* operator()(const Split&) const { return "split"; }
+  const char* operator()(const Reshape&) const { return "relabel"; }
+  template <class Quantized>
+  const char* operator()(const Quantized&) const { return "quantized"; }
+};
+
+const char* kernel_name(const OpData& data) { return std::visit(KernelName{}, data); }
 
 }  // namespace
 

@@ -1,0 +1,39 @@
+// Quantized tensors: real value = scale * (q - zero_point). Shared by claim/ (which reads them from a model) and
+// pack/, kernels/ (which compute with them). Included by files compiled for an instruction-set level: no STL in it.
+#pragma once
+#include <cstdint>
+
+namespace sparsecpu {
+
+// Of a tensor of u8 or s8 with one scale and zero point.
+struct Quantization {
+  float scale = 1.0f;
+  int32_t zero_point = 0;
+  bool is_signed = false;
+
+  int32_t lowest() const { return is_signed ? -128 : 0; }
+  int32_t highest() const { return is_signed ? 127 : 255; }
+};
+
+// Constant 8-bit weights w(row, channel, tap), axes as in WeightView. A view: valid while the graph is.
+struct QuantizedWeightView {
+  const void* data = nullptr;               // u8 or s8
+  bool is_signed = true;
+  int64_t rows = 0, channels = 0, taps = 1;
+  int64_t row_stride = 0, channel_stride = 0, tap_stride = 1;  // elements
+  const void* zero_points = nullptr;        // same type as data; nullptr: 0
+  int64_t zero_point_stride = 0;            // 0: one for all, 1: one a row
+
+  // The integer that counts: q - zero point. Recognition makes sure that it fits int8.
+  int32_t at(int64_t row, int64_t channel, int64_t tap) const {
+    return read(data, row * row_stride + channel * channel_stride + tap * tap_stride) - zero_point(row);
+  }
+  int32_t zero_point(int64_t row) const { return zero_points ? read(zero_points, row * zero_point_stride) : 0; }
+
+ private:
+  int32_t read(const void* from, int64_t i) const {
+    return is_signed ? static_cast<const int8_t*>(from)[i] : static_cast<const uint8_t*>(from)[i];
+  }
+};
+
+}  // namespace sparsecpu
