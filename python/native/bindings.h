@@ -3,3 +3,4 @@
 #include <pybind11/pybind11.h>
 
 void bind_kernels(pybind11::module_& module);  // kernels.cc: what the kernel tests call
+void bind_claim(pybind11::module_& module);    // claim.cc: decisions on graphs described in Python
