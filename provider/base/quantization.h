@@ -2,12 +2,9 @@
 #pragma once
 #include <cstdint>
 
-namespace sparsecpu {
+#include "base/quantized.h"
 
-struct Quantization {
-  float scale = 1.0f;
-  int zero_point = 0;                       // the tensor's own: -128..127 or 0..255
-};
+namespace sparsecpu {
 
 // QLinearConv, QLinearMatMul, QGemm: (x_scale * w_scale) / y_scale.
 float requantize_multiplier(float x_scale, float w_scale, float y_scale);

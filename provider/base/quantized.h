@@ -13,6 +13,8 @@ struct Quantization {
 
   int32_t lowest() const { return is_signed ? -128 : 0; }
   int32_t highest() const { return is_signed ? 127 : 255; }
+  // Kernels see signed tensors as x + 128.
+  int32_t stored_zero_point() const { return is_signed ? zero_point + 128 : zero_point; }
 };
 
 // Constant 8-bit weights w(row, channel, tap), axes as in WeightView. A view: valid while the graph is.

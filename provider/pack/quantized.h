@@ -6,29 +6,11 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "base/quantized.h"
 #include "kernels/quantized.h"
 #include "pack/pack.h"
 
 namespace sparsecpu {
-
-// Constant 8-bit weights as WeightView has floats.
-struct QuantizedWeightView {
-  const uint8_t* data = nullptr;            // u8, or the bytes of s8
-  bool is_signed = true;
-  int64_t rows = 0, channels = 0, taps = 1;
-  int64_t row_stride = 0, channel_stride = 0, tap_stride = 1;  // elements
-  const uint8_t* zero_points = nullptr;     // of the same type; null: 0
-  int64_t zero_point_stride = 0;            // 0: one for all rows, 1: one a row
-
-  // With the zero point taken off.
-  int at(int64_t row, int64_t channel, int64_t tap) const {
-    const int value = read(data[row * row_stride + channel * channel_stride + tap * tap_stride]);
-    return zero_points ? value - read(zero_points[row * zero_point_stride]) : value;
-  }
-
- private:
-  int read(uint8_t byte) const { return is_signed ? static_cast<int8_t>(byte) : byte; }
-};
 
 // The constant side of a quantized linear layer.
 struct QuantizedLayer {
