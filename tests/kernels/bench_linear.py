@@ -1,12 +1,15 @@
 """Speed of the linear kernels as a share of the core's multiply-add peak, hot, one core:
 
-    python tests/kernels/bench_linear.py [spmm|dense|depthwise|few_rows] [level] [tile,tile,...] [chunk,chunk,...]
+    PYTHONPATH=build/dev/python:tests python tests/kernels/bench_linear.py KERNEL LEVEL TILE,TILE,... CHUNK,CHUNK,...
+
+KERNEL is spmm, dense, depthwise or few_rows; what is left out is spmm, the best level, 4, 192.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from lane_arrays import LANES, LEVELS, aligned
@@ -31,6 +34,10 @@ def fastest(run: Callable[[int], float]) -> float:
     return min(once, run(max(3, min(5000, int(SECONDS / once)))))
 
 
+def repeat_run(packed: Any, *arguments: object) -> float:
+    return fastest(lambda repeats: packed.run(*arguments, repeats))
+
+
 def lanes_of(width: int, columns: int, channels: int) -> tuple[np.ndarray, list[int]]:
     """A zeroed input with `columns` output positions a row and a border of width - 1, and where each starts."""
     rows = -(-columns // 14)
@@ -39,12 +46,14 @@ def lanes_of(width: int, columns: int, channels: int) -> tuple[np.ndarray, list[
     return buffer, [(p // 14 * grid + p % 14) * channels * LANES for p in range(columns)]
 
 
-def measure(packed: object, level: str, units: int, distances: list[int], shape: tuple[int, int, int, int], tile: int) -> float:
+def measure(
+    packed: Any, level: str, units: int, distances: list[int], shape: tuple[int, int, int, int], tile: int
+) -> float:
     width, positions, channels, rows = shape
     buffer, at = lanes_of(width, positions, channels)
     out = kernels.Positions(aligned(positions * rows * LANES, 0.0), [p * rows * LANES for p in range(positions)])
     inputs = kernels.Positions(buffer, at)
-    return fastest(lambda n: packed.run(level, 0, units, distances, inputs, out, None, NO_CLAMP, tile, n))  # type: ignore[attr-defined]
+    return repeat_run(packed, level, 0, units, distances, inputs, out, None, NO_CLAMP, tile)
 
 
 def spmm(level: str, tiles: list[int], chunks: list[int]) -> None:
@@ -88,7 +97,8 @@ def dense(level: str, tiles: list[int], _: list[int]) -> None:
 def depthwise(level: str, tiles: list[int], _: list[int]) -> None:
     rng = np.random.default_rng(0)
     for channels, width, stride in ((64, 3, 1), (256, 3, 1), (64, 3, 2), (256, 5, 1), (256, 7, 1), (64, 5, 2)):
-        packed = kernels.Depthwise(kernels.Layer(sparse_weights(rng, channels, 1, width * width, 1.0), channels, (width, width)))
+        weights = sparse_weights(rng, channels, 1, width * width, 1.0)
+        packed = kernels.Depthwise(kernels.Layer(weights, channels, (width, width)))
         step, columns, positions = (channels + 1) * LANES, 14 * stride + width, 56
         buffer = aligned((4 * stride + width) * columns * step, 0.0)
         inputs = kernels.Positions(buffer, [(p // 14 * columns + p % 14) * stride * step for p in range(positions)])
@@ -97,20 +107,26 @@ def depthwise(level: str, tiles: list[int], _: list[int]) -> None:
         cells = []
         for tile in tiles:
             peak = kernels.fma_peak(level)
-            seconds = fastest(lambda n, t=tile: packed.run(level, 0, channels, taps, inputs, out, None, NO_CLAMP, t, n))  # type: ignore[misc]
+            seconds = repeat_run(packed, level, 0, channels, taps, inputs, out, None, NO_CLAMP, tile)
             cells.append(f"{tile}: {100 * channels * width * width * positions / seconds / peak:5.1f}")
         print(f"{channels} channels {width}x{width} stride {stride}: {'  '.join(cells)}", flush=True)
 
 
 def few_rows(level: str, _: list[int], __: list[int]) -> None:
     rng = np.random.default_rng(0)
-    for rows, k, density in ((1000, 2048, 1.0), (3072, 768, 1.0), (3072, 768, 0.1), (768, 3072, 0.1), (768, 3072, 0.05)):
+    for rows, k, density in (
+        (1000, 2048, 1.0),
+        (3072, 768, 1.0),
+        (3072, 768, 0.1),
+        (768, 3072, 0.1),
+        (768, 3072, 0.05),
+    ):
         weights = sparse_weights(rng, rows, k, 1, density)
         cells = []
         for m in (1, 2, 4, 8, 15):
             x, y = np.ones((m, k), np.float32), np.zeros((m, rows), np.float32)
             packed = kernels.FewRows(kernels.Layer(weights), density < 1)
-            seconds = fastest(lambda n, x=x, y=y, p=packed: p.run(level, 0, rows, x, y, None, NO_CLAMP, n))  # type: ignore[misc]
+            seconds = repeat_run(packed, level, 0, rows, x, y, None, NO_CLAMP)
             cells.append(f"m={m}: {seconds * 1e6:6.0f} us")
         size = weights.size * (4 if density == 1 else 4 * density + 1 / 8)
         print(f"{k}->{rows} {1 - density:.0%} zeros, {size / 1e6:.1f} MB: {'  '.join(cells)}", flush=True)
@@ -118,7 +134,7 @@ def few_rows(level: str, _: list[int], __: list[int]) -> None:
 
 def main() -> None:
     names = {"spmm": spmm, "dense": dense, "depthwise": depthwise, "few_rows": few_rows}
-    arguments = [*sys.argv[1:], *["spmm", LEVELS[-1], "4", "128"][len(sys.argv) - 1 :]]
+    arguments = [*sys.argv[1:], *["spmm", LEVELS[-1], "4", "192"][len(sys.argv) - 1 :]]
     tiles, chunks = ([int(item) for item in text.split(",")] for text in arguments[2:4])
     names[arguments[0]](arguments[1], tiles, chunks)
 

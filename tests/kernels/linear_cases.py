@@ -92,7 +92,9 @@ class Conv:
     def input_matrix(self, grid: Grid) -> np.ndarray:
         """[position, group, channel, tap, lane] in float64."""
         channels = self.weights.shape[1]
-        taps = [(r * self.dilation[0], c * self.dilation[1]) for r in range(self.kernel[0]) for c in range(self.kernel[1])]
+        taps = [
+            (r * self.dilation[0], c * self.dilation[1]) for r in range(self.kernel[0]) for c in range(self.kernel[1])
+        ]
         return np.array(
             [
                 [
@@ -103,7 +105,9 @@ class Conv:
             ]
         )
 
-    def reference(self, grid: Grid, residual: np.ndarray | None, clamp: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    def reference(
+        self, grid: Grid, residual: np.ndarray | None, clamp: tuple[float, float]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """([position, row, lane] in float64, and the largest error that fp32 sums in any order may have)."""
         inputs = self.input_matrix(grid)
         weights = self.weights.astype(np.float64).reshape(self.groups, -1, *self.weights.shape[1:])
@@ -138,5 +142,7 @@ def run_positions(packed: Any, level: str, conv: Conv, grid: Grid, distances: li
     units = options["units"]
     cut = options.get("split", units)
     for begin, end in ((0, cut), (cut, units)):
-        packed.run(level, begin, end, distances, inputs, out, added, options.get("clamp", NO_CLAMP), options.get("tile", 4))
+        packed.run(
+            level, begin, end, distances, inputs, out, added, options.get("clamp", NO_CLAMP), options.get("tile", 4)
+        )
     return y
