@@ -68,7 +68,8 @@ void depthwise_rows(const DepthwisePass& pass, const LaneTile& tile, int first, 
       Vec factor[Width];
       SPARSECPU_UNROLL
       for (int i = 0; i < Width; ++i) factor[i] = set1(weight[t + i]);
-      SPARSECPU_UNROLL
+      // Whole, up to 21 turns (8 positions, stride 2, width 7): acc must not be indexed at run time.
+#pragma GCC unroll 32
       for (int q = 0; q < (P - 1) * Stride + Width; ++q) {
         const Vec input = load(x + q * step);
         SPARSECPU_UNROLL
