@@ -23,7 +23,7 @@ struct Options {
   std::optional<LogLevel> log;  // unset: whatever the session's logger shows
 };
 
-// isa          auto | scalar | avx2 | avx512         a level above what the CPU has is an error
+// isa          auto | scalar | avx2 | avx512 | avx512_vnni: a level above what the CPU has is an error
 // min_sparsity auto | 0..1                           share of zeros from which a layer is claimed
 // neighbours   on | off
 // jit          on | off                              off: no generated code

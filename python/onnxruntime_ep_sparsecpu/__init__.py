@@ -16,7 +16,7 @@ isa            auto, scalar, avx2, avx512, avx512_vnni     highest instruction-s
 min_sparsity   auto, or a number from 0 to 1               share of zeros from which a layer is taken; auto: when
                                                            it is predicted to be faster; 0: whatever is supported
 neighbours     on, off                                     also take the cheap nodes around the sparse layers
-jit            on, off                                     off: no generated code
+jit            on, off                                     off: no machine code is generated for sparse layers
 log            off, error, warning, info, verbose          what to write to ONNX Runtime's log
 assume         name=size[,name=size...]                    sizes of symbolic axes for the prediction
 =============  ==========================================  ====================================================
@@ -161,7 +161,7 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
       has ``name``, ``op_type``, ``domain``, ``provider`` ("SparseCPUProvider" or "": left to others), ``region``
       (index into ``regions`` or -1), ``reason``, ``pattern``, ``sparsity`` (0..1, None without constant weights),
       ``kernel``, ``dense_bytes``, ``packed_bytes``, ``cpu_us`` and ``here_us`` (predicted microseconds of one thread),
-      ``measured_us`` (None);
+      ``measured_us`` (reserved, None);
     - ``regions``: ``fused_node`` (its name in ONNX Runtime's profile), ``graph`` and ``nodes`` (indices).
 
     Raises ValueError if the session does not use the provider, and RuntimeError if onnxruntime is older than the

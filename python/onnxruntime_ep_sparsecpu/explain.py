@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a provider option: isa, min_sparsity, neighbours, log, assume (may be repeated)",
+        help="a provider option: isa, min_sparsity, neighbours, jit, log, assume (may be repeated)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

@@ -3,6 +3,8 @@ onnxruntime (smoke_versions.py), so it needs nothing but onnxruntime, onnx, nump
 
 from __future__ import annotations
 
+import base64
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -150,10 +152,11 @@ def test_report_of_a_session_without_the_provider() -> None:
         ("min_sparsity", "1.5", "expected auto or a number from 0 to 1"),
         ("min_sparsity", "nan", "expected auto or a number from 0 to 1"),
         ("neighbours", "yes", "expected on or off"),
+        ("jit", "true", "expected on or off"),
         ("log", "loud", "expected off, error, warning, info or verbose"),
         ("assume", "batch", "expected name=size"),
         ("assume", "batch=0", "expected name=size"),
-        ("sparsity", "0.5", "expected isa, min_sparsity, neighbours, log or assume"),
+        ("sparsity", "0.5", "expected isa, min_sparsity, neighbours, jit, log or assume"),
     ],
 )
 def test_bad_option_raises(key: str, value: str, expected: str) -> None:
@@ -165,7 +168,8 @@ def test_bad_option_raises(key: str, value: str, expected: str) -> None:
 
 
 def test_good_options() -> None:
-    chosen = {"isa": "scalar", "neighbours": "off", "log": "off", "assume": "batch=8, seq = 4", "min_sparsity": "0"}
+    chosen = {"isa": "scalar", "neighbours": "off", "jit": "off", "log": "off", "assume": "batch=8, seq = 4"}
+    chosen["min_sparsity"] = "0"
     model = linear_model()
     session = ort.InferenceSession(model, providers=[(NAME, chosen), "CPUExecutionProvider"])
     report = sparsecpu.report(session)
@@ -232,8 +236,6 @@ def test_unregister_with_a_live_session() -> None:
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
@@ -266,16 +268,27 @@ def test_import_without_a_usable_onnxruntime_only_warns(version: str | None) -> 
     assert result.stdout.split() == ["True", "True"]
 
 
-def test_log_is_shown_on_request() -> None:
+@pytest.mark.parametrize(
+    ("option", "variable", "shown"),
+    [
+        ("off", None, set()),
+        ("info", None, {"info"}),
+        ("verbose", None, {"info", "verbose"}),
+        ("off", "verbose", {"info", "verbose"}),
+        ("verbose", "info", {"info"}),
+        ("verbose", "off", set()),
+    ],
+)
+def test_log_is_shown_on_request(option: str, variable: str | None, shown: set[str]) -> None:
+    """What the option asks for; SPARSECPU_LOG, where it is set, wins."""
     code = (
-        "import sys, onnxruntime as ort, onnxruntime_ep_sparsecpu\n"
-        f"ort.InferenceSession(sys.stdin.buffer.read(), providers=[('{NAME}', {{'log': sys.argv[1]}})])\n"
+        "import base64, onnxruntime as ort, onnxruntime_ep_sparsecpu\n"
+        f"model = base64.b64decode('{base64.b64encode(linear_model()).decode()}')\n"
+        f"ort.InferenceSession(model, providers=[('{NAME}', {{'log': '{option}'}})])\n"
     )
-    for level, shown in (("off", []), ("info", ["nodes run here"]), ("verbose", ["nodes run here", "CumSum"])):
-        result = subprocess.run(
-            [sys.executable, "-c", code, level], input=linear_model(), capture_output=True, check=False
-        )
-        text = result.stderr.decode()
-        assert result.returncode == 0, text
-        assert all(part in text for part in shown), text
-        assert shown or f"{NAME} [" not in text
+    result = run_python(code, **({} if variable is None else {"SPARSECPU_LOG": variable}))
+    assert result.returncode == 0, result.stderr
+    written = {level for level in ("info", "verbose") if f"{NAME} [{level}]" in result.stderr}
+    assert written == shown, result.stderr
+    assert ("nodes run here" in result.stderr) == ("info" in shown)
+    assert ("CumSum" in result.stderr) == ("verbose" in shown)

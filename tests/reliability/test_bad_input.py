@@ -233,6 +233,7 @@ def test_damaged_external_data(tmp_path: Path, damage: str) -> None:
         ("min_sparsity", "nan"),
         ("min_sparsity", "many"),
         ("neighbours", "maybe"),
+        ("jit", "yes"),
         ("log", "loud"),
         ("assume", "h"),
         ("colour", "blue"),
