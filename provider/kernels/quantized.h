@@ -141,7 +141,8 @@ using StoreBytesFn = void (*)(const ByteRows&, const float* x, int64_t stride, i
 // Elementwise over `count` bytes, lanes or flat, any alignment; y may equal a or b. b_is_scalar: b[0] for all.
 struct QuantizedBinary {
   QuantizedSum sum;                         // add
-  // multiply: saturate(RNE(float((a - a_zero) * (b - b_zero)) * multiplier + y_zero)), all as stored
+  // multiply: saturate(RNE(float((a - a_zero) * (b - b_zero)) * multiplier + y_zero)), rounded before the zero
+  // point is added and after; all as stored, sum.sign tells y_zero's own value
   float multiplier = 0;
   int a_zero = 0, b_zero = 0, y_zero = 0;
   bool b_is_scalar = false;
@@ -154,7 +155,8 @@ using LookupFn = void (*)(const uint8_t* table, const uint8_t* x, uint8_t* y, in
 //   saturate(RNE((sum over taps, in order, of (x[t] - x_zero) * x_scale) / lane_count[lane] / y_scale + y_zero))
 // taps outside the image hold x_zero and so add 0.
 struct QuantizedAverage {
-  QuantizeParameters x, y;
+  QuantizeParameters x, y;                  // zero points as stored
+  uint8_t sign = 0;                         // of x and y
   const float* lane_count = nullptr;        // 16
 };
 using QPoolMaxFn = void (*)(const float* const* x, int taps, float* y, int64_t vectors);

@@ -8,75 +8,14 @@
 // Within a slot entries ascend in (kernel row, kernel column, channel). Slots of a block and chunk are sorted
 // by their number of entries, most first; equal ones by row.
 #include <algorithm>
-#include <limits>
-#include <numeric>
 
+#include "pack/chunks.h"
 #include "pack/fold.h"
 
 namespace sparsecpu {
 namespace {
 
 constexpr int64_t kSpare = 16;  // entries a kernel may read past the end
-
-// Where each input column of the layer (k of Nonzeros) is found.
-struct Chunking {
-  std::vector<ChunkOrigin> origins;
-  std::vector<uint32_t> end;     // [chunk]: its columns lie below this k
-  std::vector<uint16_t> offset;  // [k], for used columns
-};
-
-std::vector<bool> used_columns(const Nonzeros& nonzeros) {
-  std::vector<bool> used(static_cast<size_t>(nonzeros.columns));
-  for (uint32_t k : nonzeros.k) used[k] = true;
-  return used;
-}
-
-// The used columns of one kernel row, in chunks of nearly equal size; a chunk ends early where an offset
-// would not fit.
-void cut_kernel_row(const std::vector<uint32_t>& columns, const LayerWeights& layer, int64_t column_vectors,
-                    int64_t max_vectors, Chunking* chunking) {
-  const int64_t channels = layer.groups * layer.weight.channels;
-  const int64_t count = static_cast<int64_t>(columns.size());
-  const int64_t limit = ceil_div(count, ceil_div(count, max_vectors));
-  const auto distance = [&](uint32_t k) {
-    return checked_add(checked_mul(k / channels % layer.kernel[1], column_vectors), k % channels);
-  };
-  int64_t in_chunk = 0, origin = 0;
-  for (uint32_t k : columns) {
-    const bool fits = distance(k) - origin <= std::numeric_limits<uint16_t>::max();
-    if (in_chunk == 0 || in_chunk == limit || !fits) {
-      if (in_chunk > 0) chunking->end.push_back(k);
-      const int64_t tap = k / channels;
-      chunking->origins.push_back({tap / layer.kernel[1], tap % layer.kernel[1], k % channels});
-      origin = distance(k);
-      in_chunk = 0;
-    }
-    chunking->offset[k] = static_cast<uint16_t>(distance(k) - origin);
-    ++in_chunk;
-  }
-  chunking->end.push_back(columns.back() + 1);
-}
-
-Chunking cut_into_chunks(const LayerWeights& layer, const Nonzeros& nonzeros, int64_t column_vectors,
-                         int64_t max_vectors) {
-  const std::vector<bool> used = used_columns(nonzeros);
-  const int64_t row_columns = layer.kernel[1] * layer.groups * layer.weight.channels;
-  Chunking chunking;
-  chunking.offset.resize(static_cast<size_t>(nonzeros.columns));
-  std::vector<uint32_t> columns;
-  for (int64_t kernel_row = 0; kernel_row < layer.kernel[0]; ++kernel_row) {
-    columns.clear();
-    for (int64_t k = kernel_row * row_columns; k < (kernel_row + 1) * row_columns; ++k) {
-      if (used[static_cast<size_t>(k)]) columns.push_back(static_cast<uint32_t>(k));
-    }
-    if (!columns.empty()) cut_kernel_row(columns, layer, column_vectors, max_vectors, &chunking);
-  }
-  if (chunking.origins.empty()) {  // all weights are zero: one chunk stores the bias
-    chunking.origins.push_back({});
-    chunking.end.push_back(0);
-  }
-  return chunking;
-}
 
 struct Arrays {
   float *bias, *weights;
@@ -106,15 +45,14 @@ void write_chunk(const Nonzeros& nonzeros, const Chunking& chunking, int64_t chu
   const uint32_t chunk_end = chunking.end[static_cast<size_t>(chunk)];
   for (int64_t first = 0; first < rows; first += kSpmmRows) {
     const int64_t in_block = std::min<int64_t>(kSpmmRows, rows - first);
-    int64_t stop[kSpmmRows];
+    int64_t stop[kSpmmRows], length[kSpmmRows];
     int order[kSpmmRows];
-    std::iota(order, order + in_block, 0);
     for (int64_t i = 0; i < in_block; ++i) {
       stop[i] = (*cursor)[first + i];
       while (stop[i] < nonzeros.begin[first + i + 1] && nonzeros.k[stop[i]] < chunk_end) ++stop[i];
+      length[i] = stop[i] - (*cursor)[first + i];
     }
-    const auto length = [&](int i) { return stop[i] - (*cursor)[first + i]; };
-    std::stable_sort(order, order + in_block, [&](int a, int b) { return length(a) > length(b); });
+    sort_slots(length, in_block, order);
     for (int64_t slot = 0; slot < in_block; ++slot) {
       const int64_t at = chunk * rows + first + slot;
       arrays.begin[at] = static_cast<uint32_t>(*written);
@@ -137,8 +75,9 @@ PackedSpmm pack_spmm(const LayerWeights& layer, int64_t dilation_w, int64_t posi
   if (dilation_w < 1 || position_vectors < channels || max_chunk_vectors < 1) {
     throw Error("pack_spmm: dilation and chunk length must be at least 1, a position at least as long as its channels");
   }
-  const Chunking chunking =
-      cut_into_chunks(layer, nonzeros, checked_mul(dilation_w, position_vectors), max_chunk_vectors);
+  ColumnSpace space{layer.kernel, channels, std::vector<bool>(static_cast<size_t>(nonzeros.columns))};
+  for (uint32_t k : nonzeros.k) space.used[k] = true;
+  const Chunking chunking = cut_into_chunks(space, checked_mul(dilation_w, position_vectors), max_chunk_vectors);
   const int64_t rows = layer.weight.rows, chunks = static_cast<int64_t>(chunking.origins.size());
 
   PackedSpmm packed;

@@ -17,17 +17,19 @@ FLAGS = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"],
 }
+FLAGS["avx512_vnni"] = [*FLAGS["avx512"], "-mavx512vnni"]
+UNITS = [("scalar", "table"), ("avx2", "table"), ("avx512", "table"), *((level, "quantized") for level in FLAGS)]
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 
 
 @pytest.mark.skipif(COMPILER is None or shutil.which("nm") is None, reason="needs a C++ compiler and nm")
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the levels are those of x86-64")
-@pytest.mark.parametrize("level", FLAGS)
-def test_only_the_table_is_exported(level: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("level", "table"), UNITS)
+def test_only_the_table_is_exported(level: str, table: str, tmp_path: Path) -> None:
     assert COMPILER is not None
     unit = tmp_path / "table.o"
-    source = ROOT / "provider" / "kernels" / level / "table.cc"
+    source = ROOT / "provider" / "kernels" / level / f"{table}.cc"
     common = ["-std=c++20", "-O2", "-ffp-contract=off", "-w", f"-I{ROOT / 'provider'}"]
     subprocess.run([COMPILER, *common, *FLAGS[level], "-c", str(source), "-o", str(unit)], check=True)
     nm = subprocess.run(["nm", "-C", "--defined-only", "-g", str(unit)], check=True, capture_output=True, text=True)
-    assert [line.split(maxsplit=2)[2] for line in nm.stdout.splitlines()] == [f"sparsecpu::{level}::table"]
+    assert [line.split(maxsplit=2)[2] for line in nm.stdout.splitlines()] == [f"sparsecpu::{level}::{table}"]

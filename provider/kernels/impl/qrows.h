@@ -1,0 +1,144 @@
+// Row-major bytes to and from lanes, and channels moved within lanes. A lane's 32 bits travel as one float, so the
+// fp32 transpose does the rest; loads and stores that could leave a row go through a copy on the stack.
+#pragma once
+#include "kernels/impl/qvec.h"
+#include "kernels/impl/transpose.h"
+#include "kernels/quantized.h"
+
+namespace sparsecpu::SPARSECPU_LEVEL {
+namespace {
+
+// 16 pixels of one lane: dword i is the four channels of pixel i.
+using PixelDwords = uint32_t[16];
+
+SPARSECPU_INLINE void load_pixels(const ByteRows& args, const uint8_t* row, int64_t pixels, PixelDwords& to) {
+  alignas(64) uint8_t plane[4][16];
+  for (int j = 0; j < 4; ++j) {
+    const uint8_t fill = static_cast<uint8_t>(args.fill >> (8 * j));
+    __builtin_memset(plane[j], fill, 16);
+    if (j < args.planes && pixels > 0) {
+      const uint8_t* from = row + j * args.plane_stride;
+      if (pixels >= 16) {
+        __builtin_memcpy(plane[j], from, 16);
+      } else {
+        __builtin_memcpy(plane[j], from, static_cast<size_t>(pixels));
+      }
+      // Both signs meet here: what was not loaded must stay `fill` after the flip.
+      for (int i = 0; i < 16; ++i) plane[j][i] ^= i < pixels ? args.sign : 0;
+    }
+  }
+  for (int i = 0; i < 16; ++i) {
+    to[i] = plane[0][i] | static_cast<uint32_t>(plane[1][i]) << 8 | static_cast<uint32_t>(plane[2][i]) << 16 |
+            static_cast<uint32_t>(plane[3][i]) << 24;
+  }
+}
+
+SPARSECPU_INLINE Vec load_dwords(const uint32_t* p) { return as_floats(load_bytes(p)); }
+
+// The transposed block to columns [0, columns) of y.
+SPARSECPU_INLINE void store_columns(Vec (&block)[kVec], float* y, int64_t stride, int64_t columns) {
+  transpose(block);
+  for (int64_t i = 0; i < kVec && i < columns; ++i) store(y + i * stride, block[i]);
+}
+
+void load_planes(const ByteRows& args, const uint8_t* const* rows, const int64_t* lengths, int64_t count, float* y,
+                 int64_t stride) {
+  for (int64_t i = 0; i < count; i += 16) {
+    Vec block[kVec];
+    for (int l = 0; l < kVec; ++l) {
+      PixelDwords pixels;
+      load_pixels(args, rows[l] ? rows[l] + i : nullptr, lengths[l] - i, pixels);
+      block[l] = load_dwords(pixels);
+    }
+    store_columns(block, y + i * stride, stride, count - i);
+  }
+}
+
+// Bytes [at, at + 64) of a row; from its length on they are `fill`.
+SPARSECPU_INLINE Vec load_channel_dwords(const ByteRows& args, const uint8_t* row, int64_t at, int64_t length) {
+  const int64_t left = length - at;
+  if (left >= kByteVec) return as_floats(xor_bytes(load_bytes(row + at), set_byte(args.sign)));
+  alignas(64) uint8_t bytes[kByteVec];
+  store_bytes(bytes, set_lane(args.fill));
+  for (int64_t i = 0; i < left; ++i) bytes[i] = row[at + i] ^ args.sign;
+  return as_floats(load_bytes(bytes));
+}
+
+void load_channels(const ByteRows& args, const uint8_t* const* rows, const int64_t* lengths, int64_t count, float* y,
+                   int64_t stride) {
+  for (int64_t c = 0; c < count; c += kByteVec) {
+    Vec block[kVec];
+    for (int l = 0; l < kVec; ++l) block[l] = load_channel_dwords(args, rows[l], c, lengths[l]);
+    store_columns(block, y + c / 4 * stride, stride, (count - c + 3) / 4);
+  }
+}
+
+// 16 columns of y, fewer at the end, with lanes as rows.
+SPARSECPU_INLINE void load_columns(const float* x, int64_t stride, int64_t columns, Vec (&block)[kVec]) {
+  for (int64_t i = 0; i < kVec; ++i) block[i] = i < columns ? load(x + i * stride) : zero();
+  transpose(block);
+}
+
+SPARSECPU_INLINE void store_pixels(const ByteRows& args, const PixelDwords& pixels, uint8_t* row, int64_t count) {
+  for (int j = 0; j < args.planes; ++j) {
+    uint8_t plane[16];
+    for (int i = 0; i < 16; ++i) plane[i] = static_cast<uint8_t>(pixels[i] >> (8 * j)) ^ args.sign;
+    uint8_t* to = row + j * args.plane_stride;
+    if (count >= 16) {
+      __builtin_memcpy(to, plane, 16);
+    } else {
+      __builtin_memcpy(to, plane, static_cast<size_t>(count));
+    }
+  }
+}
+
+void store_planes(const ByteRows& args, const float* x, int64_t stride, int64_t count, uint8_t* const* rows,
+                  const int64_t* lengths) {
+  for (int64_t i = 0; i < count; i += 16) {
+    Vec block[kVec];
+    load_columns(x + i * stride, stride, count - i, block);
+    for (int l = 0; l < kVec; ++l) {
+      if (lengths[l] <= i) continue;
+      PixelDwords pixels;
+      store_bytes(pixels, as_bytes(block[l]));
+      store_pixels(args, pixels, rows[l] + i, lengths[l] - i);
+    }
+  }
+}
+
+void store_channels(const ByteRows& args, const float* x, int64_t stride, int64_t count, uint8_t* const* rows,
+                    const int64_t* lengths) {
+  const Bytes flip = set_byte(args.sign);
+  for (int64_t c = 0; c < count; c += kByteVec) {
+    Vec block[kVec];
+    load_columns(x + c / 4 * stride, stride, (count - c + 3) / 4, block);
+    for (int l = 0; l < kVec; ++l) {
+      const int64_t left = lengths[l] - c;
+      if (left > 0) store_bytes_first(rows[l] + c, xor_bytes(as_bytes(block[l]), flip), left);
+    }
+  }
+}
+
+// Each vector of y takes its bytes from one or two neighbouring vectors of x.
+void copy_channels(const float* x, int64_t x_first, float* y, int64_t y_first, int64_t channels) {
+  const int64_t end = y_first + channels, distance = x_first - y_first;
+  for (int64_t vector = y_first / 4; 4 * vector < end; ++vector) {
+    for (int64_t c = 4 * vector; c < 4 * vector + 4; c += 0) {
+      if (c < y_first) c = y_first;
+      if (c >= end) break;
+      // Channels [c, stop) lie in one vector of x and one of y.
+      const int64_t from = c + distance;
+      int64_t stop = 4 * vector + 4 < end ? 4 * vector + 4 : end;
+      if (stop - c > 4 - from % 4) stop = c + 4 - from % 4;
+      const uint8_t* source = reinterpret_cast<const uint8_t*>(x + from / 4 * kVec) + from % 4;
+      uint8_t* to = reinterpret_cast<uint8_t*>(y + vector * kVec) + c % 4;
+      for (int l = 0; l < kLanes; ++l) {
+        for (int64_t i = 0; i < stop - c; ++i) to[4 * l + i] = source[4 * l + i];
+      }
+      c = stop;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sparsecpu::SPARSECPU_LEVEL

@@ -1,0 +1,53 @@
+// Builds one level's QuantizedKernels. Included once, by the level's quantized.cc.
+#pragma once
+#include "kernels/impl/qdense.h"
+#include "kernels/impl/qdepthwise.h"
+#include "kernels/impl/qelementwise.h"
+#include "kernels/impl/qfew_rows.h"
+#include "kernels/impl/qpool.h"
+#include "kernels/impl/qrows.h"
+#include "kernels/impl/qspmm.h"
+
+namespace sparsecpu::SPARSECPU_LEVEL {
+
+extern const QuantizedKernels quantized;
+const QuantizedKernels quantized = {
+#if defined(SPARSECPU_LEVEL_VNNI)
+    .split_pairs = false,
+    .spmm_tile = 8,
+#elif defined(SPARSECPU_LEVEL_AVX512)
+    .split_pairs = true,
+    .spmm_tile = 8,
+#elif defined(SPARSECPU_LEVEL_AVX2)
+    .split_pairs = true,
+    .spmm_tile = 4,
+#else
+    .split_pairs = false,
+    .spmm_tile = 4,
+#endif
+    .dense_tile = 8,
+    .depthwise_tile = 8,
+    .spmm = qspmm,
+    .dense = qdense,
+    .depthwise = qdepthwise,
+    .few_rows = qfew_rows,
+    .quantize_lanes = quantize_lanes,
+    .dequantize_lanes = dequantize_lanes,
+    .quantize = quantize_flat,
+    .dequantize = dequantize_flat,
+    .requantize = requantize_flat,
+    .min_max = min_max,
+    .load_planes = load_planes,
+    .load_channels = load_channels,
+    .store_planes = store_planes,
+    .store_channels = store_channels,
+    .add = add_bytes,
+    .multiply = multiply_bytes,
+    .lookup = look_up_bytes,
+    .pool_max = qpool_max,
+    .pool_average = qpool_average,
+    .sum_positions = qsum_positions,
+    .copy_channels = copy_channels,
+};
+
+}  // namespace sparsecpu::SPARSECPU_LEVEL
