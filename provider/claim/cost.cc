@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "base/memory.h"
 
@@ -17,6 +18,7 @@ constexpr MachineSpeed kSpeeds[] = {
     {28, 5, 6, 8, 6, 12, 10, 20},       // scalar here; the CPU provider has SSE2 everywhere
     {52, 33, 38, 14, 18, 18, 12, 40},   // AVX2
     {100, 63, 75, 25, 35, 22, 12, 50},  // AVX-512
+    {100, 63, 75, 25, 35, 22, 12, 50},  // AVX-512 with VNNI: no other floats
 };
 constexpr double kFewPositions = 0.84;                    // rate with at most 4 vectors of positions: less to overlap
 constexpr double kMatMulRate = 0.72;                      // rate on tokens: K is long and its chunks spill
@@ -246,6 +248,7 @@ bool in_channel_blocks(const Graph& graph, int node) {
 
 }  // namespace
 
+static_assert(std::size(kSpeeds) == static_cast<size_t>(Isa::kAvx512Vnni) + 1, "a row for every level");
 const MachineSpeed& machine_speed(Isa isa) { return kSpeeds[static_cast<int>(isa)]; }
 
 NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Isa isa) {
