@@ -7,26 +7,16 @@
 #include <vector>
 
 #include "bindings.h"
-#include "kernels_elementwise.h"
-#include "pack/pack.h"
+#include "kernels_layer.h"
 
 void bind_elementwise_kernels(pybind11::module_& module);  // kernels_elementwise.cc
 void bind_fma_peak(pybind11::module_& module);             // fma_peak.cc
+void bind_jit_kernels(pybind11::module_& module);          // kernels_jit.cc
 
 namespace py = pybind11;
 using namespace sparsecpu;
 
 namespace {
-
-using StridedFloats = py::array_t<float>;  // any strides
-using Distances = std::vector<ptrdiff_t>;
-
-// The weights of a layer; keeps the arrays alive that the view points into.
-struct Layer {
-  StridedFloats weight;  // (rows, channels, taps)
-  std::optional<FloatArray> bias, row_scale, row_shift;
-  LayerWeights view;
-};
 
 const float* data_or_null(const std::optional<FloatArray>& array) { return array ? array->data() : nullptr; }
 
@@ -50,12 +40,6 @@ Layer make_layer(const StridedFloats& weight, int64_t groups, std::array<int64_t
   layer.view.row_shift = data_or_null(layer.row_shift);
   return layer;
 }
-
-// A lane-blocked buffer and, for each position, where in it the position starts, in floats.
-struct Positions {
-  FloatArray buffer;
-  Distances at;
-};
 
 // Calls `kernel` on tiles of `tile` positions each; returns the fastest of `repeats` rounds in seconds.
 template <class Kernel>
@@ -170,5 +154,6 @@ void bind_kernels(py::module_& module) {
   bind_elementwise_kernels(module);
   bind_packing(module);
   bind_packed(module);
+  bind_jit_kernels(module);
   bind_fma_peak(module);
 }

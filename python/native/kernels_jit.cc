@@ -1,0 +1,61 @@
+// Bindings of generated code and its packing, for tests. Sizes are not checked.
+#include <pybind11/stl.h>
+
+#include <tuple>
+#include <vector>
+
+#include "kernels_layer.h"
+#include "pack/jit.h"
+
+namespace py = pybind11;
+using namespace sparsecpu;
+
+namespace {
+
+PackedJit make(const Layer& layer, int64_t dilation_w, int64_t position_vectors, std::tuple<float, float> limits) {
+  py::gil_scoped_release release;
+  return pack_jit(layer.view, dilation_w, position_vectors, {std::get<0>(limits), std::get<1>(limits)});
+}
+
+// Blocks [begin, end), every segment for all positions before the next, as JitStep does.
+void run(const PackedJit& packed, size_t begin, size_t end, const std::vector<ptrdiff_t>& row_base, const Positions& x,
+         Positions y, const std::optional<Positions>& residual) {
+  for (uint32_t s = packed.block_begin.at(begin); s < packed.block_begin.at(end); ++s) {
+    const JitSegment& segment = packed.segments[s];
+    const int64_t row = segment.first_row * kLanes;
+    for (size_t p = 0; p < x.at.size(); ++p) {
+      const float* addend = residual ? residual->buffer.data() + residual->at[p] + row : nullptr;
+      segment.run(x.buffer.data() + x.at[p], y.buffer.mutable_data() + y.at[p] + row, addend, row_base.data(), nullptr);
+    }
+  }
+}
+
+int64_t code_bytes(const PackedJit& packed) {
+  int64_t bytes = 0;
+  for (const JitSegment& segment : packed.segments) bytes += static_cast<int64_t>(segment.bytes);
+  return bytes;
+}
+
+}  // namespace
+
+void bind_jit_kernels(py::module_& module) {
+  module.attr("JIT_ROWS") = kJitRows;
+  module.def("jit_available", [](const std::string& isa) { return jit_available(table_of(isa).isa); }, py::arg("isa"));
+  py::class_<PackedJit>(module, "Jit")
+      .def(py::init(&make), py::arg("layer"), py::arg("dilation_w"), py::arg("position_vectors"), py::arg("clamp"))
+      .def_property_readonly("blocks", &PackedJit::blocks)
+      .def_property_readonly("segments", [](const PackedJit& packed) { return packed.segments.size(); })
+      .def_readonly("nonzeros", &PackedJit::nonzeros)
+      .def_property_readonly("code_bytes", &code_bytes, "Of all segments: instructions and weights.")
+      .def_property_readonly("memory_bytes", [](const PackedJit& packed) { return packed.memory.bytes(); })
+      .def_property_readonly("starts",
+                             [](const PackedJit& packed) {
+                               std::vector<uintptr_t> starts;
+                               for (const JitSegment& s : packed.segments) {
+                                 starts.push_back(reinterpret_cast<uintptr_t>(s.run));
+                               }
+                               return starts;
+                             })
+      .def("run", &run, py::arg("begin"), py::arg("end"), py::arg("row_base"), py::arg("x"), py::arg("y"),
+           py::arg("residual"), "Computes blocks [begin, end) at all positions.");
+}
