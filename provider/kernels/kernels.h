@@ -130,6 +130,7 @@ struct KernelTable {
   Isa isa;
   int spmm_tile;                            // positions per tile at which spmm runs best
   int dense_tile;
+  int depthwise_tile;
   SpmmFn spmm;
   DenseFn dense;
   DepthwiseFn depthwise;

@@ -47,6 +47,7 @@ class TransferPlan {
 
   int64_t rows() const { return geometry_.groups() * row_count_; }
   int64_t segments() const { return static_cast<int64_t>(segment_begin_.size()) - 1; }
+  bool along_channels() const { return along_channels_; }
   int64_t outer() const { return channels_ / run_channels_; }
   int64_t tensor_outer_stride() const { return strides_.c; }
   int64_t lane_outer_stride() const { return kLanes; }

@@ -14,7 +14,11 @@ class Fuser {
  public:
   explicit Fuser(const OpGraph& graph) : producer_(graph.values.size(), -1), uses_(graph.values.size(), 0) {
     for (size_t i = 0; i < graph.ops.size(); ++i) {
-      stages_.push_back({graph.ops[i], -1, {-kInfinity, kInfinity}, {}, {}, {}, {static_cast<int>(i)}});
+      Stage stage;
+      stage.op = graph.ops[i];
+      stage.clamp = {-kInfinity, kInfinity};
+      stage.op_indices = {static_cast<int>(i)};
+      stages_.push_back(std::move(stage));
       producer_[static_cast<size_t>(graph.ops[i].output)] = static_cast<int>(i);
       for (int input : graph.ops[i].inputs) ++uses_[static_cast<size_t>(input)];
     }
@@ -30,6 +34,9 @@ class Fuser {
     for (int i = 0; i < size(); ++i) fuse_affine(i);
     for (int i = 0; i < size(); ++i) fuse_residual(i);
     for (int i = 0; i < size(); ++i) fuse_activation(i);
+    for (int i = 0; i < size(); ++i) clamp_bytes(i);
+    for (int i = 0; i < size(); ++i) fuse_quantized_sum(i);
+    for (int i = 0; i < size(); ++i) fuse_table(i);
     return ordered();
   }
 
@@ -176,8 +183,10 @@ class Fuser {
     const Unary* found = as<Unary>(i);
     if (found == nullptr) return;
     const int before = sole_producer(at(i).op.inputs[0]);
-    const bool linear = as<Linear>(before) != nullptr;
+    const QuantizedLinear* quantized = as<QuantizedLinear>(before);
+    const bool linear = as<Linear>(before) != nullptr || quantized != nullptr;
     if (!linear && as<Binary>(before) == nullptr) return;
+    if (quantized != nullptr && quantized->output == QuantizedLinear::Output::kBytes) return;
     Stage& stage = at(before);
     if (stage.post || stage.clamp.lo != -kInfinity || stage.clamp.hi != kInfinity) return;
     const Unary activation = *found;
@@ -188,6 +197,74 @@ class Fuser {
     } else {
       stage.post = activation;
     }
+    absorb(before, i);
+  }
+
+  // A table of stored bytes that limits them to [low, high] of their type; nullopt if that changes nothing.
+  static std::optional<std::array<uint8_t, 256>> clamp_table(const Quantization& q, int low, int high) {
+    if (low <= q.lowest() && high >= q.highest()) return {};
+    const int sign = q.is_signed ? 128 : 0;
+    std::array<uint8_t, 256> table;
+    for (int i = 0; i < 256; ++i) table[static_cast<size_t>(i)] = static_cast<uint8_t>(std::clamp(i - sign, low, high) + sign);
+    return table;
+  }
+
+  static void then(std::optional<std::array<uint8_t, 256>>& table, const std::array<uint8_t, 256>& next) {
+    if (!table) {
+      table = next;
+      return;
+    }
+    for (uint8_t& entry : *table) entry = next[entry];
+  }
+
+  void clamp_bytes(int i) {
+    if (const auto* linear = as<QuantizedLinear>(i); linear && linear->output == QuantizedLinear::Output::kBytes) {
+      at(i).table = clamp_table(linear->y, linear->clamp_low, linear->clamp_high);
+    } else if (const auto* add = as<QuantizedAdd>(i)) {
+      at(i).table = clamp_table(add->y, add->clamp_low, add->clamp_high);
+    }
+  }
+
+  void fuse_quantized_sum(int i) {
+    const QuantizedAdd* add = as<QuantizedAdd>(i);
+    if (add == nullptr || at(i).op.inputs[0] == at(i).op.inputs[1]) return;
+    int best = -1;
+    size_t best_side = 0;
+    for (size_t side = 0; side < 2; ++side) {
+      const int before = sole_producer(at(i).op.inputs[side]);
+      const auto* linear = as<QuantizedLinear>(before);
+      if (linear == nullptr || linear->output != QuantizedLinear::Output::kBytes || at(before).table) continue;
+      if (at(before).residual >= 0) continue;
+      if (best >= 0 && position_[static_cast<size_t>(before)] < position_[static_cast<size_t>(best)]) continue;
+      best = before;
+      best_side = side;
+    }
+    const bool same_sign = add->a.is_signed == add->b.is_signed && add->a.is_signed == add->y.is_signed;
+    if (best < 0 || !same_sign) return;
+    Stage& stage = at(best);
+    stage.residual = at(i).op.inputs[1 - best_side];
+    stage.residual_is_a = best_side == 1;
+    stage.sum = *add;
+    stage.table = at(i).table;
+    absorb(best, i);
+  }
+
+  void fuse_table(int i) {
+    const Lookup* lookup = as<Lookup>(i);
+    if (lookup == nullptr) return;
+    const int before = sole_producer(at(i).op.inputs[0]);
+    bool input_signed = false;
+    if (const auto* linear = as<QuantizedLinear>(before); linear && linear->output == QuantizedLinear::Output::kBytes) {
+      input_signed = linear->y.is_signed;
+    } else if (const auto* add = as<QuantizedAdd>(before)) {
+      input_signed = add->y.is_signed;
+    } else if (const auto* mul = as<QuantizedMul>(before)) {
+      input_signed = mul->y.is_signed;
+    } else {
+      return;
+    }
+    if (input_signed != lookup->output_signed) return;  // the output's type is that of its first Op
+    then(at(before).table, stored_table(*lookup, input_signed));
     absorb(before, i);
   }
 
@@ -211,6 +288,24 @@ class Fuser {
 };
 
 }  // namespace
+
+std::optional<LinearShape> linear_shape(const OpData& data) {
+  if (const auto* l = std::get_if<Linear>(&data)) {
+    return LinearShape{l->axes, l->in_channels, l->out_channels, l->groups, l->weight.taps, l->window, l->transposed_input};
+  }
+  if (const auto* q = std::get_if<QuantizedLinear>(&data)) {
+    return LinearShape{q->axes, q->in_channels, q->out_channels, q->groups, q->weight.taps, q->window, q->transposed_input};
+  }
+  return {};
+}
+
+std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed) {
+  std::array<uint8_t, 256> table;
+  for (size_t i = 0; i < 256; ++i) {
+    table[i] = static_cast<uint8_t>(lookup.table[i ^ (input_signed ? 0x80u : 0u)] ^ (lookup.output_signed ? 0x80u : 0u));
+  }
+  return table;
+}
 
 std::vector<Stage> fuse(const OpGraph& graph) { return Fuser(graph).run(); }
 

@@ -5,8 +5,10 @@ namespace {
 
 // Above this share of nonzeros the register-blocked dense kernel beats the sparse one.
 constexpr double kDenseFromDensity = 0.55;
-// Vectors of 64 bytes in a chunk of K: with a tile of positions they must stay in the L1 data cache.
-constexpr int64_t kMaxChunkVectors = 128;
+// The same for groups of four int8 weights.
+constexpr double kDenseFromGroupDensity = 0.6;
+// Vectors of 64 bytes in a chunk of K of the int8 kernel: with a tile they must stay in the L1 data cache.
+constexpr int64_t kQuantizedChunkVectors = 128;
 
 LayerWeights layer_weights(const Stage& stage, const Linear& linear) {
   LayerWeights weights;
@@ -30,10 +32,18 @@ int64_t LayerPack::bytes() const {
   if (dense) total += dense->memory.bytes();
   if (depthwise) total += depthwise->memory.bytes();
   if (few_rows) total += few_rows->memory.bytes();
+  if (qspmm) total += qspmm->memory.bytes();
+  if (qdense) total += qdense->memory.bytes();
+  if (qdepthwise) total += qdepthwise->memory.bytes();
+  if (qfew_rows) total += qfew_rows->memory.bytes();
   return static_cast<int64_t>(total);
 }
 
 const char* LayerPack::kernel() const {
+  if (qspmm) return "spmm int8";
+  if (qdense) return "dense int8";
+  if (qdepthwise) return "depthwise int8";
+  if (qfew_rows) return qfew_rows->view.masks != nullptr ? "few rows int8, sparse" : "few rows int8, dense";
   if (depthwise) return "depthwise";
   if (jit) return "jit spmm";
   if (spmm) return "spmm";
@@ -41,24 +51,75 @@ const char* LayerPack::kernel() const {
   return few_rows && few_rows->view.columns != nullptr ? "few rows, sparse" : "few rows, dense";
 }
 
-bool is_pointwise(const Linear& linear) {
+bool is_pointwise(const LinearShape& linear) {
   const Window& w = linear.window;
-  return linear.groups == 1 && linear.weight.taps == 1 && w.stride[0] == 1 && w.stride[1] == 1 &&
+  return linear.groups == 1 && linear.taps == 1 && w.stride[0] == 1 && w.stride[1] == 1 &&
          w.pads == std::array<int64_t, 4>{0, 0, 0, 0} && !linear.transposed_input;
 }
 
-LayerPack pack_layer(const Stage& stage, int64_t rows, bool jit) {
+namespace {
+
+bool is_depthwise(const LinearShape& s) {
+  return s.groups > 1 && s.groups == s.in_channels && s.groups == s.out_channels;
+}
+
+QuantizedLayer quantized_layer(const QuantizedLinear& linear) {
+  QuantizedLayer layer;
+  layer.weight = linear.weight;
+  layer.groups = linear.groups;
+  layer.kernel = linear.window.kernel;
+  if (!linear.bias.empty()) layer.bias = linear.bias.data();
+  layer.input_zero_point = linear.dynamic_input ? 0 : linear.x.stored_zero_point();
+  layer.dynamic_input = linear.dynamic_input;
+  layer.multiplier = linear.multiplier.data();
+  return layer;
+}
+
+LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape, int64_t rows, const KernelTable& kernels) {
+  const QuantizedLayer layer = quantized_layer(linear);
+  LayerPack pack;
+  pack.float_bias = linear.float_bias;
+  if (!pack.float_bias.empty()) {
+    pack.float_bias.resize(static_cast<size_t>(round_up(linear.out_channels, kQuantizedRows)));
+  }
+  if (is_depthwise(shape)) {
+    pack.qdepthwise = pack_qdepthwise(layer);
+    return pack;
+  }
+  const int64_t all = shape.out_channels * shape.taps * ceil_div(linear.weight.channels, 4);
+  const bool dense = static_cast<double>(layer.nonzero_groups()) > kDenseFromGroupDensity * static_cast<double>(all);
+  // Row-major kernels read unsigned bytes and write them, or floats.
+  const bool unsigned_bytes = !linear.x.is_signed && (linear.output == QuantizedLinear::Output::kFloat || !linear.y.is_signed);
+  const bool may_be_few = is_pointwise(shape) && unsigned_bytes && (rows < 0 || rows < kFewRows);
+  if (may_be_few) pack.qfew_rows = pack_qfew_rows(layer, !dense);
+  if (may_be_few && rows >= 0) return pack;
+  if (dense && shape.groups == 1) {
+    pack.qdense = pack_qdense(layer);
+  } else {
+    pack.qspmm = pack_qspmm(layer, shape.window.dilation[1], ceil_div(shape.in_channels, 4), kQuantizedChunkVectors,
+                            kernels.quantized->split_pairs);
+  }
+  return pack;
+}
+
+}  // namespace
+
+LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, bool jit) {
+  const LinearShape shape = *linear_shape(stage.op.data);
+  if (const auto* quantized = std::get_if<QuantizedLinear>(&stage.op.data)) {
+    return pack_quantized(*quantized, shape, rows, kernels);
+  }
   const Linear& linear = std::get<Linear>(stage.op.data);
   const LayerWeights weights = layer_weights(stage, linear);
   const int64_t positions = linear.weight.rows * linear.weight.channels * linear.weight.taps;
   const double density = positions > 0 ? static_cast<double>(weights.nonzeros()) / static_cast<double>(positions) : 0.0;
   const bool dense = density > kDenseFromDensity;
   LayerPack pack;
-  if (linear.groups > 1 && linear.groups == linear.in_channels && linear.groups == linear.out_channels) {
+  if (is_depthwise(shape)) {
     pack.depthwise = pack_depthwise(weights);
     return pack;
   }
-  const bool may_be_few = is_pointwise(linear) && (rows < 0 || rows < kFewRows);
+  const bool may_be_few = is_pointwise(shape) && (rows < 0 || rows < kFewRows);
   if (may_be_few) pack.few_rows = pack_few_rows(weights, !dense);
   if (may_be_few && rows >= 0) return pack;
   if (dense && linear.groups == 1) {
@@ -69,7 +130,7 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, bool jit) {
     pack.jit = pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp);
     if (pack.jit->segments.empty()) pack.jit.reset();
   }
-  if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kMaxChunkVectors);
+  if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kSpmmChunkVectors);
   return pack;
 }
 

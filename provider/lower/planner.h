@@ -3,6 +3,7 @@
 //            that its consumers want around it
 //   emission steps and buffers, with layout changes where a value is not in the form a stage needs
 #pragma once
+#include <bit>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -15,11 +16,17 @@
 #include "lower/stage.h"
 #include "run/lane_tensor.h"
 #include "run/linear_steps.h"
+#include "run/quantized_steps.h"
 #include "run/program.h"
 
 namespace sparsecpu {
 
-// A window over an input, with all numbers explicit: `input` is the lane-blocked tensor to read, `first` the
+// What stands in a lane-blocked tensor where no pixel is: 32 bits, a float or four bytes.
+using FillBits = uint32_t;
+constexpr FillBits fill_of(float value) { return std::bit_cast<FillBits>(value); }
+constexpr FillBits fill_of_byte(int value) { return static_cast<FillBits>(value) * 0x01010101u; }
+
+// A window over an input, with all numbers explicit: `tensor` is the lane-blocked tensor to read, `first` the
 // walk to the first tap of each output position.
 struct WindowInput {
   LaneTensor tensor;
@@ -39,19 +46,26 @@ class Planner {
   struct Extent {
     int64_t top = 0, left = 0, bottom = 0, right = 0;  // [top, bottom) x [left, right)
   };
+  // A value's lane-blocked tensor. fill: what its positions and lanes without a pixel hold, if that is known.
+  struct Version {
+    LaneTensor tensor;
+    Axes axes = Axes::kImage;
+    std::optional<FillBits> fill;
+  };
   struct Placed {
     Shape shape;
     bool lanes = false;                     // home form
     Axes axes = Axes::kImage;
     Geometry blocks;                        // home geometry without a halo
     std::optional<Extent> halo;             // what consumers read in place
-    float fill = 0;
+    FillBits fill = 0;                      // there
+    ElementType type = ElementType::kFloat;
     int last_use = -1;                      // stage index; stages_.size() for region outputs
     int region_output = kNone;
     int dense_buffer = kNone;
+    std::optional<TensorRef> quantization;  // DynamicQuantize: scale and zero point of this run
     bool shared = false;                    // a Reshape gave its memory a second name
-    std::vector<LaneTensor> tensors;        // lane-blocked copies, home first
-    std::vector<Axes> tensor_axes;
+    std::vector<Version> versions;          // lane-blocked, home first
   };
   struct Buffer {
     BufferPlace place;
@@ -62,30 +76,36 @@ class Planner {
   // planner_forms.cc
   void find_forms(const std::vector<Shape>& input_shapes);
   void set_form(size_t stage);
+  static void same_form(const Placed& in, Placed& out);
   void form_of_linear(size_t stage, Placed& out);
   void form_of_binary(const Op& op, Placed& out);
   void form_of_reshape(const Op& op, Placed& out);
   void place_lanes(Placed& out, Axes axes);
-  void demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, float fill);
+  void demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill);
   bool runs_row_major(size_t stage) const;
   Geometry blocks_of(const Shape& shape, Axes axes) const;
   static Geometry aligned_input(const Geometry& out, const Geometry& in, const Window& window, const WindowExtent& extent);
+  static FillBits pool_fill(const Pool& pool, ElementType type);
   static bool same_blocks(const Geometry& a, const Geometry& b);
+  static bool covers(const Geometry& have, const Geometry& need);
   static Geometry with_extent(const Geometry& blocks, const Extent& extent);
 
   // planner_layout.cc: values in the form that a stage needs
   TensorRef dense_of(int value);
   LaneTensor lanes_of(int value, const Geometry& blocks, Axes axes);
-  WindowInput window_of(int value, const Placed& out, const Window& window, const WindowExtent& extent, float fill);
+  WindowInput window_of(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill);
   LaneTensor channel_lanes_of(int value, const Geometry& like);
-  LaneTensor imported(int value, const Geometry& geometry, Axes axes, float fill, bool transposed = false);
-  LaneTensor relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, float fill);
-  LaneTensor import_strided(TensorRef source, const LaneTensor& target, const TensorStrides& strides, float fill);
-  void permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, float fill);
-  void add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, float fill, const char* name);
+  const Version* find_version(int value, Axes axes, const Geometry& need, std::optional<FillBits> fill) const;
+  const Version* complete_version(int value, Axes axes) const;  // holds every pixel, whatever its blocks
+  LaneTensor imported(int value, const Geometry& geometry, Axes axes, FillBits fill, bool transposed = false);
+  LaneTensor relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, FillBits fill);
+  void permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, FillBits fill);
+  void add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, FillBits fill,
+                   const char* name);
+  void add_import(TensorRef source, const LaneTensor& target, const TransferPlan& plan, ElementType type, FillBits fill);
   static WindowInput window_walk(const LaneTensor& tensor, const Geometry& need, const Window& window);
   Geometry home_geometry(int value) const;
-  LaneTensor new_tensor(const Geometry& geometry, int64_t channels);
+  LaneTensor new_tensor(const Geometry& geometry, int64_t vectors);
   LaneTensor new_lanes(int value);          // home tensor of a stage's output
   LaneTensor adopt_lanes(int value, const LaneTensor& tensor);  // as home, in place of a new one
   TensorRef new_dense(int value);
@@ -104,7 +124,10 @@ class Planner {
   void emit(const Stage& stage, const Split& split);
   void emit(const Stage& stage, const Reshape& reshape);
   void emit_binary(int first, int second, int output, BinaryKind kind, std::optional<Activation> post);
-  void emit_relayout(const Stage& stage, const PixelMap& map, float fill);
+  void pixel_masks(const LaneTensor& x, std::vector<ptrdiff_t>* offsets, std::vector<uint16_t>* masks);
+  void copy_channels(LaneTensor x, int64_t x_first, LaneTensor y, int64_t y_first, int64_t channels, bool bytes,
+                     const char* name);
+  void emit_relayout(const Stage& stage, const PixelMap& map, FillBits fill);
   void emit_outputs();
   template <class S>
   S& add_position_step(std::unique_ptr<S> step, const char* kernel, const LaneTensor& x, const LaneTensor& y,
@@ -125,19 +148,44 @@ class Planner {
   void emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack, const LinearOperands& operands);
   LaneTensor residual_of(int value, int out);
   template <class S>
-  void add_linear_step(std::unique_ptr<S> step, const char* kernel, const Linear& linear, const LinearOperands& operands);
-  WindowInput linear_input(const Stage& stage, const Linear& linear);
+  void add_linear_step(std::unique_ptr<S> step, const char* kernel, const LinearShape& linear,
+                       const LinearOperands& operands, std::initializer_list<int> more_buffers = {});
+  WindowInput linear_input(const Stage& stage, const LinearShape& linear, FillBits fill);
   static std::vector<ptrdiff_t> tap_offsets(const Window& window, const WindowInput& x);
   void partition(LaneLinearStep& step) const;
   void partition(JitStep& step) const;
 
+  // planner_quantized.cc
+  void emit(const Stage& stage, const Quantize& quantize);
+  void emit(const Stage& stage, const Dequantize& dequantize);
+  void emit(const Stage& stage, const DynamicQuantize& quantize);
+  void emit(const Stage& stage, const QuantizedAdd& add);
+  void emit(const Stage& stage, const QuantizedMul& mul);
+  void emit(const Stage& stage, const Lookup& lookup);
+  void emit(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack);
+  void emit_byte_binary(const Stage& stage, const QuantizedBinary& function, bool multiply);
+  void emit_quantized_lanes(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack,
+                            const LinearShape& shape, const LinearOperands& operands);
+  void emit_quantized_few_rows(const Stage& stage, const QuantizedLinear& linear, const PackedQFewRows& packed,
+                               const std::optional<Activation>& post);
+  QuantizedFinish finish_of(const Stage& stage, const QuantizedLinear& linear, const QuantizedRows& rows);
+  const float* float_bias_of(const Stage& stage) const;
+  void scale_dynamically(int value, const QuantizedRows& rows, QuantizedFinish* finish);
+  void add_flat(std::unique_ptr<FlatByteStep> step, const char* kernel, int in, int out);
+
   // planner_memory.cc
-  int new_buffer(int64_t floats);
+  int new_buffer(int64_t elements, int64_t element_bytes);
   int fixed_buffer(BufferPlace::Kind kind, size_t index);
   template <class S>
   S& add(std::unique_ptr<S> step, const char* kernel, std::initializer_list<int> buffers);
+  void use_buffer(int buffer, int step);
   void place_buffers();
 
+  static uint8_t sign_of(ElementType type) { return type == ElementType::kInt8 ? 0x80 : 0; }
+  static bool is_bytes(ElementType type) { return type != ElementType::kFloat; }
+  bool is_bytes(int value) const { return is_bytes(at(value).type); }
+  int64_t channels_of(int value, Axes axes) const;
+  int64_t vectors_of(int value, Axes axes) const;
   Placed& at(int value) { return values_[static_cast<size_t>(value)]; }
   const Placed& at(int value) const { return values_[static_cast<size_t>(value)]; }
   int chunks_for(int64_t units, int64_t floats_per_unit) const;
@@ -163,11 +211,7 @@ S& Planner::add(std::unique_ptr<S> step, const char* kernel, std::initializer_li
   added.kernel = kernel;
   added.op = stages_[static_cast<size_t>(stage_)].op_indices.back();
   const int index = static_cast<int>(program_->steps.size());
-  for (int b : buffers) {
-    Buffer& buffer = buffers_[static_cast<size_t>(b)];
-    if (buffer.first_step < 0) buffer.first_step = index;
-    buffer.last_step = index;
-  }
+  for (int b : buffers) use_buffer(b, index);
   program_->steps.push_back(std::move(step));
   return added;
 }
@@ -177,12 +221,28 @@ S& Planner::add_position_step(std::unique_ptr<S> step, const char* kernel, const
                                 int other_buffer) {
   step->kernels = &kernels_;
   step->positions = pixels_of(y.geometry);
-  step->channels = y.channels;
+  step->vectors = y.vectors;
   step->x = walk_pixels(x);
   step->y = walk_pixels(y);
   S& s = add(std::move(step), kernel, {x.ref.buffer, y.ref.buffer, other_buffer != kNone ? other_buffer : y.ref.buffer});
-  s.chunks = chunks_for(s.positions.count(), y.channels * kLanes);
+  s.chunks = chunks_for(s.positions.count(), y.vectors * kLanes);
   return s;
+}
+
+template <class S>
+void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const LinearShape& linear,
+                              const LinearOperands& operands, std::initializer_list<int> more_buffers) {
+  step->kernels = &kernels_;
+  step->positions = pixels_of(operands.y.geometry);
+  step->x = operands.x.first;
+  step->y = walk_pixels(operands.y);
+  if (operands.addend) step->residual = walk_pixels(*operands.addend);
+  step->post = operands.post;
+  step->rows = linear.out_channels;
+  partition(*step);
+  const int y = operands.y.ref.buffer;
+  add(std::move(step), kernel, {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->ref.buffer : y});
+  for (int buffer : more_buffers) use_buffer(buffer, static_cast<int>(program_->steps.size()) - 1);
 }
 
 }  // namespace sparsecpu

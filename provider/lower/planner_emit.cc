@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/quantization.h"
 #include "lower/planner.h"
 #include "run/pointwise_steps.h"
+#include "run/quantized_steps.h"
 #include "run/window_steps.h"
 
 namespace sparsecpu {
@@ -22,6 +24,25 @@ int64_t element_count(const Shape& shape) {
 
 int64_t image_rows(const Shape& shape) { return shape.size() > 3 ? shape[2] : 1; }
 int64_t image_columns(const Shape& shape) { return shape.size() > 2 ? shape.back() : 1; }
+
+// Pixels under the window along one axis, for each output index: inside the image, or inside the padded image.
+std::vector<float> pixels_covered(const Pool& pool, size_t axis, int64_t size, const WindowExtent& extent, int64_t outputs) {
+  std::vector<float> counts;
+  const int64_t before = extent.pads[axis], after = extent.pads[axis + 2];
+  const int64_t low = pool.count_include_pad ? -before : 0;
+  const int64_t high = pool.count_include_pad ? size + after : size;
+  for (int64_t o = 0; o < outputs; ++o) {
+    int64_t n = 0;
+    for (int64_t k = 0; k < pool.window.kernel[axis]; ++k) {
+      const int64_t pixel = o * pool.window.stride[axis] - before + k * pool.window.dilation[axis];
+      n += pixel >= low && pixel < high;
+    }
+    counts.push_back(static_cast<float>(n));
+  }
+  return counts;
+}
+
+QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
 
 // Tables of a nearest-neighbour resize along one axis, as ONNX defines them.
 std::vector<int64_t> resize_table(const Resize& resize, size_t axis, int64_t in, int64_t out) {
@@ -64,10 +85,10 @@ void Planner::emit_stage(size_t index) {
       [&](const auto& data) {
         if constexpr (std::is_same_v<std::decay_t<decltype(data)>, Linear>) {
           emit(stage, data, packs_[index]);
-        } else if constexpr (requires { emit(stage, data); }) {
-          emit(stage, data);
+        } else if constexpr (std::is_same_v<std::decay_t<decltype(data)>, QuantizedLinear>) {
+          emit(stage, data, packs_[index]);
         } else {
-          throw Error("node '" + stage.op.name + "': quantized operators are not planned");
+          emit(stage, data);
         }
       },
       stage.op.data);
@@ -137,7 +158,7 @@ void Planner::emit(const Stage& stage, const Affine& affine) {
   const LaneTensor y = new_lanes(stage.op.output);
   auto step = std::make_unique<LaneAffineStep>();
   const auto widen = [&](const std::vector<float>& v) {
-    return v.size() == 1 ? std::vector<float>(static_cast<size_t>(x.channels), v[0]) : v;
+    return v.size() == 1 ? std::vector<float>(static_cast<size_t>(x.vectors), v[0]) : v;
   };
   step->scale = widen(affine.scale);
   step->shift = widen(affine.shift);
@@ -147,57 +168,73 @@ void Planner::emit(const Stage& stage, const Affine& affine) {
 void Planner::emit(const Stage& stage, const Pool& pool) {
   const int in = stage.op.inputs[0];
   const Placed& out = at(stage.op.output);
-  const int64_t h = image_rows(at(in).shape), w = image_columns(at(in).shape);
-  const WindowExtent extent = window_extent(pool.window, h, w);
-  const bool average = pool.kind == PoolKind::kAverage;
-  const WindowInput x =
-      window_of(in, out, pool.window, extent, average ? 0.0f : -std::numeric_limits<float>::infinity());
+  const WindowExtent extent = window_extent(pool.window, image_rows(at(in).shape), image_columns(at(in).shape));
+  const WindowInput x = window_of(in, out, pool.window, extent, pool_fill(pool, at(in).type));
   const LaneTensor y = new_lanes(stage.op.output);
-  auto step = std::make_unique<PoolStep>();
+  std::unique_ptr<PoolStep> step;
+  if (pool.bytes) {
+    auto average = std::make_unique<ByteAveragePoolStep>();
+    average->from = parameters_of(pool.bytes->x);
+    average->to = parameters_of(pool.bytes->y);
+    step = std::move(average);
+  } else if (is_bytes(in)) {
+    step = std::make_unique<ByteMaxPoolStep>();
+  } else if (pool.kind == PoolKind::kAverage) {
+    step = std::make_unique<AveragePoolStep>();
+  } else {
+    step = std::make_unique<MaxPoolStep>();
+  }
+  const bool average = pool.kind == PoolKind::kAverage;
   step->kernels = &kernels_;
   step->positions = pixels_of(y.geometry);
-  step->channels = y.channels;
+  step->vectors = y.vectors;
   step->x = x.first;
   step->y = walk_pixels(y);
-  step->average = average;
-  step->geometry = out.blocks;
-  for (int64_t i = 0; i < pool.window.kernel[0]; ++i) {
-    for (int64_t j = 0; j < pool.window.kernel[1]; ++j) step->taps.push_back(i * x.row_step + j * x.column_step);
+  step->taps = tap_offsets(pool.window, x);
+  if (static_cast<int64_t>(step->taps.size()) > PoolStep::kMaxTaps) {
+    throw Error("node '" + stage.op.name + "': a pooling window of " + std::to_string(step->taps.size()) +
+                " pixels; at most " + std::to_string(PoolStep::kMaxTaps) + " are supported");
   }
+  step->geometry = out.blocks;
   if (average) {
-    // Pixels under the window along one axis: inside the image, or inside the padded image.
-    const auto covered = [&](int axis, int64_t size, int lanes, int64_t lane_step) {
-      std::vector<float> counts;
-      const int64_t before = extent.pads[static_cast<size_t>(axis)], after = extent.pads[static_cast<size_t>(axis) + 2];
-      const int64_t low = pool.count_include_pad ? -before : 0;
-      const int64_t high = pool.count_include_pad ? size + after : size;
-      for (int64_t o = 0; o < lanes * lane_step; ++o) {
-        int64_t n = 0;
-        for (int64_t k = 0; k < pool.window.kernel[static_cast<size_t>(axis)]; ++k) {
-          const int64_t pixel = o * pool.window.stride[static_cast<size_t>(axis)] - before +
-                                k * pool.window.dilation[static_cast<size_t>(axis)];
-          n += pixel >= low && pixel < high;
-        }
-        counts.push_back(static_cast<float>(n));
-      }
-      return counts;
-    };
-    step->rows_covered = covered(0, h, out.blocks.lanes_h, out.blocks.step_h);
-    step->columns_covered = covered(1, w, out.blocks.lanes_w, out.blocks.step_w);
+    step->rows_covered = pixels_covered(pool, 0, image_rows(at(in).shape), extent, out.blocks.lanes_h * out.blocks.step_h);
+    step->columns_covered =
+        pixels_covered(pool, 1, image_columns(at(in).shape), extent, out.blocks.lanes_w * out.blocks.step_w);
   }
   PoolStep& s = add(std::move(step), average ? "average pool" : "max pool", {x.tensor.ref.buffer, y.ref.buffer});
-  s.chunks = chunks_for(s.positions.count(), y.channels * kLanes * static_cast<int64_t>(s.taps.size()));
+  s.chunks = chunks_for(s.positions.count(), y.vectors * kLanes * static_cast<int64_t>(s.taps.size()));
 }
 
-void Planner::emit(const Stage& stage, const GlobalAverage&) {
+void Planner::emit(const Stage& stage, const GlobalAverage& average) {
   const int in = stage.op.inputs[0];
   const Geometry blocks = at(in).lanes && at(in).axes == Axes::kImage ? at(in).blocks : blocks_of(at(in).shape, Axes::kImage);
   const LaneTensor x = lanes_of(in, blocks, Axes::kImage);
   const TensorRef y = new_dense(stage.op.output);
-  auto step = std::make_unique<GlobalAverageStep>();
-  step->kernels = &kernels_;
-  step->x = x;
-  step->y = y;
+  const auto finish = [&](auto step) {
+    step->kernels = &kernels_;
+    step->x = x;
+    step->y = y;
+    pixel_masks(x, &step->offsets, &step->masks);
+    auto& s = add(std::move(step), "global average", {x.ref.buffer, y.buffer});
+    s.chunks = chunks_for(ceil_div(x.vectors, 16), 16 * kLanes * x.geometry.positions() * x.geometry.groups());
+  };
+  if (!average.bytes) {
+    finish(std::make_unique<GlobalAverageStep>());
+    return;
+  }
+  auto step = std::make_unique<ByteGlobalAverageStep>();
+  const Quantization& from = average.bytes->x;
+  const Quantization& to = average.bytes->y;
+  step->channels = channels_of(in, Axes::kImage);
+  step->x_zero_point = from.stored_zero_point();
+  step->y_zero_point = to.stored_zero_point();
+  step->y_sign = to.is_signed ? 0x80 : 0;
+  step->multiplier = global_average_multiplier(from.scale, to.scale, x.geometry.h * x.geometry.w);
+  finish(std::move(step));
+}
+
+// The positions of a batch group that hold pixels, and the lanes that do there.
+void Planner::pixel_masks(const LaneTensor& x, std::vector<ptrdiff_t>* offsets, std::vector<uint16_t>* masks) {
   const Geometry& g = x.geometry;
   for (int64_t r = 0; r < g.step_h; ++r) {
     for (int64_t c = 0; c < g.step_w; ++c) {
@@ -209,19 +246,19 @@ void Planner::emit(const Stage& stage, const GlobalAverage&) {
           }
         }
       }
-      step->masks.push_back(mask);
-      step->offsets.push_back((r - g.origin_h) * x.row_stride() + (c - g.origin_w) * x.position_stride);
+      masks->push_back(mask);
+      offsets->push_back((r - g.origin_h) * x.row_stride() + (c - g.origin_w) * x.position_stride);
     }
   }
-  GlobalAverageStep& s = add(std::move(step), "global average", {x.ref.buffer, y.buffer});
-  s.chunks = chunks_for(ceil_div(x.channels, 16), 16 * kLanes * g.positions() * g.groups());
 }
 
 void Planner::emit(const Stage& stage, const Pad& pad) {
   PixelMap map;
   map.rows.shift = -pad.pads[0];
   map.columns.shift = -pad.pads[1];
-  emit_relayout(stage, map, pad.value);
+  const ElementType type = at(stage.op.inputs[0]).type;
+  const bool bytes = is_bytes(type);
+  emit_relayout(stage, map, bytes ? fill_of_byte(static_cast<int>(pad.value) + sign_of(type)) : fill_of(pad.value));
 }
 
 void Planner::emit(const Stage& stage, const Resize& resize) {
@@ -230,10 +267,10 @@ void Planner::emit(const Stage& stage, const Resize& resize) {
   PixelMap map;
   map.rows.table = resize_table(resize, 0, image_rows(in), image_rows(out));
   map.columns.table = resize_table(resize, 1, image_columns(in), image_columns(out));
-  emit_relayout(stage, map, 0.0f);
+  emit_relayout(stage, map, 0);
 }
 
-void Planner::emit_relayout(const Stage& stage, const PixelMap& map, float fill) {
+void Planner::emit_relayout(const Stage& stage, const PixelMap& map, FillBits fill) {
   const int in = stage.op.inputs[0];
   const Geometry blocks =
       at(in).lanes && at(in).axes == Axes::kImage ? at(in).blocks : blocks_of(at(in).shape, Axes::kImage);
@@ -243,25 +280,42 @@ void Planner::emit_relayout(const Stage& stage, const PixelMap& map, float fill)
 
 void Planner::emit(const Stage& stage, const Concat&) {
   const Placed& out = at(stage.op.output);
+  const Axes axes = out.axes;
   std::vector<LaneTensor> parts;
-  for (int input : stage.op.inputs) parts.push_back(lanes_of(input, out.blocks, out.axes));
+  for (int input : stage.op.inputs) parts.push_back(lanes_of(input, out.blocks, axes));
   const LaneTensor whole = new_lanes(stage.op.output);
   int64_t channel = 0;
-  for (const LaneTensor& part : parts) {
-    LaneTensor target = whole;
-    target.ref.offset += channel * kLanes;
-    target.channels = part.channels;
-    add_position_step(std::make_unique<LaneCopyStep>(), "concat", part, target);
-    channel += part.channels;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const int64_t channels = channels_of(stage.op.inputs[i], axes);
+    copy_channels(parts[i], 0, whole, channel, channels, is_bytes(stage.op.output), "concat");
+    channel += channels;
   }
 }
 
 void Planner::emit(const Stage& stage, const Split& split) {
   const Placed& out = at(stage.op.output);
-  LaneTensor source = lanes_of(stage.op.inputs[0], out.blocks, out.axes);
-  source.ref.offset += split.begin * kLanes;
-  source.channels = split.end - split.begin;
-  add_position_step(std::make_unique<LaneCopyStep>(), "split", source, new_lanes(stage.op.output));
+  const LaneTensor source = lanes_of(stage.op.inputs[0], out.blocks, out.axes);
+  copy_channels(source, split.begin, new_lanes(stage.op.output), 0, split.end - split.begin, is_bytes(stage.op.output),
+                "split");
+}
+
+// Whole vectors where the channels begin and end on them, else byte by byte.
+void Planner::copy_channels(LaneTensor x, int64_t x_first, LaneTensor y, int64_t y_first, int64_t channels, bool bytes,
+                            const char* name) {
+  const int64_t per_vector = bytes ? 4 : 1;
+  const bool ends_whole = channels % per_vector == 0 || y_first + channels == y.vectors * per_vector;
+  if (bytes && (x_first % 4 != 0 || y_first % 4 != 0 || !ends_whole)) {
+    auto step = std::make_unique<LaneByteCopyStep>();
+    step->x_first = x_first;
+    step->y_first = y_first;
+    step->channels = channels;
+    add_position_step(std::move(step), name, x, y);
+    return;
+  }
+  x.ref.offset += x_first / per_vector * kLanes;
+  y.ref.offset += y_first / per_vector * kLanes;
+  y.vectors = ceil_div(channels, per_vector);
+  add_position_step(std::make_unique<LaneCopyStep>(), name, x, y);
 }
 
 void Planner::emit(const Stage& stage, const Reshape&) {
@@ -273,8 +327,7 @@ void Planner::emit(const Stage& stage, const Reshape&) {
     return;
   }
   const LaneTensor same = lanes_of(in, out.blocks, out.axes);
-  out.tensors = {same};
-  out.tensor_axes = {out.axes};
+  out.versions = {{same, out.axes, std::nullopt}};
 }
 
 void Planner::emit_outputs() {
@@ -282,12 +335,12 @@ void Planner::emit_outputs() {
     const TensorRef made = dense_of(value);
     const BufferPlace& place = buffers_[static_cast<size_t>(made.buffer)].place;
     if (place.kind == BufferPlace::Kind::kOutput && place.index == static_cast<size_t>(at(value).region_output)) continue;
-    auto step = std::make_unique<FlatStep>();
-    step->count = element_count(at(value).shape);
+    auto step = std::make_unique<FlatByteStep>();
+    step->count = element_count(at(value).shape) * (is_bytes(value) ? 1 : 4);
     step->x = made;
     step->y = {fixed_buffer(BufferPlace::Kind::kOutput, static_cast<size_t>(at(value).region_output)), 0};
-    FlatStep& s = add(std::move(step), "copy", {made.buffer});
-    s.chunks = chunks_for(s.count / kLanes + 1, kLanes);
+    FlatByteStep& s = add(std::move(step), "copy", {made.buffer});
+    s.chunks = chunks_for(ceil_div(s.count, 64), kLanes);
   }
 }
 

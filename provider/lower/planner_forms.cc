@@ -32,6 +32,12 @@ bool Planner::same_blocks(const Geometry& a, const Geometry& b) {
          (a.lanes_h == 1 || a.step_h == b.step_h) && (a.lanes_w == 1 || a.step_w == b.step_w);
 }
 
+bool Planner::covers(const Geometry& have, const Geometry& need) {
+  return have.origin_h <= need.origin_h && have.origin_w <= need.origin_w &&
+         have.origin_h + have.grid_h >= need.origin_h + need.grid_h &&
+         have.origin_w + have.grid_w >= need.origin_w + need.grid_w;
+}
+
 Geometry Planner::with_extent(const Geometry& blocks, const Extent& extent) {
   Geometry g = blocks;
   g.origin_h = extent.top;
@@ -39,6 +45,13 @@ Geometry Planner::with_extent(const Geometry& blocks, const Extent& extent) {
   g.grid_h = extent.bottom - extent.top;
   g.grid_w = extent.right - extent.left;
   return g;
+}
+
+// Around a pooled image: what no maximum takes, or what adds nothing to a sum. Bytes are stored unsigned.
+FillBits Planner::pool_fill(const Pool& pool, ElementType type) {
+  if (pool.bytes) return fill_of_byte(pool.bytes->x.stored_zero_point());
+  if (is_bytes(type)) return fill_of_byte(0);
+  return fill_of(pool.kind == PoolKind::kMax ? -std::numeric_limits<float>::infinity() : 0.0f);
 }
 
 // The input laid out so that each tap of each output position is one vector.
@@ -65,16 +78,16 @@ void Planner::place_lanes(Placed& out, Axes axes) {
 
 bool Planner::runs_row_major(size_t stage) const {
   const LayerPack& pack = packs_[stage];
-  if (!pack.few_rows) return false;
-  if (!pack.spmm && !pack.dense && !pack.jit) return true;
+  if (!pack.few_rows && !pack.qfew_rows) return false;
+  if (!pack.has_lane_form()) return true;
   const Shape& shape = at(stages_[stage].op.output).shape;
-  const Linear& linear = std::get<Linear>(stages_[stage].op.data);
+  const LinearShape linear = *linear_shape(stages_[stage].op.data);
   const int64_t rows = product(shape, 0, shape.size()) / linear.out_channels;
   const bool channels_last = linear.axes == Axes::kTokens || product(shape, 2, shape.size()) == 1;
   return channels_last && rows < kFewRows;
 }
 
-void Planner::demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, float fill) {
+void Planner::demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill) {
   Placed& in = at(value);
   if (!in.lanes || in.axes != Axes::kImage) return;
   const Geometry need = aligned_input(out.blocks, in.blocks, window, extent);
@@ -93,13 +106,15 @@ void Planner::demand_window(int value, const Placed& out, const Window& window, 
 
 void Planner::form_of_linear(size_t stage, Placed& out) {
   const Op& op = stages_[stage].op;
-  const Linear& linear = std::get<Linear>(op.data);
+  const LinearShape linear = *linear_shape(op.data);
+  const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
+  const FillBits fill = quantized != nullptr ? fill_of_byte(quantized->x.stored_zero_point()) : fill_of(0.0f);
   if (runs_row_major(stage)) return;
   place_lanes(out, linear.axes);
   if (linear.axes != Axes::kImage) return;
   const Shape& in = at(op.inputs[0]).shape;
   const WindowExtent extent = window_extent(linear.window, in.size() > 3 ? in[2] : 1, in.size() > 2 ? in.back() : 1);
-  demand_window(op.inputs[0], out, linear.window, extent, 0.0f);
+  demand_window(op.inputs[0], out, linear.window, extent, fill);
 }
 
 void Planner::form_of_binary(const Op& op, Placed& out) {
@@ -125,18 +140,28 @@ void Planner::form_of_reshape(const Op& op, Placed& out) {
   out.blocks = in.blocks;
 }
 
+void Planner::same_form(const Placed& in, Placed& out) {
+  out.lanes = in.lanes;
+  out.axes = in.axes;
+  out.blocks = in.blocks;
+}
+
 void Planner::set_form(size_t stage) {
   const Op& op = stages_[stage].op;
   Placed& out = at(op.output);
   const Placed& in = at(op.inputs[0]);
-  if (std::holds_alternative<Linear>(op.data)) {
+  if (linear_shape(op.data)) {
     form_of_linear(stage, out);
-  } else if (std::holds_alternative<Unary>(op.data)) {
-    out.lanes = in.lanes;
-    out.axes = in.axes;
-    out.blocks = in.blocks;
+  } else if (std::holds_alternative<Unary>(op.data) || std::holds_alternative<Quantize>(op.data) ||
+             std::holds_alternative<Lookup>(op.data)) {
+    same_form(in, out);
+  } else if (std::holds_alternative<Dequantize>(op.data)) {
+    if (out.region_output == kNone) same_form(in, out);  // what leaves the region leaves as bytes first
   } else if (std::holds_alternative<Binary>(op.data)) {
     form_of_binary(op, out);
+  } else if (std::holds_alternative<QuantizedAdd>(op.data) || std::holds_alternative<QuantizedMul>(op.data)) {
+    form_of_binary(op, out);
+    if (!out.lanes) place_lanes(out, out.shape.size() > 2 ? Axes::kImage : Axes::kTokens);
   } else if (const auto* affine = std::get_if<Affine>(&op.data)) {
     const bool scalar = affine->scale.size() == 1 && affine->shift.size() == 1;
     place_lanes(out, scalar && in.lanes ? in.axes : affine->axes);
@@ -144,16 +169,15 @@ void Planner::set_form(size_t stage) {
     place_lanes(out, Axes::kImage);
     const WindowExtent extent =
         window_extent(pool->window, in.shape.size() > 3 ? in.shape[2] : 1, in.shape.size() > 2 ? in.shape.back() : 1);
-    const float fill = pool->kind == PoolKind::kMax ? -std::numeric_limits<float>::infinity() : 0.0f;
-    demand_window(op.inputs[0], out, pool->window, extent, fill);
+    demand_window(op.inputs[0], out, pool->window, extent, pool_fill(*pool, in.type));
   } else if (const auto* concat = std::get_if<Concat>(&op.data)) {
     place_lanes(out, concat->axes);
   } else if (const auto* split = std::get_if<Split>(&op.data)) {
     place_lanes(out, split->axes);
   } else if (std::holds_alternative<Reshape>(op.data)) {
     form_of_reshape(op, out);
-  } else if (!std::holds_alternative<GlobalAverage>(op.data)) {
-    place_lanes(out, Axes::kImage);         // Pad, Resize
+  } else if (std::holds_alternative<Pad>(op.data) || std::holds_alternative<Resize>(op.data)) {
+    place_lanes(out, Axes::kImage);
   }
 }
 

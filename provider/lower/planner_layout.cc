@@ -1,19 +1,17 @@
 // Second pass: a value in the form that a stage needs, converting at most once per form.
+#include <utility>
+
 #include "lower/planner.h"
+#include "run/byte_steps.h"
 #include "run/layout_steps.h"
 
 namespace sparsecpu {
 namespace {
 
-int64_t channels_of(const Shape& shape, Axes axes) {
-  if (axes == Axes::kTokens) return shape.back();
-  return shape.size() > 1 ? shape[1] : 1;
-}
-
 // Element strides of (image, channel, row, column) in the row-major tensor of this shape.
 TensorStrides strides_of(const Shape& shape, Axes axes) {
-  const int64_t c = channels_of(shape, axes);
-  if (axes == Axes::kTokens) return {c, 1, 0, 0};
+  if (axes == Axes::kTokens) return {shape.back(), 1, 0, 0};
+  const int64_t c = shape.size() > 1 ? shape[1] : 1;
   const int64_t h = shape.size() > 3 ? shape[2] : 1;
   const int64_t w = shape.size() > 2 ? shape.back() : 1;
   return {c * h * w, h * w, w, 1};
@@ -21,29 +19,47 @@ TensorStrides strides_of(const Shape& shape, Axes axes) {
 
 }  // namespace
 
+int64_t Planner::channels_of(int value, Axes axes) const {
+  const Shape& shape = at(value).shape;
+  if (axes == Axes::kTokens) return shape.back();
+  return shape.size() > 1 ? shape[1] : 1;
+}
+
+int64_t Planner::vectors_of(int value, Axes axes) const {
+  return is_bytes(value) ? ceil_div(channels_of(value, axes), 4) : channels_of(value, axes);
+}
+
 TensorRef Planner::new_dense(int value) {
   Placed& v = at(value);
   int64_t count = 1;
   for (int64_t d : v.shape) count = checked_mul(count, d);
   v.dense_buffer = v.region_output != kNone
                        ? fixed_buffer(BufferPlace::Kind::kOutput, static_cast<size_t>(v.region_output))
-                       : new_buffer(count);
+                       : new_buffer(count, is_bytes(v.type) ? 1 : sizeof(float));
   return {v.dense_buffer, 0};
 }
 
 TensorRef Planner::dense_of(int value) {
   if (at(value).dense_buffer != kNone) return {at(value).dense_buffer, 0};
-  const LaneTensor source = at(value).tensors.front();
-  const Axes axes = at(value).tensor_axes.front();
+  const Version source = at(value).versions.front();
+  const LaneTensor& lanes = source.tensor;
   const TensorRef target = new_dense(value);
-  auto step = std::make_unique<ExportStep>(
-      kernels_, TransferPlan(source.geometry, source.position_stride, source.channels, strides_of(at(value).shape, axes),
-                             Coverage::kCanonical));
-  step->lanes = source.ref;
-  step->tensor = target;
-  ExportStep& s = add(std::move(step), "export", {source.ref.buffer, target.buffer});
-  const int64_t units = s.plan.rows() * s.plan.segments();
-  s.chunks = chunks_for(units, source.floats() / units);
+  const TransferPlan plan(lanes.geometry, lanes.position_stride, channels_of(value, source.axes),
+                          strides_of(at(value).shape, source.axes), Coverage::kCanonical);
+  const auto finish = [&](auto step) {
+    step->lanes = lanes.ref;
+    step->tensor = target;
+    auto& s = add(std::move(step), "export", {lanes.ref.buffer, target.buffer});
+    const int64_t units = s.plan.rows() * s.plan.segments();
+    s.chunks = chunks_for(units, lanes.floats() / units);
+  };
+  if (is_bytes(value)) {
+    auto step = std::make_unique<ByteExportStep>(kernels_, plan);
+    step->sign = sign_of(at(value).type);
+    finish(std::move(step));
+  } else {
+    finish(std::make_unique<ExportStep>(kernels_, plan));
+  }
   return target;
 }
 
@@ -52,94 +68,127 @@ Geometry Planner::home_geometry(int value) const {
   return v.halo ? with_extent(v.blocks, *v.halo) : with_extent(v.blocks, {0, 0, v.blocks.step_h, v.blocks.step_w});
 }
 
-LaneTensor Planner::new_tensor(const Geometry& geometry, int64_t channels) {
+LaneTensor Planner::new_tensor(const Geometry& geometry, int64_t vectors) {
   LaneTensor t;
   t.geometry = geometry;
-  t.channels = channels;
-  t.position_stride = checked_mul(channels, kLanes);
-  t.ref = {new_buffer(checked_mul(checked_mul(geometry.groups(), geometry.positions()), t.position_stride)), 0};
+  t.vectors = vectors;
+  t.position_stride = checked_mul(vectors, kLanes);
+  const int64_t floats = checked_mul(checked_mul(geometry.groups(), geometry.positions()), t.position_stride);
+  t.ref = {new_buffer(floats, sizeof(float)), 0};
   return t;
 }
 
 LaneTensor Planner::new_lanes(int value) {
-  return adopt_lanes(value, new_tensor(home_geometry(value), channels_of(at(value).shape, at(value).axes)));
+  return adopt_lanes(value, new_tensor(home_geometry(value), vectors_of(value, at(value).axes)));
 }
 
 LaneTensor Planner::adopt_lanes(int value, const LaneTensor& tensor) {
-  at(value).tensors.push_back(tensor);
-  at(value).tensor_axes.push_back(at(value).axes);
+  Placed& v = at(value);
+  v.versions.push_back({tensor, v.axes, v.halo ? std::optional<FillBits>(v.fill) : std::nullopt});
   return tensor;
 }
 
-LaneTensor Planner::imported(int value, const Geometry& geometry, Axes axes, float fill, bool transposed) {
+LaneTensor Planner::imported(int value, const Geometry& geometry, Axes axes, FillBits fill, bool transposed) {
   const Shape& shape = at(value).shape;
   const TensorRef source = dense_of(value);
   TensorStrides strides = strides_of(shape, axes);
-  int64_t channels = channels_of(shape, axes);
+  int64_t channels = channels_of(value, axes);
+  int64_t vectors = vectors_of(value, axes);
   if (transposed) {                         // [channels, tokens]
     channels = shape[0];
+    vectors = is_bytes(value) ? ceil_div(channels, 4) : channels;
     strides = {1, shape[1], 0, 0};
   }
-  return import_strided(source, new_tensor(geometry, channels), strides, fill);
-}
-
-LaneTensor Planner::import_strided(TensorRef source, const LaneTensor& target, const TensorStrides& strides, float fill) {
-  auto step = std::make_unique<ImportStep>(
-      kernels_,
-      TransferPlan(target.geometry, target.position_stride, target.channels, strides, Coverage::kWholeGrid));
-  step->tensor = source;
-  step->lanes = target.ref;
-  step->fill = fill;
-  ImportStep& s = add(std::move(step), "import", {source.buffer, target.ref.buffer});
-  const int64_t units = s.plan.rows() * s.plan.segments();
-  s.chunks = chunks_for(units, target.floats() / units);
+  const LaneTensor target = new_tensor(geometry, vectors);
+  add_import(source, target, TransferPlan(geometry, target.position_stride, channels, strides, Coverage::kWholeGrid),
+             at(value).type, fill);
+  if (!transposed) at(value).versions.push_back({target, axes, fill});
   return target;
 }
 
-LaneTensor Planner::relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, float fill) {
-  const LaneTensor target = new_tensor(destination, source.channels);
+void Planner::add_import(TensorRef source, const LaneTensor& target, const TransferPlan& plan, ElementType type,
+                         FillBits fill) {
+  const auto finish = [&](auto step) {
+    step->tensor = source;
+    step->lanes = target.ref;
+    auto& s = add(std::move(step), "import", {source.buffer, target.ref.buffer});
+    const int64_t units = s.plan.rows() * s.plan.segments();
+    s.chunks = chunks_for(units, target.floats() / units);
+  };
+  if (is_bytes(type)) {
+    auto step = std::make_unique<ByteImportStep>(kernels_, plan);
+    step->sign = sign_of(type);
+    step->fill = fill;
+    finish(std::move(step));
+  } else {
+    auto step = std::make_unique<ImportStep>(kernels_, plan);
+    step->fill = std::bit_cast<float>(fill);
+    finish(std::move(step));
+  }
+}
+
+LaneTensor Planner::relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, FillBits fill) {
+  const LaneTensor target = new_tensor(destination, source.vectors);
   permute_into(source, target, map, fill);
   return target;
 }
 
-void Planner::permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, float fill) {
+void Planner::permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, FillBits fill) {
   add_permute(plan_relayout(source.geometry, source.position_stride, target.geometry, target.position_stride, map),
               source, target, fill, "relayout");
 }
 
-void Planner::add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, float fill,
+void Planner::add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, FillBits fill,
                           const char* name) {
   auto step = std::make_unique<PermuteStep>();
   step->kernels = &kernels_;
   step->plan = std::move(plan);
-  step->channels = source.channels;
+  step->vectors = source.vectors;
   step->x = source.ref;
   step->y = target.ref;
-  step->fill = fill;
+  step->fill = std::bit_cast<float>(fill);
   program_->plan_bytes += step->plan.copies.size() * sizeof(LaneCopy) + step->plan.sources.size() * sizeof(LaneSource);
   PermuteStep& s = add(std::move(step), name, {source.ref.buffer, target.ref.buffer});
   const int64_t copies = static_cast<int64_t>(s.plan.copies.size()) * s.plan.repeats;
-  s.chunks = chunks_for(ceil_div(s.channels, 8), 8 * kLanes * copies);
+  s.chunks = chunks_for(ceil_div(s.vectors, 8), 8 * kLanes * copies);
 }
 
 void Planner::fill_halo(int value) {
   const Placed& v = at(value);
-  if (!v.halo || v.tensors.empty()) return;
-  const LaneTensor home = v.tensors.front();
+  if (!v.halo || v.versions.empty()) return;
+  const LaneTensor home = v.versions.front().tensor;
   PermutePlan plan = plan_halo(home.geometry, home.position_stride);
   if (!plan.copies.empty()) add_permute(std::move(plan), home, home, v.fill, "halo");
 }
 
-LaneTensor Planner::lanes_of(int value, const Geometry& blocks, Axes axes) {
-  Placed& v = at(value);
-  for (size_t i = 0; i < v.tensors.size(); ++i) {
-    if (v.tensor_axes[i] == axes && same_blocks(v.tensors[i].geometry, blocks)) return v.tensors[i];
+// With `fill`, positions and lanes outside the image must hold it; without, they do not matter.
+const Planner::Version* Planner::find_version(int value, Axes axes, const Geometry& need,
+                                              std::optional<FillBits> fill) const {
+  for (const Version& version : at(value).versions) {
+    const Geometry& have = version.tensor.geometry;
+    if (version.axes == axes && same_blocks(have, need) && covers(have, need) && (!fill || version.fill == fill)) {
+      return &version;
+    }
   }
-  const bool same_axes = !v.tensors.empty() && v.tensor_axes.front() == axes;
-  const LaneTensor made = same_axes ? relaid(LaneTensor(v.tensors.front()), blocks, {}, 0.0f)
-                                    : imported(value, blocks, axes, 0.0f);
-  at(value).tensors.push_back(made);
-  at(value).tensor_axes.push_back(axes);
+  return nullptr;
+}
+
+const Planner::Version* Planner::complete_version(int value, Axes axes) const {
+  for (const Version& version : at(value).versions) {
+    const Geometry& g = version.tensor.geometry;
+    const bool every_pixel = g.origin_h <= 0 && g.origin_w <= 0 && g.origin_h + g.grid_h >= g.step_h &&
+                             g.origin_w + g.grid_w >= g.step_w;
+    if (version.axes == axes && every_pixel) return &version;
+  }
+  return nullptr;
+}
+
+LaneTensor Planner::lanes_of(int value, const Geometry& blocks, Axes axes) {
+  if (const Version* found = find_version(value, axes, blocks, std::nullopt)) return found->tensor;
+  const Version* source = complete_version(value, axes);
+  if (source == nullptr) return imported(value, blocks, axes, 0);
+  const LaneTensor made = relaid(LaneTensor(source->tensor), blocks, {}, 0);
+  at(value).versions.push_back({made, axes, FillBits{0}});
   return made;
 }
 
@@ -150,14 +199,18 @@ LaneTensor Planner::channel_lanes_of(int value, const Geometry& like) {
   g.h = g.lanes_h = like.lanes_h;
   g.w = g.lanes_w = like.lanes_w;
   g.lanes_n = like.lanes_n;
-  const int64_t channels = channels_of(at(value).shape, Axes::kImage);
+  const int64_t channels = channels_of(value, Axes::kImage);
   const TensorRef source = dense_of(value);
-  return import_strided(source, new_tensor(g, channels), {channels, 1, 0, 0}, 0.0f);
+  const LaneTensor target = new_tensor(g, vectors_of(value, Axes::kImage));
+  const TensorStrides strides{channels, 1, 0, 0};
+  add_import(source, target, TransferPlan(g, target.position_stride, channels, strides, Coverage::kWholeGrid),
+             at(value).type, 0);
+  return target;
 }
 
-// In place if the value's home has the blocks (its halo was demanded then), else a copy made for this window.
+// In place if a version with the blocks has the border, else a copy made for this window.
 WindowInput Planner::window_of(int value, const Placed& out, const Window& window, const WindowExtent& extent,
-                               float fill) {
+                               FillBits fill) {
   const Geometry out_blocks = out.blocks;
   Geometry in_image = out_blocks;
   const Shape& shape = at(value).shape;
@@ -165,20 +218,19 @@ WindowInput Planner::window_of(int value, const Placed& out, const Window& windo
   in_image.w = shape.size() > 2 ? shape.back() : 1;
   const Geometry need = aligned_input(out_blocks, in_image, window, extent);
   const bool pointwise = window.kernel[0] * window.kernel[1] == 1;
-  for (size_t i = 0; i < at(value).tensors.size(); ++i) {
-    const LaneTensor& t = at(value).tensors[i];
-    const bool same_fill = i > 0 ? false : at(value).fill == fill || !at(value).halo;
-    if (at(value).tensor_axes[i] != Axes::kImage || !same_blocks(t.geometry, need)) continue;
-    const bool covers = t.geometry.origin_h <= need.origin_h && t.geometry.origin_w <= need.origin_w &&
-                        t.geometry.origin_h + t.geometry.grid_h >= need.origin_h + need.grid_h &&
-                        t.geometry.origin_w + t.geometry.grid_w >= need.origin_w + need.grid_w;
-    const bool no_border = pointwise && need.origin_h >= 0 && need.origin_w >= 0;
-    if (covers && (no_border || (same_fill && at(value).halo))) return window_walk(t, need, window);
+  const bool borderless = pointwise && need.origin_h >= 0 && need.origin_w >= 0;
+  const std::optional<FillBits> border = borderless ? std::nullopt : std::optional<FillBits>(fill);
+  if (const Version* found = find_version(value, Axes::kImage, need, border)) {
+    return window_walk(found->tensor, need, window);
   }
-  const bool lanes = !at(value).tensors.empty() && at(value).tensor_axes.front() == Axes::kImage;
-  if (!lanes) return window_walk(imported(value, need, Axes::kImage, fill), need, window);
-  const LaneTensor source = at(value).tensors.front();
-  if (!pointwise) return window_walk(relaid(source, need, {}, fill), need, window);
+  const Version* complete = complete_version(value, Axes::kImage);
+  if (complete == nullptr) return window_walk(imported(value, need, Axes::kImage, fill), need, window);
+  const LaneTensor source = complete->tensor;
+  if (!pointwise) {
+    const LaneTensor made = relaid(source, need, {}, fill);
+    at(value).versions.push_back({made, Axes::kImage, fill});
+    return window_walk(made, need, window);
+  }
   // A strided 1x1 window reads one pixel an output: copy just those.
   PixelMap map;
   for (int64_t y = 0; y < out_blocks.h; ++y) map.rows.table.push_back(y * window.stride[0] - extent.pads[0]);

@@ -43,7 +43,7 @@ void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, const std
 void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack,
                                const std::optional<Activation>& post) {
   const int out = stage.op.output;
-  LinearOperands operands{linear_input(stage, linear), {}, {}, post};
+  LinearOperands operands{linear_input(stage, *linear_shape(stage.op.data), fill_of(0.0f)), {}, {}, post};
   if (stage.residual >= 0) operands.addend = residual_of(stage.residual, out);
   const bool overwrites = operands.addend && dies_here(stage.residual) &&
                           operands.addend->geometry == home_geometry(out) &&
@@ -61,25 +61,10 @@ LaneTensor Planner::residual_of(int value, int out) {
   const Geometry blocks = at(out).blocks;
   if (at(value).shape == at(out).shape) return lanes_of(value, blocks, at(out).axes);
   const LaneTensor small = channel_lanes_of(value, blocks);
-  const LaneTensor spread = new_tensor(blocks, small.channels);
+  const LaneTensor spread = new_tensor(blocks, small.vectors);
   LaneCopyStep& step = add_position_step(std::make_unique<LaneCopyStep>(), "spread", small, spread);
   step.x = walk_broadcast(small);
   return spread;
-}
-
-template <class S>
-void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const Linear& linear,
-                              const LinearOperands& operands) {
-  step->kernels = &kernels_;
-  step->positions = pixels_of(operands.y.geometry);
-  step->x = operands.x.first;
-  step->y = walk_pixels(operands.y);
-  if (operands.addend) step->residual = walk_pixels(*operands.addend);
-  step->post = operands.post;
-  step->rows = linear.out_channels;
-  partition(*step);
-  const int y = operands.y.ref.buffer;
-  add(std::move(step), kernel, {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->ref.buffer : y});
 }
 
 void Planner::emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands) {
@@ -88,9 +73,9 @@ void Planner::emit_jit(const Linear& linear, const PackedJit& code, const Linear
   for (int64_t i = 0; i < linear.window.kernel[0]; ++i) step->row_base.push_back(i * operands.x.row_step);
   // The inputs of a tile share half of the L2 cache with the code.
   constexpr int64_t kTileBytes = 384 * 1024;
-  const int64_t position_bytes = operands.x.tensor.channels * kLanes * static_cast<int64_t>(sizeof(float));
+  const int64_t position_bytes = operands.x.tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
   step->tile = static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes, 8, JitStep::kMaxPositions));
-  add_linear_step(std::move(step), "jit spmm", linear, operands);
+  add_linear_step(std::move(step), "jit spmm", *linear_shape(linear), operands);
 }
 
 void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack,
@@ -102,13 +87,13 @@ void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerP
     step->tile = tile;
     step->blocks = blocks;
     step->block_rows = block_rows;
-    add_linear_step(std::move(step), kernel, linear, operands);
+    add_linear_step(std::move(step), kernel, *linear_shape(linear), operands);
   };
   if (pack.depthwise) {
     auto step = std::make_unique<DepthwiseStep>();
     step->tap_offsets = tap_offsets(linear.window, x);
     step->work_per_position = linear.out_channels * linear.weight.taps;
-    finish(std::move(step), "depthwise", *pack.depthwise, 4, linear.out_channels, 1);
+    finish(std::move(step), "depthwise", *pack.depthwise, kernels_.depthwise_tile, linear.out_channels, 1);
   } else if (pack.spmm) {
     auto step = std::make_unique<SpmmStep>();
     for (const ChunkOrigin& o : pack.spmm->origins) {
@@ -134,17 +119,17 @@ std::vector<ptrdiff_t> Planner::tap_offsets(const Window& window, const WindowIn
   return offsets;
 }
 
-WindowInput Planner::linear_input(const Stage& stage, const Linear& linear) {
+WindowInput Planner::linear_input(const Stage& stage, const LinearShape& linear, FillBits fill) {
   const int in = stage.op.inputs[0];
   const Placed& out = at(stage.op.output);
   if (linear.axes == Axes::kImage) {
     const Shape& shape = at(in).shape;
     const WindowExtent extent =
         window_extent(linear.window, shape.size() > 3 ? shape[2] : 1, shape.size() > 2 ? shape.back() : 1);
-    return window_of(in, out, linear.window, extent, 0.0f);
+    return window_of(in, out, linear.window, extent, fill);
   }
   const LaneTensor x =
-      linear.transposed_input ? imported(in, out.blocks, Axes::kTokens, 0.0f, true) : lanes_of(in, out.blocks, Axes::kTokens);
+      linear.transposed_input ? imported(in, out.blocks, Axes::kTokens, 0, true) : lanes_of(in, out.blocks, Axes::kTokens);
   return {x, walk_pixels(x), 0, 0};
 }
 

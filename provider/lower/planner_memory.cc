@@ -13,6 +13,7 @@ Planner::Planner(const OpGraph& graph, const std::vector<Stage>& stages, const s
 std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_shapes) {
   program_ = std::make_unique<Program>();
   values_.assign(graph_.values.size(), {});
+  for (size_t v = 0; v < values_.size(); ++v) values_[v].type = graph_.values[v].type;
   find_forms(input_shapes);
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     at(graph_.inputs[i]).dense_buffer = fixed_buffer(BufferPlace::Kind::kInput, i);
@@ -33,11 +34,17 @@ std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_sha
   return std::move(program_);
 }
 
-int Planner::new_buffer(int64_t floats) {
+int Planner::new_buffer(int64_t elements, int64_t element_bytes) {
   Buffer buffer;
-  buffer.bytes = round_up(checked_mul(floats, sizeof(float)), kCacheLine) + kCacheLine;
+  buffer.bytes = round_up(checked_mul(elements, element_bytes), kCacheLine) + kCacheLine;
   buffers_.push_back(buffer);
   return static_cast<int>(buffers_.size()) - 1;
+}
+
+void Planner::use_buffer(int index, int step) {
+  Buffer& buffer = buffers_[static_cast<size_t>(index)];
+  if (buffer.first_step < 0) buffer.first_step = step;
+  buffer.last_step = step;
 }
 
 int Planner::fixed_buffer(BufferPlace::Kind kind, size_t index) {

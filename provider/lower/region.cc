@@ -38,8 +38,8 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
       shapes[out] = output_shape(op, inputs);
       known[out] = true;
     }
-    const Linear* linear = std::get_if<Linear>(&op.data);
-    if (linear == nullptr || !known[out]) continue;
+    const std::optional<LinearShape> linear = linear_shape(op.data);
+    if (!linear || !known[out]) continue;
     rows[out] = 1;
     for (int64_t d : shapes[out]) rows[out] = checked_mul(rows[out], d);
     rows[out] /= std::max<int64_t>(1, linear->out_channels);
@@ -48,7 +48,8 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
 }
 
 void forget_weights(Op& op) {
-  if (Linear* linear = std::get_if<Linear>(&op.data)) linear->weight.data = nullptr;
+  if (auto* linear = std::get_if<Linear>(&op.data)) linear->weight.data = nullptr;
+  if (auto* quantized = std::get_if<QuantizedLinear>(&op.data)) quantized->weight.data = nullptr;
 }
 
 struct KernelName {
@@ -63,8 +64,13 @@ struct KernelName {
   const char* operator()(const Concat&) const { return "concat"; }
   const char* operator()(const Split&) const { return "split"; }
   const char* operator()(const Reshape&) const { return "relabel"; }
-  template <class Quantized>
-  const char* operator()(const Quantized&) const { return "quantized"; }
+  const char* operator()(const Quantize&) const { return "quantize"; }
+  const char* operator()(const Dequantize&) const { return "dequantize"; }
+  const char* operator()(const DynamicQuantize&) const { return "dynamic quantize"; }
+  const char* operator()(const QuantizedLinear&) const { return "linear int8"; }
+  const char* operator()(const QuantizedAdd&) const { return "quantized add"; }
+  const char* operator()(const QuantizedMul&) const { return "quantized mul"; }
+  const char* operator()(const Lookup&) const { return "lookup"; }
 };
 
 const char* kernel_name(const OpData& data) { return std::visit(KernelName{}, data); }
@@ -101,10 +107,10 @@ void Region::State::pack(bool jit) {
   std::exception_ptr failure;
   const auto work = [&] {
     for (size_t s; (s = next.fetch_add(1)) < stages.size();) {
-      if (!std::holds_alternative<Linear>(stages[s].op.data)) continue;
+      if (!linear_shape(stages[s].op.data)) continue;
       const int own_output = graph.ops[static_cast<size_t>(stages[s].op_indices.front())].output;
       try {
-        packs[s] = pack_layer(stages[s], rows[static_cast<size_t>(own_output)], jit);
+        packs[s] = pack_layer(stages[s], rows[static_cast<size_t>(own_output)], *kernels, jit);
       } catch (...) {
         const std::lock_guard<std::mutex> lock(failure_mutex);
         if (!failure) failure = std::current_exception();
@@ -126,7 +132,7 @@ void Region::State::report() {
   for (size_t s = 0; s < stages.size(); ++s) {
     for (int op : stages[s].op_indices) reports[static_cast<size_t>(op)].kernel = "fused";
     OpReport& main = reports[static_cast<size_t>(stages[s].op_indices.front())];
-    const bool linear = std::holds_alternative<Linear>(stages[s].op.data);
+    const bool linear = linear_shape(stages[s].op.data).has_value();
     main.kernel = linear ? packs[s].kernel() : kernel_name(stages[s].op.data);
     main.packed_bytes = linear ? packs[s].bytes() : 0;
   }

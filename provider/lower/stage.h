@@ -10,12 +10,29 @@ namespace sparsecpu {
 
 struct Stage {
   Op op;                                    // inputs and output are OpGraph values
-  int residual = -1;                        // Linear: value added before the activation
-  Clamp clamp;                              // Linear: Relu, Clip
-  std::optional<Unary> post;                // Linear, Binary: an activation that is no clamp
+  int residual = -1;                        // Linear, QuantizedLinear: value added before the activation
+  Clamp clamp;                              // Linear, QuantizedLinear to floats: Relu, Clip
+  std::optional<Unary> post;                // Linear, Binary, QuantizedLinear to floats: an activation that is no clamp
   std::vector<float> row_scale, row_shift;  // Linear: a following Affine, one entry an output channel
+  // QuantizedLinear to bytes: `residual` is added as QuantizedAdd does it (its operand a, if residual_is_a), then
+  // the bytes, as stored, pass through the table. QuantizedAdd, QuantizedMul: the table.
+  std::optional<QuantizedAdd> sum;
+  bool residual_is_a = false;
+  std::optional<std::array<uint8_t, 256>> table;
   std::vector<int> op_indices;              // every Op of the OpGraph that this stage computes
 };
+
+// What lane-blocked and few-row linear layers share, float or quantized.
+struct LinearShape {
+  Axes axes = Axes::kImage;
+  int64_t in_channels = 0, out_channels = 0, groups = 1, taps = 1;
+  Window window;
+  bool transposed_input = false;
+};
+std::optional<LinearShape> linear_shape(const OpData& data);
+
+// The lookup on bytes as kernels store them (signed ones plus 128).
+std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed);
 
 // Topologically ordered. Fuses Erf-Gelu, x*Sigmoid(x), and into Linear: Affine, a residual Add, an activation.
 std::vector<Stage> fuse(const OpGraph& graph);

@@ -8,8 +8,8 @@ namespace sparsecpu {
 
 struct LaneTensor {
   Geometry geometry;
-  int64_t channels = 0;
-  int64_t position_stride = 0;              // floats between neighbouring grid columns: channels*16 at least
+  int64_t vectors = 0;                      // in a position: one a channel (float), or one a four channels (bytes)
+  int64_t position_stride = 0;              // floats between neighbouring grid columns: vectors*16 at least
   TensorRef ref;
 
   int64_t row_stride() const { return geometry.grid_w * position_stride; }

@@ -38,7 +38,7 @@ void ExportStep::run(int chunk, const Frame& frame) const noexcept {
 }
 
 void PermuteStep::run(int chunk, const Frame& frame) const noexcept {
-  const Share share = share_of(channels, chunk, chunks);
+  const Share share = share_of(vectors, chunk, chunks);
   for (int64_t r = 0; r < plan.repeats; ++r) {
     kernels->permute(plan.copies.data(), static_cast<int64_t>(plan.copies.size()), plan.sources.data(),
                      frame.at(x) + r * plan.source_step, frame.at(y) + r * plan.destination_step, share.begin,

@@ -28,14 +28,14 @@ class ExportStep final : public TransferStep {
   void run(int chunk, const Frame& frame) const noexcept override;
 };
 
-// A chunk is a range of channels, so that a halo may be filled in place by several threads at once.
+// A chunk is a range of vectors, so that a halo may be filled in place by several threads at once.
 class PermuteStep final : public Step {
  public:
   const KernelTable* kernels = nullptr;
   PermutePlan plan;
-  int64_t channels = 0;
+  int64_t vectors = 0;                      // in a position
   TensorRef x, y;
-  float fill = 0;
+  float fill = 0;                           // or four bytes, as a float's bits
   void run(int chunk, const Frame& frame) const noexcept override;
 };
 

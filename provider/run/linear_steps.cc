@@ -11,7 +11,7 @@ void LaneLinearStep::run(int chunk, const Frame& frame) const noexcept {
   const Share block = share_of(blocks, chunk % block_chunks, block_chunks);
   for (int64_t first = share.begin; first < share.end; first += tile) {
     const LaneTile now = tile_at(first, share.end, frame);
-    compute(block.begin, block.end, now);
+    compute(block.begin, block.end, now, frame);
     if (post) finish(block.begin, block.end, now);
   }
 }

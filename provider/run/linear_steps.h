@@ -33,7 +33,8 @@ class LaneLinearStep : public Step {
   void run(int chunk, const Frame& frame) const noexcept final;
 
  private:
-  virtual void compute(int64_t block_begin, int64_t block_end, const LaneTile& tile) const noexcept = 0;
+  virtual void compute(int64_t block_begin, int64_t block_end, const LaneTile& tile,
+                       const Frame& frame) const noexcept = 0;
   LaneTile tile_at(int64_t first, int64_t end, const Frame& frame) const noexcept;
   void finish(int64_t block_begin, int64_t block_end, const LaneTile& tile) const noexcept;
 };
@@ -44,7 +45,7 @@ class SpmmStep final : public LaneLinearStep {
   std::vector<ptrdiff_t> chunk_base;
 
  private:
-  void compute(int64_t begin, int64_t end, const LaneTile& tile) const noexcept override {
+  void compute(int64_t begin, int64_t end, const LaneTile& tile, const Frame&) const noexcept override {
     kernels->spmm(*weights, begin, end, chunk_base.data(), tile, clamp);
   }
 };
@@ -55,7 +56,7 @@ class DenseStep final : public LaneLinearStep {
   std::vector<ptrdiff_t> offsets;
 
  private:
-  void compute(int64_t begin, int64_t end, const LaneTile& tile) const noexcept override {
+  void compute(int64_t begin, int64_t end, const LaneTile& tile, const Frame&) const noexcept override {
     kernels->dense(*weights, begin, end, offsets.data(), tile, clamp);
   }
 };
@@ -66,7 +67,7 @@ class DepthwiseStep final : public LaneLinearStep {
   std::vector<ptrdiff_t> tap_offsets;
 
  private:
-  void compute(int64_t begin, int64_t end, const LaneTile& tile) const noexcept override {
+  void compute(int64_t begin, int64_t end, const LaneTile& tile, const Frame&) const noexcept override {
     kernels->depthwise(*weights, begin, end, tap_offsets.data(), tile, clamp);
   }
 };

@@ -18,12 +18,12 @@ void LanePositionStep::run(int chunk, const Frame& frame) const noexcept {
 
 void LaneBinaryStep::compute(const float* in, float* out, PositionRange::At at, const Frame& frame) const noexcept {
   const float* b = frame.at(second.ref) + second.offset(at.group, at.row, at.column);
-  kernels->binary(kind, in, b, out, channels * kLanes);
-  if (post) kernels->unary(post->kind, post->a, post->b, out, out, channels * kLanes);
+  kernels->binary(kind, in, b, out, vectors * kLanes);
+  if (post) kernels->unary(post->kind, post->a, post->b, out, out, vectors * kLanes);
 }
 
 void LaneCopyStep::compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept {
-  std::memcpy(out, in, static_cast<size_t>(channels) * kLanes * sizeof(float));
+  std::memcpy(out, in, static_cast<size_t>(vectors) * kLanes * sizeof(float));
 }
 
 void FlatStep::run(int chunk, const Frame& frame) const noexcept {
@@ -32,10 +32,6 @@ void FlatStep::run(int chunk, const Frame& frame) const noexcept {
   const int64_t n = (share.end * kLanes < count ? share.end * kLanes : count) - first;
   const float* in = frame.at(x) + first;
   float* out = frame.at(y) + first;
-  if (what == Kind::kCopy) {
-    std::memcpy(out, in, static_cast<size_t>(n) * sizeof(float));
-    return;
-  }
   if (what == Kind::kBinary) {
     kernels->binary(binary, in, frame.at(second) + first, out, n);
     in = out;

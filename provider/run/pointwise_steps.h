@@ -14,7 +14,7 @@ class LanePositionStep : public Step {
  public:
   const KernelTable* kernels = nullptr;
   PositionRange positions;
-  int64_t channels = 0;
+  int64_t vectors = 0;                      // at a position
   Walk x, y;
 
   void run(int chunk, const Frame& frame) const noexcept final;
@@ -29,7 +29,7 @@ class LaneUnaryStep final : public LanePositionStep {
 
  private:
   void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override {
-    kernels->unary(function.kind, function.a, function.b, in, out, channels * kLanes);
+    kernels->unary(function.kind, function.a, function.b, in, out, vectors * kLanes);
   }
 };
 
@@ -49,11 +49,11 @@ class LaneAffineStep final : public LanePositionStep {
 
  private:
   void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override {
-    kernels->affine(scale.data(), shift.data(), in, out, channels);
+    kernels->affine(scale.data(), shift.data(), in, out, vectors);
   }
 };
 
-// Channels of one tensor into a range of another's (Concat, Split): x and y are placed at the first channel.
+// Vectors of one tensor into a range of another's (Concat, Split): x and y are placed at the first one.
 class LaneCopyStep final : public LanePositionStep {
  private:
   void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override;
@@ -62,7 +62,7 @@ class LaneCopyStep final : public LanePositionStep {
 // Row-major tensors of `count` elements. Without `second` a unary step.
 class FlatStep final : public Step {
  public:
-  enum class Kind { kCopy, kUnary, kBinary } what = Kind::kCopy;
+  enum class Kind { kUnary, kBinary } what = Kind::kUnary;
   const KernelTable* kernels = nullptr;
   int64_t count = 0;
   TensorRef x, second, y;

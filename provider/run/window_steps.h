@@ -7,23 +7,38 @@
 
 namespace sparsecpu {
 
-class PoolStep final : public Step {
+// Pools; the subclasses say over what.
+class PoolStep : public Step {
  public:
+  static constexpr int64_t kMaxTaps = 4096;
   const KernelTable* kernels = nullptr;
   PositionRange positions;
-  int64_t channels = 0;
+  int64_t vectors = 0;                      // in a position
   Walk x, y;                                // x: the first tap of each window
-  std::vector<ptrdiff_t> taps;              // in floats from the first tap
-  bool average = false;
-  // Average: pixels that the window of output row (lane block row, grid row) covers, and likewise columns;
-  // index block*positions.rows + row. The divisor of a lane is rows_covered * columns_covered.
+  std::vector<ptrdiff_t> taps;              // in floats from the first tap; at most kMaxTaps
+  // Averages: pixels that the window of output row (lane block row, grid row) covers, and likewise columns;
+  // index block*positions.rows + row. A lane's window has rows_covered * columns_covered pixels.
   Geometry geometry;                        // of the output
   std::vector<float> rows_covered, columns_covered;
 
-  void run(int chunk, const Frame& frame) const noexcept override;
+  void run(int chunk, const Frame& frame) const noexcept final;
 
  private:
-  void lane_scale(PositionRange::At at, float* scale) const noexcept;
+  // pixels: how many each lane's window covers (averages).
+  virtual void pool(const float* const* taps, int count, const float* pixels, float* out) const noexcept = 0;
+  void pixels_covered(PositionRange::At at, float* pixels) const noexcept;
+};
+
+class MaxPoolStep final : public PoolStep {
+ private:
+  void pool(const float* const* taps, int count, const float*, float* out) const noexcept override {
+    kernels->pool_max(taps, count, out, vectors * kLanes);
+  }
+};
+
+class AveragePoolStep final : public PoolStep {
+ private:
+  void pool(const float* const* taps, int count, const float* pixels, float* out) const noexcept override;
 };
 
 // Mean over h and w, to a row-major [n, c].

@@ -18,15 +18,18 @@ extern const KernelTable table;
 const KernelTable table = {
 #if defined(SPARSECPU_LEVEL_AVX512)
     .isa = Isa::kAvx512,
-    .spmm_tile = 8,  // one accumulator row of 8 positions: one broadcast for 8 FMAs
 #elif defined(SPARSECPU_LEVEL_AVX2)
     .isa = Isa::kAvx2,
-    .spmm_tile = 4,
 #else
     .isa = Isa::kScalar,
-    .spmm_tile = 4,
 #endif
-    .dense_tile = 4,
+    .spmm_tile = 4,  // with kSpmmChunkVectors a tile's inputs just fit the L1 cache
+    .dense_tile = 8,
+#if defined(SPARSECPU_LEVEL_AVX512)
+    .depthwise_tile = 8,
+#else
+    .depthwise_tile = 4,
+#endif
     .spmm = spmm,
     .dense = dense,
     .depthwise = depthwise,
