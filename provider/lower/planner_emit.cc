@@ -176,6 +176,7 @@ void Planner::emit(const Stage& stage, const Pool& pool) {
     auto average = std::make_unique<ByteAveragePoolStep>();
     average->from = parameters_of(pool.bytes->x);
     average->to = parameters_of(pool.bytes->y);
+    average->sign = pool.bytes->y.is_signed ? 0x80 : 0;
     step = std::move(average);
   } else if (is_bytes(in)) {
     step = std::make_unique<ByteMaxPoolStep>();

@@ -124,6 +124,7 @@ void Planner::emit(const Stage& stage, const QuantizedMul& mul) {
   function.a_zero = mul.a.stored_zero_point();
   function.b_zero = mul.b.stored_zero_point();
   function.y_zero = mul.y.stored_zero_point();
+  function.sum.sign = sign_byte(mul.y);
   emit_byte_binary(stage, function, true);
 }
 

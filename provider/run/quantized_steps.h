@@ -87,10 +87,11 @@ class ByteMaxPoolStep final : public PoolStep {
 class ByteAveragePoolStep final : public PoolStep {
  public:
   QuantizeParameters from, to;
+  uint8_t sign = 0;
 
  private:
   void pool(const float* const* taps, int count, const float* pixels, float* out) const noexcept override {
-    kernels->quantized->pool_average({from, to, pixels}, taps, count, out, vectors);
+    kernels->quantized->pool_average({from, to, sign, pixels}, taps, count, out, vectors);
   }
 };
 
