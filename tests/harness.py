@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import onnxruntime_ep_sparsecpu as sparsecpu
+import pytest
 
 PROVIDER = "SparseCPUProvider"
 LEVELS = ("scalar", "avx2", "avx512", "avx512_vnni")
@@ -25,6 +26,7 @@ _LEVEL_FLAGS: Mapping[str, set[str]] = {
 }
 
 Model = onnx.ModelProto | str | Path
+Variant = dict[str, str]  # provider options
 
 
 def available_levels() -> list[str]:
@@ -34,6 +36,19 @@ def available_levels() -> list[str]:
     cap = os.environ.get("SPARSECPU_ISA", LEVELS[-1])
     allowed = LEVELS[: LEVELS.index(cap) + 1]
     return [level for level in allowed if flags >= _LEVEL_FLAGS[level]]
+
+
+def float_variants() -> dict[str, Variant]:
+    """Provider options for every way that float layers run on this machine: its levels, the last one with and without
+    generated code. avx512_vnni has the float kernels of avx512 and is not listed."""
+    levels = [level for level in available_levels() if level != "avx512_vnni"]
+    variants: dict[str, Variant] = {level: {"isa": level} for level in levels}
+    if "avx512" in variants:
+        variants["avx512, jit off"] = {"isa": "avx512", "jit": "off"}
+    return variants
+
+
+every_float_variant = pytest.mark.parametrize("variant", float_variants().values(), ids=float_variants())
 
 
 def serialized(model: Model) -> bytes | str:

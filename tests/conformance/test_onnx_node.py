@@ -1,5 +1,6 @@
 """The ONNX backend node tests of every op that SparseCPUProvider can take, with weights made constant: outputs
-are compared with the expected outputs of the ONNX project, on every instruction-set level.
+are compared with the expected outputs of the ONNX project, on every instruction-set level, with and
+without generated code.
 
 Only a layer with constant weights starts a region, so the ops that join regions are tested behind an identity layer
 (a 1x1 convolution or a matrix product).
@@ -15,7 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from harness import PROVIDER, assert_close, available_levels, nodes, sparse_session
+from harness import PROVIDER, Variant, assert_close, every_float_variant, nodes, sparse_session
 from onnx import helper, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
@@ -130,21 +131,23 @@ def neighbour_cases() -> list[tuple[str, str]]:
     return found
 
 
-def run(model: onnx.ModelProto, feeds: list[np.ndarray], level: str) -> tuple[ort.InferenceSession, list[np.ndarray]]:
+def run(
+    model: onnx.ModelProto, feeds: list[np.ndarray], variant: Variant
+) -> tuple[ort.InferenceSession, list[np.ndarray]]:
     for opset in model.opset_import:
         opset.version = min(opset.version, 22)
     model.ir_version = min(model.ir_version, 10)
-    session = sparse_session(model, isa=level, min_sparsity=0)
+    session = sparse_session(model, min_sparsity=0, **variant)
     return session, session.run(None, {v.name: f for v, f in zip(session.get_inputs(), feeds, strict=True)})
 
 
-@pytest.mark.parametrize("level", available_levels())
+@every_float_variant
 @pytest.mark.parametrize("name", selected(WEIGHTED))
-def test_weighted_op(name: str, level: str) -> None:
+def test_weighted_op(name: str, variant: Variant) -> None:
     model, inputs, expected = load(name)
     op = op_of(model)
     feeds = make_constant(model, inputs, 1)
-    session, outputs = run(model, feeds, level)
+    session, outputs = run(model, feeds, variant)
     assert_close(outputs, expected)
     for node in nodes(session, str(op)):
         assert len(node["reason"]) > 10, "a node without a reason"
@@ -152,11 +155,11 @@ def test_weighted_op(name: str, level: str) -> None:
             assert node["provider"] == PROVIDER, node["reason"]
 
 
-@pytest.mark.parametrize("level", available_levels())
+@every_float_variant
 @pytest.mark.parametrize(("front", "name"), neighbour_cases())
-def test_neighbour_op(front: str, name: str, level: str) -> None:
+def test_neighbour_op(front: str, name: str, variant: Variant) -> None:
     model, feeds, expected = behind(front, name)
-    session, outputs = run(model, feeds, level)
+    session, outputs = run(model, feeds, variant)
     assert_close(outputs, expected)
     (first,) = nodes(session, "Conv", "MatMul", "Gemm")  # ONNX Runtime may have merged it with an Add
     if (front, name) not in DECLINED:
@@ -183,7 +186,7 @@ CLAIMED = {
 @pytest.mark.parametrize("op", CLAIMED)
 def test_neighbour_is_claimed(op: str) -> None:
     model, feeds, expected = behind("Conv", CLAIMED[op])
-    session, outputs = run(model, feeds, available_levels()[-1])
+    session, outputs = run(model, feeds, {})
     assert_close(outputs, expected)
     left = {node["name"] or node["op_type"]: node["reason"] for node in nodes(session) if node["provider"] != PROVIDER}
     assert not left, left

@@ -1,4 +1,5 @@
-"""Whole networks: SparseCPUProvider against the CPU provider, on every instruction-set level of this machine."""
+"""Whole networks: SparseCPUProvider against the CPU provider, on every instruction-set level of this machine,
+with and without generated code."""
 
 from __future__ import annotations
 
@@ -10,20 +11,21 @@ import numpy as np
 import onnx
 import pytest
 from harness import (
+    Variant,
     assert_claimed,
     assert_close,
     available_levels,
     claimed,
     compare,
     cpu_session,
+    every_float_variant,
     sparse_session,
     weighted,
 )
 from onnxruntime_ep_sparsecpu import models
 
-LEVELS = available_levels()
-BEST = LEVELS[-1]
-FAST_LEVELS = [level for level in LEVELS if level != "scalar"]
+FAST = available_levels()[-1] != "scalar"
+SLOW = "the scalar kernels are for correctness, not speed"
 
 STATIC_NETWORKS = {
     "resnet50": lambda: models.resnet50(0.9),
@@ -38,23 +40,25 @@ def image_network(request: pytest.FixtureRequest) -> onnx.ModelProto:
     return STATIC_NETWORKS[request.param]()
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_image_network_on_every_level(image_network: onnx.ModelProto, level: str) -> None:
-    session = compare(image_network, [models.random_inputs(image_network)], isa=level, min_sparsity=0)
+@every_float_variant
+def test_image_network_on_every_level(image_network: onnx.ModelProto, variant: Variant) -> None:
+    session = compare(image_network, [models.random_inputs(image_network)], min_sparsity=0, **variant)
     assert_claimed(session, 1.0, "Conv", "Gemm")
 
 
-@pytest.mark.parametrize("level", FAST_LEVELS)
-def test_resnet50_is_claimed_by_default(level: str) -> None:
+@every_float_variant
+def test_resnet50_is_claimed_by_default(variant: Variant) -> None:
+    if variant["isa"] == "scalar":
+        pytest.skip(SLOW)
     model = models.resnet50(0.9)
-    session = compare(model, [models.random_inputs(model)], isa=level)
+    session = compare(model, [models.random_inputs(model)], **variant)
     assert_claimed(session, 0.95, "Conv")
     assert_claimed(session, 0.95, "Relu", "Add", "MaxPool")
     regions = {node["region"] for node in claimed(session)}
     assert len(regions) <= 3, f"a ResNet should stay in one piece, found regions {sorted(regions)}"
 
 
-@pytest.mark.skipif(not FAST_LEVELS, reason="the scalar kernels are for correctness, not speed")
+@pytest.mark.skipif(not FAST, reason=SLOW)
 @pytest.mark.parametrize("network", ["mobilenet_v1", "vgg16"])
 def test_pruned_network_is_claimed_by_default(network: str) -> None:
     model = STATIC_NETWORKS[network]()
@@ -68,22 +72,22 @@ def test_dense_network_is_left_to_the_cpu_provider() -> None:
     assert not claimed(session, "Conv")
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_resnet50_with_symbolic_axes(level: str) -> None:
+@every_float_variant
+def test_resnet50_with_symbolic_axes(variant: Variant) -> None:
     model = models.resnet50(0.95, batch="n", height="h", width="w")
     shapes = [(1, 64, 64), (2, 97, 33), (3, 32, 160), (1, 64, 64)]
     feeds = [models.random_inputs(model, {"n": n, "h": h, "w": w}, seed=n) for n, h, w in shapes]
-    session = compare(model, feeds, isa=level, min_sparsity=0)
+    session = compare(model, feeds, min_sparsity=0, **variant)
     assert_claimed(session, 1.0, "Conv")
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_detector_with_symbolic_axes(level: str) -> None:
+@every_float_variant
+def test_detector_with_symbolic_axes(variant: Variant) -> None:
     model = builders.yolov8(0.9)
     shapes = [(1, 64, 96), (2, 96, 64), (1, 160, 32)]
     axes = [{"batch": n, "height": h, "width": w} for n, h, w in shapes]
     feeds = [models.random_inputs(model, axis, seed) for seed, axis in enumerate(axes)]
-    session = compare(model, feeds, isa=level, min_sparsity=0)
+    session = compare(model, feeds, min_sparsity=0, **variant)
     assert_claimed(session, 0.95, "Conv")
     assert_claimed(session, 0.9, "Sigmoid", "Concat", "Resize", "MaxPool", "Mul", "Add")
 
@@ -94,11 +98,11 @@ def test_detector_at_full_size() -> None:
     assert_claimed(session, 0.5, "Conv")
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_encoder_of_plain_nodes(level: str) -> None:
+@every_float_variant
+def test_encoder_of_plain_nodes(variant: Variant) -> None:
     model = models.bert(0.9, batch="n", sequence="s", layers=2, hidden=384, heads=6)
     feeds = [models.random_inputs(model, {"n": n, "s": s}, seed=s) for n, s in [(1, 1), (1, 17), (3, 40), (1, 128)]]
-    session = compare(model, feeds, isa=level, min_sparsity=0)
+    session = compare(model, feeds, min_sparsity=0, **variant)
     assert len(weighted(session)) == 2 * 6
 
 
@@ -119,8 +123,8 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return exports.minilm(tmp_path_factory.mktemp("minilm") / "minilm.onnx")
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_torch_bert_with_dynamic_axes(torch_bert: Path, level: str) -> None:
+@every_float_variant
+def test_torch_bert_with_dynamic_axes(torch_bert: Path, variant: Variant) -> None:
     rng = np.random.default_rng(3)
     feeds = []
     for batch, sequence in [(1, 7), (2, 64), (4, 33), (1, 1)]:
@@ -128,7 +132,7 @@ def test_torch_bert_with_dynamic_axes(torch_bert: Path, level: str) -> None:
         mask = np.ones_like(ids)
         mask[-1, (sequence + 1) // 2 :] = 0
         feeds.append(dict(zip(exports.INPUTS, (ids, mask, np.zeros_like(ids)), strict=True)))
-    session = compare(torch_bert, feeds, isa=level, min_sparsity=0)
+    session = compare(torch_bert, feeds, min_sparsity=0, **variant)
     assert len(weighted(session)) == 2 * 6
 
 
@@ -140,9 +144,9 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_real_sentence_encoder(minilm: Path, level: str) -> None:
-    sparse, cpu = sparse_session(minilm, isa=level, min_sparsity=0), cpu_session(minilm)
+@every_float_variant
+def test_real_sentence_encoder(minilm: Path, variant: Variant) -> None:
+    sparse, cpu = sparse_session(minilm, min_sparsity=0, **variant), cpu_session(minilm)
     for sentences in (SENTENCES, SENTENCES[:1], SENTENCES[3:], [" ".join(SENTENCES * 3)]):
         feed = exports.tokens(sentences)
         mask = feed["attention_mask"]

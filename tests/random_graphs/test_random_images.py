@@ -7,7 +7,7 @@ import os
 import grammar
 import numpy as np
 import onnx
-from harness import assert_close, available_levels, claimed, cpu_session, sparse_session
+from harness import Variant, assert_close, claimed, cpu_session, float_variants, sparse_session
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from onnxruntime_ep_sparsecpu.models import GraphBuilder
@@ -19,6 +19,7 @@ CHECKS = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+VARIANTS = st.sampled_from(list(float_variants().values()))
 
 
 def feeds_for(shapes: list[tuple[int, ...]]) -> list[dict[str, np.ndarray]]:
@@ -26,29 +27,31 @@ def feeds_for(shapes: list[tuple[int, ...]]) -> list[dict[str, np.ndarray]]:
     return [{"x": rng.standard_normal(shape).astype(np.float32)} for shape in shapes]
 
 
-def check(model: onnx.ModelProto, shapes: list[tuple[int, ...]], level: str, neighbours: str = "on") -> None:
+def check(model: onnx.ModelProto, shapes: list[tuple[int, ...]], variant: Variant, neighbours: str = "on") -> None:
     cpu = cpu_session(model)
-    sparse = sparse_session(model, isa=level, min_sparsity=0, neighbours=neighbours)
+    sparse = sparse_session(model, **variant, min_sparsity=0, neighbours=neighbours)
     for feed in feeds_for(shapes):
         assert_close(sparse.run(None, feed), cpu.run(None, feed))
     assert claimed(sparse), "nothing was claimed: the comparison says nothing"
 
 
 @CHECKS
-@given(network=grammar.networks(), level=st.sampled_from(available_levels()))
-def test_random_network(network: tuple[onnx.ModelProto, list[tuple[int, ...]]], level: str) -> None:
-    check(*network, level)
+@given(network=grammar.networks(), variant=VARIANTS)
+def test_random_network(network: tuple[onnx.ModelProto, list[tuple[int, ...]]], variant: Variant) -> None:
+    check(*network, variant)
 
 
 @settings(CHECKS, max_examples=max(1, EXAMPLES // 3))
-@given(network=grammar.networks(), level=st.sampled_from(available_levels()))
-def test_random_network_without_neighbours(network: tuple[onnx.ModelProto, list[tuple[int, ...]]], level: str) -> None:
-    check(*network, level, neighbours="off")
+@given(network=grammar.networks(), variant=VARIANTS)
+def test_random_network_without_neighbours(
+    network: tuple[onnx.ModelProto, list[tuple[int, ...]]], variant: Variant
+) -> None:
+    check(*network, variant, neighbours="off")
 
 
 @settings(CHECKS, max_examples=max(1, EXAMPLES // 2))
-@given(data=st.data(), level=st.sampled_from(available_levels()))
-def test_random_signal_network(data: st.DataObject, level: str) -> None:
+@given(data=st.data(), variant=VARIANTS)
+def test_random_signal_network(data: st.DataObject, variant: Variant) -> None:
     """1-D convolutions and pools."""
     draw = data.draw
     g = GraphBuilder(draw(st.integers(0, 99)), 0.8)
@@ -65,4 +68,4 @@ def test_random_signal_network(data: st.DataObject, level: str) -> None:
         x = g.op("Relu", [g.op("Conv", [x, weight], **window)])
         channels = outputs
     model = g.model({"x": ["n", shape[1], "length"]}, {x: ["n", channels, "length_out"]})
-    check(model, [shape, (1, *shape[1:])], level)
+    check(model, [shape, (1, *shape[1:])], variant)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from harness import available_levels, claimed, compare
+from harness import Variant, claimed, compare, float_variants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnxruntime_ep_sparsecpu.models import GraphBuilder
@@ -12,6 +12,7 @@ from test_random_images import CHECKS, EXAMPLES
 
 SPARSITIES = st.sampled_from([0.0, 0.6, 0.9, 0.98, 1.0])
 WIDTHS = st.integers(1, 70)
+VARIANTS = st.sampled_from(list(float_variants().values()))
 
 
 def random_feed(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -52,16 +53,16 @@ def token_stacks(draw: st.DrawFn) -> tuple[onnx.ModelProto, list[tuple[int, ...]
 
 
 @settings(CHECKS, max_examples=EXAMPLES)
-@given(stack=token_stacks(), level=st.sampled_from(available_levels()))
-def test_random_token_stack(stack: tuple[onnx.ModelProto, list[tuple[int, ...]]], level: str) -> None:
+@given(stack=token_stacks(), variant=VARIANTS)
+def test_random_token_stack(stack: tuple[onnx.ModelProto, list[tuple[int, ...]]], variant: Variant) -> None:
     model, shapes = stack
-    session = compare(model, [random_feed(shape) for shape in shapes], isa=level, min_sparsity=0)
+    session = compare(model, [random_feed(shape) for shape in shapes], **variant, min_sparsity=0)
     assert claimed(session, "MatMul", "Gemm")
 
 
 @settings(CHECKS, max_examples=EXAMPLES)
-@given(data=st.data(), level=st.sampled_from(available_levels()))
-def test_random_gemm(data: st.DataObject, level: str) -> None:
+@given(data=st.data(), variant=VARIANTS)
+def test_random_gemm(data: st.DataObject, variant: Variant) -> None:
     """transA, transB, alpha, beta; C absent, scalar, per row, per column, full, or an activation."""
     draw = data.draw
     g = GraphBuilder(draw(st.integers(0, 99)), draw(SPARSITIES))
@@ -75,7 +76,7 @@ def test_random_gemm(data: st.DataObject, level: str) -> None:
     y = g.op("Gemm", inputs, transA=trans_a, transB=trans_b, alpha=alpha, beta=beta)
     shape = (k, m) if trans_a else (m, k)
     model = g.model({"x": list(shape)}, {activation(draw, g, y): [m, n]})
-    compare(model, [random_feed(shape)], isa=level, min_sparsity=0)
+    compare(model, [random_feed(shape)], **variant, min_sparsity=0)
 
 
 @settings(CHECKS, max_examples=max(1, EXAMPLES // 3))
@@ -85,17 +86,17 @@ def test_gemm_that_adds_an_activation(m: int, k: int, n: int, beta: float, data:
     g = GraphBuilder(m, 0.8)
     first = g.op("Relu", [g.gemm("x", k, n)])
     y = g.op("Gemm", ["x", g.weight((k, n), k), first], beta=beta)
-    level = data.draw(st.sampled_from(available_levels()))
-    compare(g.model({"x": [m, k]}, {y: [m, n]}), [random_feed((m, k))], isa=level, min_sparsity=0)
+    variant = data.draw(VARIANTS)
+    compare(g.model({"x": [m, k]}, {y: [m, n]}), [random_feed((m, k))], **variant, min_sparsity=0)
 
 
 @settings(CHECKS, max_examples=max(1, EXAMPLES // 3))
-@given(rows=st.integers(1, 40), k=WIDTHS, n=WIDTHS, sparsity=SPARSITIES, level=st.sampled_from(available_levels()))
-def test_reshape_gemm_reshape(rows: int, k: int, n: int, sparsity: float, level: str) -> None:
+@given(rows=st.integers(1, 40), k=WIDTHS, n=WIDTHS, sparsity=SPARSITIES, variant=VARIANTS)
+def test_reshape_gemm_reshape(rows: int, k: int, n: int, sparsity: float, variant: Variant) -> None:
     """What is left of MatMul + Add on three axes after ONNX Runtime's own rewriting, or as exported."""
     g = GraphBuilder(rows, sparsity)
     flat = g.op("Reshape", ["x", g.ints(-1, k)])
     y = g.op("Reshape", [g.gemm(flat, k, n), g.ints(2, rows, n)])
     model = g.model({"x": [2, rows, k]}, {y: [2, rows, n]})
-    session = compare(model, [random_feed((2, rows, k))], isa=level, min_sparsity=0)
+    session = compare(model, [random_feed((2, rows, k))], **variant, min_sparsity=0)
     assert claimed(session, "Gemm", "MatMul")

@@ -9,12 +9,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 import small
-from harness import PROVIDER, assert_close, available_levels, claimed, compare, cpu_session, sparse_session
+from harness import PROVIDER, Variant, assert_close, claimed, compare, cpu_session, every_float_variant, sparse_session
 from onnx import helper, numpy_helper
 from onnxruntime_ep_sparsecpu.models import GraphBuilder
 
-LEVELS = available_levels()
-EVERY_LEVEL = pytest.mark.parametrize("level", LEVELS)
 Feed = dict[str, np.ndarray]
 
 
@@ -38,23 +36,23 @@ def normal(*shape: int) -> np.ndarray:
     return np.random.default_rng(5).standard_normal(shape).astype(np.float32)
 
 
-@EVERY_LEVEL
+@every_float_variant
 @pytest.mark.parametrize("shape", [(0, 8, 16, 16), (2, 8, 0, 16), (2, 8, 16, 0), (0, 8, 0, 0)])
-def test_zero_size_image(shape: tuple[int, ...], level: str) -> None:
+def test_zero_size_image(shape: tuple[int, ...], variant: Variant) -> None:
     """The CPU provider refuses a convolution of no pixels; an empty result is as right as its error."""
     for model in (small.one_conv(normal(5, 8, 1, 1), ["n", 8, "h", "w"]), small.residual_net()):
         expected = outcome(cpu_session, model, small.feed(*shape))
-        actual = outcome(sparse_session, model, small.feed(*shape), min_sparsity=0, isa=level)
+        actual = outcome(sparse_session, model, small.feed(*shape), min_sparsity=0, **variant)
         if expected is not None:
             assert actual is not None
             assert_close(actual, expected)
         assert actual is None or all(output.size == 0 for output in actual)
 
 
-@EVERY_LEVEL
+@every_float_variant
 @pytest.mark.parametrize("shape", [(0, 7, 12), (3, 0, 12), (0, 0, 12)])
-def test_zero_tokens(shape: tuple[int, ...], level: str) -> None:
-    assert_same_outcome(small.one_product(normal(12, 9), ["n", "s", 12]), small.feed(*shape), isa=level)
+def test_zero_tokens(shape: tuple[int, ...], variant: Variant) -> None:
+    assert_same_outcome(small.one_product(normal(12, 9), ["n", "s", 12]), small.feed(*shape), **variant)
 
 
 @pytest.mark.parametrize("weight_shape", [(0, 4), (4, 0), (0, 0)])
@@ -63,17 +61,17 @@ def test_zero_size_weight(weight_shape: tuple[int, int]) -> None:
     assert_same_outcome(model, small.feed(3, weight_shape[0]))
 
 
-@EVERY_LEVEL
+@every_float_variant
 @pytest.mark.parametrize("weight", [normal(1, 1), normal(1, 40), normal(40, 1), normal(700, 3)])
-def test_thin_product(weight: np.ndarray, level: str) -> None:
+def test_thin_product(weight: np.ndarray, variant: Variant) -> None:
     model = small.one_product(weight, ["n", weight.shape[0]])
-    session = compare(model, [small.feed(m, weight.shape[0]) for m in (1, 2, 33)], isa=level, min_sparsity=0)
+    session = compare(model, [small.feed(m, weight.shape[0]) for m in (1, 2, 33)], **variant, min_sparsity=0)
     assert claimed(session)
 
 
-@EVERY_LEVEL
+@every_float_variant
 @pytest.mark.parametrize("fill", ["zeros", "one nonzero", "dense", "one empty row", "denormals"])
-def test_unusual_weights(fill: str, level: str) -> None:
+def test_unusual_weights(fill: str, variant: Variant) -> None:
     weight = normal(9, 20, 3, 3)
     if fill in ("zeros", "one nonzero"):
         weight[:] = 0
@@ -84,17 +82,17 @@ def test_unusual_weights(fill: str, level: str) -> None:
     if fill == "denormals":
         weight *= np.float32(1e-40)
     model = small.one_conv(weight, ["n", 20, "h", "w"], normal(9), pads=[1] * 4)
-    session = compare(model, [small.feed(2, 20, 13, 11), small.feed(1, 20, 1, 1)], isa=level, min_sparsity=0)
+    session = compare(model, [small.feed(2, 20, 13, 11), small.feed(1, 20, 1, 1)], **variant, min_sparsity=0)
     assert claimed(session, "Conv")
 
 
-@EVERY_LEVEL
+@every_float_variant
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
-def test_special_activation_reaches_only_its_window(special: float, level: str) -> None:
+def test_special_activation_reaches_only_its_window(special: float, variant: Variant) -> None:
     """Other lanes of the same vectors hold other pixels and images: nothing may leak between them. The weights
     have no zeros, since skipping one would drop 0 * Inf."""
     model = small.one_conv(np.abs(normal(6, 4, 3, 3)) + np.float32(0.1), ["n", 4, "h", "w"], pads=[1] * 4)
-    sparse, cpu = sparse_session(model, isa=level, min_sparsity=0), cpu_session(model)
+    sparse, cpu = sparse_session(model, **variant, min_sparsity=0), cpu_session(model)
     for place in [(0, 1, 0, 0), (1, 3, 6, 8), (2, 0, 12, 9)]:
         feed = small.feed(3, 4, 13, 10)
         feed["x"][place] = special
@@ -103,10 +101,10 @@ def test_special_activation_reaches_only_its_window(special: float, level: str) 
         assert not np.isfinite(want[0]).all()
 
 
-@EVERY_LEVEL
-def test_nan_stays_in_its_image(level: str) -> None:
+@every_float_variant
+def test_nan_stays_in_its_image(variant: Variant) -> None:
     """With zeros in the weights, pooling and a classifier: the other images of the batch keep their results."""
-    session = sparse_session(small.residual_net(), isa=level, min_sparsity=0)
+    session = sparse_session(small.residual_net(), **variant, min_sparsity=0)
     feed = small.feed(5, 8, 14, 14)
     (clean,) = session.run(None, feed)
     feed["x"][2] = np.nan
@@ -116,19 +114,19 @@ def test_nan_stays_in_its_image(level: str) -> None:
     assert np.isnan(dirty[2]).any()
 
 
-@EVERY_LEVEL
+@every_float_variant
 @pytest.mark.parametrize("special", [np.nan, np.inf])
-def test_special_weight_is_a_nonzero(special: float, level: str) -> None:
+def test_special_weight_is_a_nonzero(special: float, variant: Variant) -> None:
     weight = normal(5, 6, 1, 1)
     weight[2, 3] = special
     model = small.one_conv(weight, [1, 6, 4, 5])
-    compare(model, [small.feed(1, 6, 4, 5)], isa=level, min_sparsity=0)
+    compare(model, [small.feed(1, 6, 4, 5)], **variant, min_sparsity=0)
 
 
-@EVERY_LEVEL
-def test_wrong_shapes_at_run_raise_and_leave_the_session_usable(level: str) -> None:
+@every_float_variant
+def test_wrong_shapes_at_run_raise_and_leave_the_session_usable(variant: Variant) -> None:
     model = small.one_conv(normal(4, 8, 5, 5), ["n", 8, "h", "w"])
-    session = sparse_session(model, isa=level, min_sparsity=0)
+    session = sparse_session(model, **variant, min_sparsity=0)
     assert claimed(session, "Conv")
     good = small.feed(1, 8, 9, 9)
     (before,) = session.run(None, good)
@@ -141,13 +139,12 @@ def test_wrong_shapes_at_run_raise_and_leave_the_session_usable(level: str) -> N
 HUGE = 1 << 52
 
 
-@pytest.mark.parametrize("level", LEVELS[-1:])
-def test_sizes_past_the_address_space(level: str) -> None:
+def test_sizes_past_the_address_space() -> None:
     g = GraphBuilder(1, 0.5)
     x = g.op("Relu", [g.conv("x", 3, 4, 1)])
     padded = g.op("Pad", [x, g.ints(0, 0, HUGE, 0, 0, 0, HUGE, 0), g.constant(np.float32(0))])
     model = g.model({"x": ["n", 3, "h", "w"]}, {padded: ["n", 4, "h2", "w2"]})
-    assert_same_outcome(model, small.feed(1, 3, 4, 4), isa=level)
+    assert_same_outcome(model, small.feed(1, 3, 4, 4))
 
 
 def test_declared_sizes_past_the_address_space() -> None:
