@@ -156,8 +156,8 @@ using LookupFn = void (*)(const uint8_t* table, const uint8_t* x, uint8_t* y, in
 // taps outside the image hold x_zero and so add 0.
 struct QuantizedAverage {
   QuantizeParameters x, y;                  // zero points as stored
-  uint8_t sign = 0;                         // of x and y
   const float* lane_count = nullptr;        // 16
+  uint8_t sign = 0;                         // of x and y
 };
 using QPoolMaxFn = void (*)(const float* const* x, int taps, float* y, int64_t vectors);
 using QPoolAverageFn = void (*)(const QuantizedAverage&, const float* const* x, int taps, float* y, int64_t vectors);

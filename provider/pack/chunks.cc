@@ -46,7 +46,7 @@ Chunking cut_into_chunks(const ColumnSpace& space, int64_t column_vectors, int64
     }
     if (!columns.empty()) cut_kernel_row(columns, space, column_vectors, max_vectors, &chunking);
   }
-  if (chunking.origins.empty()) {           // all weights are zero: one chunk stores the bias
+  if (chunking.origins.empty()) {  // all weights are zero: one chunk stores the bias
     chunking.origins.push_back({});
     chunking.end.push_back(0);
   }

@@ -11,14 +11,14 @@ namespace sparsecpu {
 // The columns of K that some row uses: k = tap * tap_columns + vector within the tap's position.
 struct ColumnSpace {
   std::array<int64_t, 2> kernel{1, 1};
-  int64_t tap_columns = 0;                  // input vectors of one grid position
-  std::vector<bool> used;                   // [k]
+  int64_t tap_columns = 0;  // input vectors of one grid position
+  std::vector<bool> used;   // [k]
 };
 
 struct Chunking {
-  std::vector<ChunkOrigin> origins;         // .channel counts vectors
-  std::vector<uint32_t> end;                // [chunk]: its columns lie below this k
-  std::vector<uint16_t> offset;             // [k], for used columns: in vectors from the chunk's origin
+  std::vector<ChunkOrigin> origins;  // .channel counts vectors
+  std::vector<uint32_t> end;         // [chunk]: its columns lie below this k
+  std::vector<uint16_t> offset;      // [k], for used columns: in vectors from the chunk's origin
 };
 
 // A chunk is at most one kernel row and at most max_vectors used columns; its offsets fit u16. column_vectors:

@@ -44,7 +44,7 @@ RowSums row_sums(const QuantizedLayer& layer, int64_t row) {
 void check_bound(const QuantizedLayer& layer, int64_t row, const RowSums& sums, int64_t bias) {
   int64_t most = 255 * sums.positive, least = 255 * sums.negative;
   if (layer.dynamic_input) {
-    most -= least;                          // x - zero point lies in -255..255
+    most -= least;  // x - zero point lies in -255..255
     least = -most;
   } else {
     most -= layer.input_zero_point * (sums.positive + sums.negative);
@@ -60,9 +60,8 @@ void check_bound(const QuantizedLayer& layer, int64_t row, const RowSums& sums, 
 
 void check_layer(const QuantizedLayer& layer) {
   const QuantizedWeightView& weight = layer.weight;
-  const LayerWeights extents{.weight = {nullptr, weight.rows, weight.channels, weight.taps},
-                             .groups = layer.groups,
-                             .kernel = layer.kernel};
+  const LayerWeights extents{
+      .weight = {nullptr, weight.rows, weight.channels, weight.taps}, .groups = layer.groups, .kernel = layer.kernel};
   check_layer(extents);
   if (layer.input_zero_point < 0 || layer.input_zero_point > 255) {
     throw Error("the zero point of a quantized layer's input is " + std::to_string(layer.input_zero_point) +

@@ -50,8 +50,8 @@ PackedQDepthwise pack_qdepthwise(const QuantizedLayer& layer) {
   std::fill_n(by_row, rows, 0u);
   write_entries(layer, 4, by_quad);
   if (rows > 0) write_entries(layer, 3, by_row);
-  packed.view = {static_cast<int>(weight.taps), static_cast<int>(layer.kernel[1]), by_quad,
-                 rows > 0 ? by_row : nullptr, weight.rows};
+  packed.view = {static_cast<int>(weight.taps), static_cast<int>(layer.kernel[1]), by_quad, rows > 0 ? by_row : nullptr,
+                 weight.rows};
   return packed;
 }
 

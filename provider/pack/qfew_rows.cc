@@ -17,7 +17,7 @@ namespace sparsecpu {
 namespace {
 
 constexpr int64_t kBlockGroups = 16;
-constexpr int64_t kSpare = 16;              // a block's groups are read as one vector
+constexpr int64_t kSpare = 16;  // a block's groups are read as one vector
 
 void pack_dense_rows(const QuantizedLayer& layer, int64_t row_groups, PackedQFewRows* packed) {
   const int64_t stride = round_up(row_groups, kBlockGroups);
@@ -27,9 +27,8 @@ void pack_dense_rows(const QuantizedLayer& layer, int64_t row_groups, PackedQFew
   packed->memory = arena.allocate();
   uint32_t* weights = packed->memory.as<uint32_t>();
   std::fill_n(weights, packed->groups, 0u);
-  for_each_row(layer, [&](int64_t row, const uint32_t* groups) {
-    std::copy_n(groups, row_groups, weights + row * stride);
-  });
+  for_each_row(layer,
+               [&](int64_t row, const uint32_t* groups) { std::copy_n(groups, row_groups, weights + row * stride); });
   packed->view = {layer.weight.rows, layer.weight.channels, weights, nullptr, nullptr};
 }
 

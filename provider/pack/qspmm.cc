@@ -22,7 +22,7 @@ namespace sparsecpu {
 namespace {
 
 struct Entries {
-  std::vector<int64_t> begin{0};            // [row], and one end
+  std::vector<int64_t> begin{0};  // [row], and one end
   std::vector<uint32_t> k, weight;
 };
 
