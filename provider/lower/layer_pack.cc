@@ -127,7 +127,9 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
     return pack;
   }
   if (jit) {
-    pack.jit = pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp);
+    const bool few_positions = rows >= 0 && rows <= kJitPrefetchCalls / 2 * kLanes;
+    pack.jit = pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp,
+                        few_positions ? kJitPrefetchCalls / 2 : kJitPrefetchCalls);
     if (pack.jit->segments.empty()) pack.jit.reset();
   }
   if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kSpmmChunkVectors);

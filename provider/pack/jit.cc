@@ -11,8 +11,6 @@ namespace {
 // Multiply-adds in one segment: with 10 bytes of code each it stays in the L1 instruction cache while the
 // positions of a tile pass through it.
 constexpr size_t kSegmentEntries = 2000;
-// Calls of a segment (positions) that bring in the next one.
-constexpr int kPrefetchCalls = 8;
 
 // One block's nonzeros by input vector.
 struct Block {
@@ -50,14 +48,14 @@ Block gather_block(const Nonzeros& nonzeros, const LayerWeights& layer, int64_t 
 // Code of all segments, block after block, each at a 64-byte boundary.
 class LayerEmitter {
  public:
-  LayerEmitter(const LayerWeights& layer, int64_t column_bytes, Clamp clamp)
-      : layer_(layer), column_bytes_(column_bytes), clamp_(clamp), nonzeros_(collect_nonzeros(layer)) {}
+  LayerEmitter(const LayerWeights& layer, int64_t column_bytes, Clamp clamp, int prefetch_calls)
+      : layer_(layer), column_bytes_(column_bytes), clamp_(clamp), prefetch_calls_(prefetch_calls), nonzeros_(collect_nonzeros(layer)) {}
 
   PackedJit emit() {
     const int64_t rows = layer_.weight.rows;
     const int64_t blocks = ceil_div(rows, kJitRows);
     packed_.nonzeros = nonzeros_.begin.back();
-    packed_.prefetch_lines = static_cast<int>(kSegmentEntries * 12 / 64 / kPrefetchCalls);
+    packed_.prefetch_lines = static_cast<int>(kSegmentEntries * 12 / kCacheLine) / prefetch_calls_;
     packed_.block_begin.push_back(0);
     for (int64_t b = 0; b < blocks; ++b) {
       add_block(rows * b / blocks, rows * (b + 1) / blocks);
@@ -112,6 +110,7 @@ class LayerEmitter {
   const LayerWeights& layer_;
   const int64_t column_bytes_;
   const Clamp clamp_;
+  const int prefetch_calls_;
   const Nonzeros nonzeros_;
   PackedJit packed_;
   std::vector<uint8_t> code_;
@@ -119,10 +118,11 @@ class LayerEmitter {
 
 }  // namespace
 
-PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp) {
+PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp,
+                   int prefetch_calls) {
   check_layer(layer);
   const int64_t column_bytes = checked_mul(checked_mul(dilation_w, position_vectors), kLanes * 4);
-  return LayerEmitter(layer, column_bytes, clamp).emit();
+  return LayerEmitter(layer, column_bytes, clamp, prefetch_calls).emit();
 }
 
 }  // namespace sparsecpu

@@ -24,7 +24,12 @@ struct PackedJit {
   int64_t blocks() const { return static_cast<int64_t>(block_begin.size()) - 1; }
 };
 
-// As pack_spmm; the clamp is part of the code. No segments if the system refuses executable memory.
-PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp);
+// Calls of a segment (positions) that together bring in the next segment.
+constexpr int kJitPrefetchCalls = 8;
+
+// As pack_spmm; the clamp is part of the code. prefetch_calls: kJitPrefetchCalls, or fewer if the model says that
+// there are fewer positions. No segments if the system refuses executable memory.
+PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp,
+                   int prefetch_calls = kJitPrefetchCalls);
 
 }  // namespace sparsecpu

@@ -80,7 +80,7 @@ void JitStep::run(int chunk, const Frame& frame) const noexcept {
   for (int64_t first = share.begin; first < share.end; first += tile) {
     gather(first, share.end, frame, &now);
     for (uint32_t s = begin; s < end; ++s) {
-      compute(code->segments[s], s + 1 < end ? &code->segments[s + 1] : nullptr, now);
+      compute(code->segments[s], s + 1 < code->segments.size() ? &code->segments[s + 1] : nullptr, now);
     }
     if (!post) continue;
     for (int p = 0; p < now.positions; ++p) {
