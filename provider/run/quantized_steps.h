@@ -91,7 +91,7 @@ class ByteAveragePoolStep final : public PoolStep {
 
  private:
   void pool(const float* const* taps, int count, const float* pixels, float* out) const noexcept override {
-    kernels->quantized->pool_average({from, to, sign, pixels}, taps, count, out, vectors);
+    kernels->quantized->pool_average({from, to, pixels, sign}, taps, count, out, vectors);
   }
 };
 
