@@ -25,6 +25,7 @@ bool keeps_shape(const Node& node) {
                                      "Softmax",
                                      "LogSoftmax",
                                      "Cast",
+                                     "DynamicQuantizeLinear",
                                      "LayerNormalization",
                                      "Exp",
                                      "Log",

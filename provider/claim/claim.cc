@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "claim/atoms.h"
 #include "claim/recognise.h"
 #include "claim/regions.h"
 #include "claim/select.h"
@@ -35,12 +36,22 @@ std::string place_problem(const Graph& graph, const Node& node) {
   return "";
 }
 
+// Whether a node works on bytes.
+bool is_quantized(const Recognised& node) {
+  return std::any_of(node.ops.begin(), node.ops.end(), [](const Op& op) {
+    return std::holds_alternative<Quantize>(op.data) || std::holds_alternative<Dequantize>(op.data) ||
+           std::holds_alternative<DynamicQuantize>(op.data) || std::holds_alternative<QuantizedLinear>(op.data) ||
+           std::holds_alternative<QuantizedAdd>(op.data) || std::holds_alternative<QuantizedMul>(op.data) ||
+           std::holds_alternative<Lookup>(op.data);
+  });
+}
+
 class Claimer {
  public:
-  Claimer(const Graph& graph, const ClaimOptions& options)
+  Claimer(const Graph& graph, const RecognisedGraph& recognised, const ClaimOptions& options)
       : graph_(graph),
         options_(options),
-        recognised_(recognise_graph(graph, options, false)),
+        recognised_(recognised),
         pricing_{graph, {}, {}, {}, {}},
         group_(graph.nodes.size(), -1) {
     result_.assumed = recognised_.assumed;
@@ -72,7 +83,9 @@ class Claimer {
       decision.reason = node.ok() ? place_problem(graph_, graph_.nodes[i]) : node.reason;
       pricing_.nodes.push_back(node_cost(graph_, recognised_, static_cast<int>(i), options_.isa));
       const NodeCost& cost = pricing_.nodes.back();
+      if (node.ok() && !options_.quantized && is_quantized(node)) decision.reason = "quantized operators are not taken";
       decision.sparsity = cost.sparsity;
+      decision.group_density = cost.group_density;
       decision.dense_bytes = cost.dense_bytes;
       decision.cpu_us = cost.fused_cpu_us;
       decision.here_us = cost.fused_here_us;
@@ -170,6 +183,9 @@ class Claimer {
                               microseconds(cost.fused_cpu_us) + " on the CPU provider";
     if (forced && cost.linear) return "claimed because of min_sparsity: " + times;
     if (!cost.linear) return "it joins the claimed layers next to it";
+    if (cost.group_density >= 0 && cost.kernel == "sparse") {
+      return "sparse, " + percent(1 - cost.group_density) + " of the groups of 4 weights are zero: " + times;
+    }
     const std::string kind = cost.kernel + (cost.kernel == "sparse" ? ", " + percent(cost.sparsity) + " zeros" : "");
     return kind + ": " + times;
   }
@@ -181,6 +197,11 @@ class Claimer {
     }
     if (cost.kernel == "depthwise") {
       return "a depthwise convolution gains nothing by itself; it joins sparse layers next to it when that saves time";
+    }
+    if (cost.group_density >= 0 && !cost.sparse_wins) {
+      return "it would be slower here: " + percent(1 - cost.group_density) +
+             " of the groups of 4 input channels have zero weights only, about " + percent(1 - cost.needed_density) +
+             " are needed for " + cost.situation + " (prune further or in such groups, or set min_sparsity)";
     }
     if (!cost.sparse_wins && cost.sparsity < cost.needed_sparsity) {
       return "it would be slower here: " + percent(cost.sparsity) + " of the weights are zero, about " +
@@ -208,14 +229,48 @@ class Claimer {
 
   const Graph& graph_;
   const ClaimOptions& options_;
-  const RecognisedGraph recognised_;
+  const RecognisedGraph& recognised_;
   Pricing pricing_;
   std::vector<int> group_;  // per node, -1: on the CPU provider
   ClaimResult result_;
 };
 
+// Decisions on atoms, for their nodes: the unit's main node has the figures, the others refer to it.
+ClaimResult spread(const Graph& graph, const Atoms& atoms, ClaimResult taken) {
+  ClaimResult result;
+  result.assumed = std::move(taken.assumed);
+  result.decisions.resize(graph.nodes.size());
+  result.regions.resize(taken.regions.size());
+  for (size_t atom = 0; atom < atoms.members.size(); ++atom) {
+    const NodeDecision& decision = taken.decisions[atom];
+    for (int member : atoms.members[atom]) {
+      NodeDecision& own = result.decisions[member];
+      if (member == atoms.main[atom]) {
+        own = decision;
+      } else {
+        own.region = decision.region;
+        own.pattern = decision.pattern;
+        own.reason = "it goes with " + graph.nodes[atoms.main[atom]].op_type + " '" +
+                     graph.nodes[atoms.main[atom]].name + "': " + decision.reason;
+      }
+      if (decision.region >= 0) result.regions[decision.region].push_back(member);
+    }
+  }
+  for (std::vector<int>& region : result.regions) std::sort(region.begin(), region.end());
+  std::sort(result.regions.begin(), result.regions.end());
+  for (size_t r = 0; r < result.regions.size(); ++r) {
+    for (int node : result.regions[r]) result.decisions[node].region = static_cast<int>(r);
+  }
+  return result;
+}
+
 }  // namespace
 
-ClaimResult claim(const Graph& graph, const ClaimOptions& options) { return Claimer(graph, options).run(); }
+ClaimResult claim(const Graph& graph, const ClaimOptions& options) {
+  const Atoms atoms = contract_units(graph, recognise_graph(graph, options, false));
+  ClaimResult taken = Claimer(atoms.graph, atoms.recognised, options).run();
+  // On the graph of atoms the graph of nodes has been contracted already: what is acyclic there is acyclic here.
+  return spread(graph, atoms, std::move(taken));
+}
 
 }  // namespace sparsecpu

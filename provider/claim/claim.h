@@ -15,6 +15,7 @@ namespace sparsecpu {
 struct ClaimOptions {
   Isa isa = Isa::kScalar;
   std::optional<double> min_sparsity;       // unset: by predicted time. 0 claims whatever is supported
+  bool quantized = false;                   // take quantized operators, too
   bool neighbours = true;                   // false: the named ops alone, one group each
   std::map<std::string, int64_t> assume;    // symbolic axis -> size; others: batch 1, 224 pixels, 128 tokens
 };
@@ -24,6 +25,7 @@ struct NodeDecision {
   std::string pattern;                      // "conv", "matmul", "relu", ...; "" if not recognised
   std::string reason;                       // why it is or is not claimed; a sentence a person can act on
   double sparsity = -1;                     // zeros in the constant weights, 0..1; -1: has none
+  double group_density = -1;                // quantized weights: groups of 4 input channels with a nonzero, 0..1
   int64_t dense_bytes = 0;                  // of the constant weights
   double cpu_us = 0, here_us = 0;           // predicted, one thread at the assumed shape
 };

@@ -59,6 +59,9 @@ namespace {
 
 int64_t element_bytes(ElementType type) {
   switch (type) {
+    case ElementType::kUint8:
+    case ElementType::kInt8:
+      return 1;
     case ElementType::kFloat:
     case ElementType::kInt32:
       return 4;
@@ -105,6 +108,15 @@ std::optional<std::vector<int64_t>> constant_ints(const Value& value) {
   std::vector<int32_t> narrow(value.constant.bytes / sizeof(int32_t));
   if (!narrow.empty()) std::memcpy(narrow.data(), value.constant.data, value.constant.bytes);
   return std::vector<int64_t>(narrow.begin(), narrow.end());
+}
+
+std::optional<float> constant_number(const Value& value) {
+  const Constant& constant = value.constant;
+  if (!value.is_constant || element_count(constant.dims) != 1) return std::nullopt;
+  if (constant_problem(value, ElementType::kUint8).empty()) return *static_cast<const uint8_t*>(constant.data);
+  if (constant_problem(value, ElementType::kInt8).empty()) return *static_cast<const int8_t*>(constant.data);
+  const auto floats = constant_floats(value);
+  return floats ? std::optional<float>(floats->front()) : std::nullopt;
 }
 
 }  // namespace sparsecpu

@@ -21,5 +21,7 @@ std::string constant_problem(const Value& value, ElementType type);
 // All elements; empty optional if the value is not a well-formed constant of the type.
 std::optional<std::vector<float>> constant_floats(const Value& value);
 std::optional<std::vector<int64_t>> constant_ints(const Value& value);  // int64 or int32
+// The only element of a float32, uint8 or int8 constant.
+std::optional<float> constant_number(const Value& value);
 
 }  // namespace sparsecpu

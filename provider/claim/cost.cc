@@ -5,6 +5,8 @@
 #include <iterator>
 
 #include "base/memory.h"
+#include "claim/layer_cost.h"
+#include "claim/quantized.h"
 
 namespace sparsecpu {
 namespace {
@@ -31,13 +33,6 @@ constexpr double kFusedPass = 0.15;      // arithmetic inside the kernel before,
 constexpr double kFusedHeavy = 0.6;      // the same for transcendental functions
 constexpr double kCallUs = 1.0;          // the CPU provider's fixed cost of one node
 constexpr double kSlowFraction = 2.0;    // CPU provider's rate loss on depthwise-like groups
-
-struct Layer {
-  int64_t positions = 0;  // output pixels or tokens, batch included
-  double waste = 1;       // lanes computed / lanes used
-  int64_t vectors = 0;    // position vectors
-  int64_t nonzeros = 0, weights = 0;
-};
 
 // Vectors of 16 lanes that n images of h x w pixels take, lanes split over images, rows and columns.
 int64_t position_vectors(int64_t n, int64_t h, int64_t w) {
@@ -72,6 +67,8 @@ int64_t elements(const Shape& shape) {
   return count;
 }
 
+}  // namespace
+
 void place_layer(const Linear& linear, const Shape& output, Layer* layer) {
   layer->positions = elements(output) / std::max<int64_t>(1, linear.out_channels);
   if (linear.axes == Axes::kImage) {
@@ -96,6 +93,8 @@ std::string situation(const Linear& linear, const Layer& layer, const Shape& out
                                               : std::to_string(output.back()) + " positions";
   return "a " + std::to_string(kernel[0]) + "x" + std::to_string(kernel[1]) + " convolution at " + size;
 }
+
+namespace {
 
 // The sparse kernel on `nonzeros` of the layer's weights.
 double sparse_us(const Linear& linear, const Layer& layer, double nonzeros, const MachineSpeed& speed) {
@@ -165,6 +164,9 @@ double pass_us(int64_t values, const MachineSpeed& speed) {
   return 4.0 * static_cast<double>(values) / speed.cache_bytes * 1e-3;
 }
 
+// Bytes instead of floats move a quarter.
+double type_share(ElementType type) { return is_byte(type) ? 0.25 : 1.0; }
+
 bool is_transcendental(const OpData& data) {
   const auto* unary = std::get_if<Unary>(&data);
   if (unary == nullptr) return false;
@@ -180,11 +182,12 @@ bool only_relabels(const Shape& from, const Shape& to) {
 }
 
 // Everything but Linear: passes over values, counted by the bytes that they move.
-void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& output, const MachineSpeed& speed,
-                NodeCost* cost) {
+void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& output, ElementType input_type,
+                const MachineSpeed& speed, NodeCost* cost) {
   int64_t moved = elements(output);
   for (const Shape& input : inputs) moved += elements(input);
-  const double pass = pass_us(moved, speed);
+  const double share = 0.5 * (type_share(input_type) + type_share(output_type(op.data, input_type)));
+  const double pass = pass_us(moved, speed) * share;
   const double heavy = is_transcendental(op.data) ? kTranscendental : 1.0;
   cost->cpu_us += kCallUs + pass * heavy;
   cost->here_us += pass * heavy;
@@ -193,21 +196,23 @@ void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& out
   cost->fused_cpu_us += fused;
   if (const auto* pool = std::get_if<Pool>(&op.data)) {
     const double taps = static_cast<double>(pool->window.kernel[0] * pool->window.kernel[1]);
-    const double reads = pass_us(elements(output), speed) * taps * 0.25;
+    const double reads = pass_us(elements(output), speed) * taps * 0.25 * share;
     cost->cpu_us += reads;
     cost->here_us += reads;
   }
   if (std::holds_alternative<Reshape>(op.data)) {
     cost->cpu_us = kCallUs;  // ONNX Runtime only renames it
-    cost->here_us =
-        only_relabels(inputs[0], output) ? 0.0 : 8.0 * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
+    cost->here_us = only_relabels(inputs[0], output)
+                        ? 0.0
+                        : 8.0 * share * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
     cost->fused_here_us = cost->here_us;
   }
 }
 
 bool is_elementwise(const OpData& data) {
   return std::holds_alternative<Unary>(data) || std::holds_alternative<Binary>(data) ||
-         std::holds_alternative<Affine>(data);
+         std::holds_alternative<Affine>(data) || std::holds_alternative<Quantize>(data) ||
+         std::holds_alternative<QuantizedAdd>(data) || std::holds_alternative<Lookup>(data);
 }
 
 // The node before `node` whose kernel would take it in: it makes the first input and nobody else reads that.
@@ -242,7 +247,8 @@ const Shape* shape_of(const RecognisedGraph& recognised, int value) {
 }
 
 bool in_channel_blocks(const Graph& graph, int node) {
-  static constexpr const char* kOps[] = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool"};
+  // Integer convolutions work on channels last: at a boundary the CPU provider pays a transpose, too.
+  static constexpr const char* kOps[] = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "QLinearConv"};
   return node >= 0 && std::find(std::begin(kOps), std::end(kOps), graph.nodes[node].op_type) != std::end(kOps);
 }
 
@@ -265,11 +271,15 @@ NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int no
       const Shape* shape = shape_of(recognised, input >= 0 ? input : anchor);
       if (shape != nullptr) inputs.push_back(*shape);
     }
+    const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
+    if (quantized != nullptr) price_quantized_linear(*quantized, output, isa, &cost);
     if (output == nullptr || inputs.size() != op.inputs.size()) return cost;
+    if (quantized != nullptr) continue;
+    const ElementType type = op.inputs[0] >= 0 ? graph.values[op.inputs[0]].type : graph.values[anchor].type;
     if (linear != nullptr) {
       price_linear(*linear, layer, *output, speed, &cost);
     } else {
-      price_pass(op, inputs, *output, speed, &cost);
+      price_pass(op, inputs, *output, type, speed, &cost);
     }
   }
   cost.known = true;
@@ -285,8 +295,8 @@ NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int no
 EdgeCost edge_cost(const Graph& graph, const RecognisedGraph& recognised, int value, Isa isa) {
   const Shape* shape = shape_of(recognised, value);
   if (shape == nullptr) return {};
-  const double convert = 2.0 * pass_us(elements(*shape), machine_speed(isa)) * machine_speed(isa).cache_bytes /
-                         machine_speed(isa).convert_bytes;
+  const double convert = 2.0 * type_share(graph.values[value].type) * pass_us(elements(*shape), machine_speed(isa)) *
+                         machine_speed(isa).cache_bytes / machine_speed(isa).convert_bytes;
   EdgeCost cost{convert, convert};
   if (in_channel_blocks(graph, graph.values[value].producer)) cost.enter_us += convert;
   bool blocks_after = false;

@@ -35,6 +35,8 @@ struct NodeCost {
   double sparsity = -1;
   int64_t dense_bytes = 0;
   double needed_sparsity = 1;     // from here on sparse_wins
+  double group_density = -1;      // quantized: share of the groups of 4 input channels with a nonzero weight
+  double needed_density = 0;      // up to here sparse_wins
   std::string kernel, situation;  // "sparse"; "a 3x3 convolution at 56x56"
 };
 NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Isa isa);

@@ -119,7 +119,7 @@ bool broadcasts_over_pixels(const RecogniseContext& context, int x, int y) {
 
 Recognised with_activation(const RecogniseContext& context, const Node& node, int x, int y) {
   const int output = node.outputs[0];
-  if (context.value(y).type != ElementType::kFloat) return decline("its inputs are not both float32");
+  if (context.value(y).type != context.value(x).type) return decline("its inputs have different types");
   if (node.op_type == "Div") return decline("division by an activation is not supported");
   const BinaryKind kind = node.op_type == "Add"   ? BinaryKind::kAdd
                           : node.op_type == "Sub" ? BinaryKind::kSub

@@ -7,16 +7,20 @@
 #include "base/error.h"
 #include "claim/assume.h"
 #include "claim/constants.h"
+#include "claim/quantized.h"
 
 namespace sparsecpu {
 namespace {
 
+// Types of the activations that an operator takes: its own recogniser checks kAny.
+enum class Takes { kFloat, kFloatOrBytes, kAny };
 struct Entry {
   const char* domain;
   const char* op_type;
   int first_version, last_version;
   const char* pattern;
   Recognised (*recognise)(const RecogniseContext&, const Node&);
+  Takes takes = Takes::kFloat;
 };
 
 constexpr const char* kMicrosoft = "com.microsoft";
@@ -44,29 +48,48 @@ constexpr Entry kTable[] = {
     {"", "Mul", 7, INT_MAX, "mul", recognise_arithmetic},
     {"", "Div", 7, INT_MAX, "div", recognise_arithmetic},
     {"", "BatchNormalization", 7, INT_MAX, "batch norm", recognise_batch_norm},
-    {"", "MaxPool", 1, INT_MAX, "max pool", recognise_pool},
+    {"", "MaxPool", 1, INT_MAX, "max pool", recognise_pool, Takes::kFloatOrBytes},
     {"", "AveragePool", 7, INT_MAX, "average pool", recognise_pool},
     {"", "GlobalAveragePool", 1, INT_MAX, "global average", recognise_global_average},
     {"", "ReduceMean", 1, INT_MAX, "global average", recognise_global_average},
-    {"", "Pad", 2, INT_MAX, "pad", recognise_pad},
-    {"", "Resize", 11, INT_MAX, "resize", recognise_resize},
-    {"", "Concat", 4, INT_MAX, "concat", recognise_concat},
-    {"", "Split", 2, INT_MAX, "split", recognise_split},
-    {"", "Slice", 1, INT_MAX, "slice", recognise_slice},
-    {"", "Reshape", 5, INT_MAX, "reshape", recognise_reshape},
-    {"", "Flatten", 1, INT_MAX, "reshape", recognise_reshape},
-    {"", "Squeeze", 1, INT_MAX, "reshape", recognise_reshape},
-    {"", "Unsqueeze", 1, INT_MAX, "reshape", recognise_reshape},
+    {"", "Pad", 2, INT_MAX, "pad", recognise_pad, Takes::kFloatOrBytes},
+    {"", "Resize", 11, INT_MAX, "resize", recognise_resize, Takes::kFloatOrBytes},
+    {"", "Concat", 4, INT_MAX, "concat", recognise_concat, Takes::kFloatOrBytes},
+    {"", "Split", 2, INT_MAX, "split", recognise_split, Takes::kFloatOrBytes},
+    {"", "Slice", 1, INT_MAX, "slice", recognise_slice, Takes::kFloatOrBytes},
+    {"", "Reshape", 5, INT_MAX, "reshape", recognise_reshape, Takes::kFloatOrBytes},
+    {"", "Flatten", 1, INT_MAX, "reshape", recognise_reshape, Takes::kFloatOrBytes},
+    {"", "Squeeze", 1, INT_MAX, "reshape", recognise_reshape, Takes::kFloatOrBytes},
+    {"", "Unsqueeze", 1, INT_MAX, "reshape", recognise_reshape, Takes::kFloatOrBytes},
+    {"", "QuantizeLinear", 10, INT_MAX, "quantize", recognise_quantize, Takes::kAny},
+    {"", "DequantizeLinear", 10, INT_MAX, "dequantize", recognise_quantize, Takes::kAny},
+    {"", "QLinearConv", 10, INT_MAX, "qlinear conv", recognise_qlinear, Takes::kAny},
+    {"", "QLinearMatMul", 10, INT_MAX, "qlinear matmul", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QGemm", 1, INT_MAX, "qgemm", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QLinearAdd", 1, INT_MAX, "qlinear add", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QLinearMul", 1, INT_MAX, "qlinear mul", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QLinearSigmoid", 1, INT_MAX, "qlinear sigmoid", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QLinearLeakyRelu", 1, INT_MAX, "qlinear leaky relu", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QLinearConcat", 1, INT_MAX, "qlinear concat", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QLinearAveragePool", 1, INT_MAX, "qlinear average pool", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QLinearGlobalAveragePool", 1, INT_MAX, "qlinear global average", recognise_qlinear, Takes::kAny},
 };
 
 std::string unsupported(const Node& node, bool known_operator) {
+  if (node.op_type == "MatMulNBits") return "weights of fewer than 8 bits in blocks are not supported";
+  if (node.op_type == "ConvInteger" || node.op_type == "MatMulInteger") {
+    return "its int32 result is not followed by a Cast to float32 and a Mul with a constant scale";
+  }
+  if (node.op_type == "DynamicQuantizeLinear") {
+    return "its result is used by more than MatMulInteger with constant weights, Cast and Mul";
+  }
   const std::string name = node.domain.empty() ? node.op_type : node.domain + "." + node.op_type;
   if (!known_operator) return name + " is not an operator that runs here";
   return name + " of opset " + std::to_string(node.since_version) + " is not supported";
 }
 
 // What holds for every operator in the table: one float activation in, float out.
-std::string activation_problem(const RecogniseContext& context, const Node& node) {
+std::string activation_problem(const RecogniseContext& context, const Node& node, Takes takes) {
   if (node.inputs.empty() || node.outputs.empty() || node.inputs[0] < 0 || node.outputs[0] < 0) {
     return "it lacks an input or output";
   }
@@ -76,8 +99,10 @@ std::string activation_problem(const RecogniseContext& context, const Node& node
   for (int index : {node.inputs[0], node.outputs[0]}) {
     const Value& value = context.value(index);
     if (value.is_constant && index == node.inputs[0]) continue;  // the recogniser says what it thinks of it
-    if (value.type != ElementType::kFloat) {
-      return "its activations are " + std::string(element_type_name(value.type)) + "; only float32 is supported";
+    const bool fits = value.type == ElementType::kFloat || (takes == Takes::kFloatOrBytes && is_byte(value.type));
+    if (takes != Takes::kAny && !fits) {
+      return "its activations are " + std::string(element_type_name(value.type)) + "; only " +
+             (takes == Takes::kFloatOrBytes ? "float32, uint8 and int8 are" : "float32 is") + " supported";
     }
   }
   return "";
@@ -92,7 +117,9 @@ std::string axes_problem(const RecogniseContext& context, const Recognised& reco
       const std::optional<Axes> have = context.facts[input].axes;
       if (own && have && *own != *have) return "it takes an image for a list of tokens, or the other way round";
       const auto* linear = std::get_if<Linear>(&op.data);
-      if (linear != nullptr && linear->transposed_input && context.value(input).producer >= 0) {
+      const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
+      const bool transposed = linear != nullptr ? linear->transposed_input : quantized && quantized->transposed_input;
+      if (transposed && context.value(input).producer >= 0) {
         return "transA is supported on inputs of the model only";
       }
     }
@@ -117,10 +144,11 @@ Recognised recognise_node(const RecogniseContext& context, int index) {
   }
   if (entry == nullptr) return decline(unsupported(node, known_operator));
   Recognised result;
-  const std::string problem = activation_problem(context, node);
+  const std::string problem = activation_problem(context, node, entry->takes);
+  const bool own_checks = entry->recognise == recognise_qlinear;
   if (!problem.empty())
     result = decline(problem);
-  else if (context.value(node.inputs[0]).is_constant && !takes_constant_first(node))
+  else if (context.value(node.inputs[0]).is_constant && !takes_constant_first(node) && !own_checks)
     result = decline("its input is a constant");
   else
     result = entry->recognise(context, node);
@@ -175,17 +203,18 @@ bool same_shape(const RecogniseContext& context, int a, int b) {
 
 std::optional<Axes> own_axes(const OpData& data) {
   if (const auto* op = std::get_if<Linear>(&data)) return op->axes;
+  if (const auto* op = std::get_if<QuantizedLinear>(&data)) return op->axes;
   if (const auto* op = std::get_if<Concat>(&data)) return op->axes;
   if (const auto* op = std::get_if<Split>(&data)) return op->axes;
   if (const auto* op = std::get_if<Affine>(&data)) {
     return op->scale.size() > 1 || op->shift.size() > 1 ? std::optional<Axes>(op->axes) : std::nullopt;
   }
-  const bool any = std::holds_alternative<Unary>(data) || std::holds_alternative<Binary>(data) ||
-                   std::holds_alternative<Reshape>(data);
-  return any ? std::nullopt : std::optional<Axes>(Axes::kImage);
+  const bool image = std::holds_alternative<Pool>(data) || std::holds_alternative<GlobalAverage>(data) ||
+                     std::holds_alternative<Pad>(data) || std::holds_alternative<Resize>(data);
+  return image ? std::optional<Axes>(Axes::kImage) : std::nullopt;
 }
 
-Recognised decline(std::string reason) { return {"", std::move(reason), {}}; }
+Recognised decline(std::string reason) { return {"", std::move(reason), {}, -1}; }
 
 Recognised accept(OpData data, std::vector<int> inputs, int output) {
   Recognised result;
@@ -196,13 +225,37 @@ Recognised accept(OpData data, std::vector<int> inputs, int output) {
 RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options, bool trust_unknown_dims) {
   RecognisedGraph result;
   result.facts.resize(graph.values.size());
+  result.nodes.resize(graph.nodes.size());
+  result.units = find_units(graph);
+  std::vector<int> placed(graph.nodes.size(), -1);  // the unit whose place a node is
+  for (size_t u = 0; u < result.units.size(); ++u) placed[result.units[u].place] = static_cast<int>(u);
   AssumedShapes shapes(graph, options, &result.facts);
   const RecogniseContext context{graph, result.facts, trust_unknown_dims};
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    for (int input : graph.nodes[i].inputs) shapes.ensure(input);
-    result.nodes.push_back(recognise_node(context, static_cast<int>(i)));
-    const std::string problem = shapes.propagate(graph.nodes[i], result.nodes.back());
-    if (!problem.empty()) result.nodes.back() = {result.nodes.back().pattern, problem, {}};
+    const Node& node = graph.nodes[i];
+    Recognised& recognised = result.nodes[i];
+    if (recognised.unit >= 0) continue;
+    for (int input : node.inputs) shapes.ensure(input);
+    std::string refusal;
+    if (const int u = placed[i]; u >= 0) {
+      const Unit& unit = result.units[u];
+      if (unit.main == unit.place) shapes.propagate(node, {});  // inner values of the bytes' shape
+      Recognised whole = recognise_unit(context, unit);
+      if (const std::string mixed = axes_problem(context, whole); !mixed.empty()) whole.reason = mixed, whole.ops.clear();
+      if (whole.ok()) whole.reason = shapes.propagate(node, whole);
+      if (whole.reason.empty()) {
+        for (int member : unit.nodes) result.nodes[member] = {whole.pattern, "", {}, u};
+        recognised.ops = std::move(whole.ops);
+        continue;
+      }
+      refusal = whole.reason;
+    }
+    recognised = recognise_node(context, static_cast<int>(i));
+    const std::string problem = shapes.propagate(node, recognised);
+    if (!problem.empty()) recognised = {recognised.pattern, problem, {}, -1};
+    if (!refusal.empty() && !result.nodes[result.units[placed[i]].main].ok()) {
+      result.nodes[result.units[placed[i]].main].reason = refusal;
+    }
   }
   result.assumed = shapes.symbols();
   return result;
@@ -228,6 +281,7 @@ OpGraph recognise_all(const Graph& graph) {
   }
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Recognised& node = recognised.nodes[i];
+    if (node.unit >= 0 && !node.ok()) continue;  // its work is with the unit's place
     if (!node.ok()) throw Error("node '" + graph.nodes[i].name + "' (" + graph.nodes[i].op_type + "): " + node.reason);
     for (const Op& op : node.ops) {
       Op copy = op;

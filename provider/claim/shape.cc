@@ -118,9 +118,9 @@ Recognised recognise_pad(const RecogniseContext& context, const Node& node) {
   }
   pad.value = node.attribute("value", 0.0f);
   if (const Value* value = context.input(node, 2)) {
-    const auto floats = constant_floats(*value);
-    if (!floats || floats->size() != 1) return decline("its fill value is not a constant float32 number");
-    pad.value = floats->front();
+    const auto fill = constant_number(*value);
+    if (!fill) return decline("its fill value is not a constant float32, uint8 or int8 number");
+    pad.value = *fill;
   }
   return accept(pad, {x}, node.outputs[0]);
 }
@@ -157,7 +157,7 @@ Recognised recognise_concat(const RecogniseContext& context, const Node& node) {
   std::optional<Axes> axes;
   for (int x : node.inputs) {
     if (x < 0 || context.value(x).is_constant) return decline("one of its inputs is a constant or missing");
-    if (context.value(x).type != ElementType::kFloat) return decline("its inputs are not all float32");
+    if (context.value(x).type != context.value(node.inputs[0]).type) return decline("its inputs have different types");
     const std::optional<Axes> here = channel_axes(context, x, context.rank(x), node.attribute("axis", int64_t{1}));
     if (!here || (axes && context.rank(x) > 2 && *here != *axes)) return decline("it does not join channels");
     if (!axes) axes = here;

@@ -94,8 +94,9 @@ DescribedGraph to_graph(const py::dict& description) {
 }
 
 ClaimOptions to_options(int isa, std::optional<double> min_sparsity, bool neighbours,
-                        std::map<std::string, int64_t> assume) {
+                        std::map<std::string, int64_t> assume, bool quantized) {
   ClaimOptions options;
+  options.quantized = quantized;
   options.isa = static_cast<Isa>(isa);
   options.min_sparsity = min_sparsity;
   options.neighbours = neighbours;
@@ -104,9 +105,9 @@ ClaimOptions to_options(int isa, std::optional<double> min_sparsity, bool neighb
 }
 
 py::dict claim_graph(const py::dict& description, int isa, std::optional<double> min_sparsity, bool neighbours,
-                     std::map<std::string, int64_t> assume) {
+                     std::map<std::string, int64_t> assume, bool quantized) {
   const DescribedGraph described = to_graph(description);
-  const ClaimOptions options = to_options(isa, min_sparsity, neighbours, std::move(assume));
+  const ClaimOptions options = to_options(isa, min_sparsity, neighbours, std::move(assume), quantized);
   ClaimResult result;
   {
     py::gil_scoped_release release;
@@ -116,7 +117,7 @@ py::dict claim_graph(const py::dict& description, int isa, std::optional<double>
   for (const NodeDecision& d : result.decisions) {
     decisions.append(py::dict(py::arg("region") = d.region, py::arg("pattern") = d.pattern,
                               py::arg("reason") = d.reason, py::arg("sparsity") = d.sparsity,
-                              py::arg("dense_bytes") = d.dense_bytes, py::arg("cpu_us") = d.cpu_us,
+                              py::arg("group_density") = d.group_density, py::arg("dense_bytes") = d.dense_bytes, py::arg("cpu_us") = d.cpu_us,
                               py::arg("here_us") = d.here_us));
   }
   return py::dict(py::arg("regions") = result.regions, py::arg("decisions") = decisions,
@@ -124,7 +125,44 @@ py::dict claim_graph(const py::dict& description, int isa, std::optional<double>
 }
 
 constexpr const char* kOpNames[] = {"linear", "unary",  "binary", "affine", "pool",   "global_average",
-                                    "pad",    "resize", "concat", "split",  "reshape"};
+                                    "pad",    "resize", "concat", "split",  "reshape",
+                                    "quantize", "dequantize", "dynamic_quantize", "quantized_linear",
+                                    "quantized_add", "quantized_mul", "lookup"};
+
+py::tuple describe(const Quantization& q) { return py::make_tuple(q.scale, q.zero_point, q.is_signed); }
+
+py::dict describe(const QuantizedLinear& linear) {
+  const QuantizedWeightView& w = linear.weight;
+  py::array_t<int32_t> weight({w.rows, w.channels, w.taps});
+  auto at = weight.mutable_unchecked<3>();
+  for (py::ssize_t r = 0; r < at.shape(0); ++r) {
+    for (py::ssize_t c = 0; c < at.shape(1); ++c) {
+      for (py::ssize_t t = 0; t < at.shape(2); ++t) at(r, c, t) = w.at(r, c, t);
+    }
+  }
+  const bool bytes = linear.output == QuantizedLinear::Output::kBytes;
+  return py::dict(py::arg("weight") = weight, py::arg("x") = describe(linear.x), py::arg("bias") = linear.bias,
+                  py::arg("multiplier") = linear.multiplier, py::arg("bytes") = bytes,
+                  py::arg("y") = describe(linear.y), py::arg("groups") = linear.groups,
+                  py::arg("clamp") = py::make_tuple(linear.clamp_low, linear.clamp_high),
+                  py::arg("float_bias") = linear.float_bias, py::arg("dynamic") = linear.dynamic_input);
+}
+
+// Adds what describe(Op) says of quantized operators.
+void describe_quantized(const OpData& data, py::dict* result) {
+  py::dict& out = *result;
+  if (const auto* op = std::get_if<QuantizedLinear>(&data)) out.attr("update")(describe(*op));
+  if (const auto* op = std::get_if<Quantize>(&data)) out["y"] = describe(op->y);
+  if (const auto* op = std::get_if<Dequantize>(&data)) out["x"] = describe(op->x);
+  if (const auto* op = std::get_if<Lookup>(&data)) out["table"] = py::bytes(reinterpret_cast<const char*>(op->table.data()), 256);
+  if (const auto* op = std::get_if<QuantizedAdd>(&data)) {
+    out["a"] = describe(op->a), out["b"] = describe(op->b), out["y"] = describe(op->y);
+    out["clamp"] = py::make_tuple(op->clamp_low, op->clamp_high);
+  }
+  if (const auto* op = std::get_if<QuantizedMul>(&data)) {
+    out["a"] = describe(op->a), out["b"] = describe(op->b), out["y"] = describe(op->y);
+  }
+}
 
 py::dict describe(const Op& op) {
   py::dict result(py::arg("kind") = kOpNames[op.data.index()], py::arg("inputs") = op.inputs,
@@ -151,6 +189,7 @@ py::dict describe(const Op& op) {
     result["bias"] = linear->bias;
     result["groups"] = linear->groups;
   }
+  describe_quantized(op.data, &result);
   if (const auto* split = std::get_if<Split>(&op.data)) result["channels"] = py::make_tuple(split->begin, split->end);
   return result;
 }
@@ -163,7 +202,8 @@ py::list recognise(const py::dict& description) {
   for (const Recognised& node : recognised.nodes) {
     py::list ops;
     for (const Op& op : node.ops) ops.append(describe(op));
-    result.append(py::dict(py::arg("pattern") = node.pattern, py::arg("reason") = node.reason, py::arg("ops") = ops));
+    result.append(py::dict(py::arg("pattern") = node.pattern, py::arg("reason") = node.reason,
+                           py::arg("unit") = node.unit, py::arg("ops") = ops));
   }
   return result;
 }
@@ -188,7 +228,8 @@ std::map<std::string, Shape> infer_shapes(const py::dict& description, const std
 
 void bind_claim(py::module_& module) {
   module.def("claim", &claim_graph, py::arg("graph"), py::arg("isa") = 2, py::arg("min_sparsity") = py::none(),
-             py::arg("neighbours") = true, py::arg("assume") = std::map<std::string, int64_t>{});
+             py::arg("neighbours") = true, py::arg("assume") = std::map<std::string, int64_t>{},
+             py::arg("quantized") = true);
   module.def("recognise", &recognise, py::arg("graph"));
   module.def("infer_shapes", &infer_shapes, py::arg("graph"), py::arg("inputs"));
   module.def("contraction_is_acyclic", &contraction_is_acyclic, py::arg("successors"), py::arg("group"));

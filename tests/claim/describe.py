@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 Description = dict[str, Any]
@@ -24,8 +26,36 @@ def _dims(info: onnx.ValueInfoProto) -> list[int | str | None] | None:
     return [d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim]
 
 
+def optimized(model: onnx.ModelProto, level: ort.GraphOptimizationLevel) -> onnx.ModelProto:
+    """What onnxruntime makes of a model on its CPU provider. Providers are asked after ORT_ENABLE_BASIC."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = level
+    model.ir_version = min(model.ir_version, 10)
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = f"{folder}/model.onnx"
+        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnx.load(options.optimized_model_filepath)
+
+
+def basic(model: onnx.ModelProto) -> Description:
+    """The graph of a model when a provider sees it."""
+    return describe(optimized(model, ort.GraphOptimizationLevel.ORT_ENABLE_BASIC))
+
+
+def _add_missing_types(graph: onnx.GraphProto) -> None:
+    """Shape inference knows no operator of com.microsoft: those here keep the type of their data."""
+    known = {i.name: i.type.tensor_type.elem_type for i in [*graph.input, *graph.value_info]}
+    for node in graph.node:
+        if node.domain == "com.microsoft" and node.output[0] not in known:
+            known[node.output[0]] = known.get(node.input[2 if node.op_type == "QLinearConcat" else 0], TensorProto.FLOAT)
+            graph.value_info.append(helper.make_tensor_value_info(node.output[0], known[node.output[0]], None))
+
+
 def describe(model: onnx.ModelProto) -> Description:
     """The graph of a model, shapes inferred, as claim/ sees it."""
+    model = shape_inference.infer_shapes(model)
+    _add_missing_types(model.graph)
     model = shape_inference.infer_shapes(model)
     graph = model.graph
     opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in model.opset_import}

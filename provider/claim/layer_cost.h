@@ -1,0 +1,24 @@
+// What the prices of float and quantized layers share.
+#pragma once
+#include <string>
+
+#include "claim/cost.h"
+
+namespace sparsecpu {
+
+struct Layer {
+  int64_t positions = 0;  // output pixels or tokens, batch included
+  double waste = 1;       // lanes computed / lanes used
+  int64_t vectors = 0;    // position vectors
+  int64_t nonzeros = 0, weights = 0;
+};
+
+// A layer's geometry is given as a Linear; its weights are not looked at.
+void place_layer(const Linear& linear, const Shape& output, Layer* layer);
+std::string situation(const Linear& linear, const Layer& layer, const Shape& output);
+bool is_depthwise(const Linear& linear);
+
+// Counts the weights (into cost), then prices the layer if `output` is known.
+void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Isa isa, NodeCost* cost);
+
+}  // namespace sparsecpu

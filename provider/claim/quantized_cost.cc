@@ -1,0 +1,141 @@
+// Prices of quantized layers. The unit of work is a group of 4 input channels with any nonzero weight: one
+// vpdpbusd for 16 positions.
+#include <algorithm>
+
+#include "claim/layer_cost.h"
+
+namespace sparsecpu {
+namespace {
+
+// G operations a second of one core, two for each multiplication. sparse is set so that the sparse kernel
+// overtakes the CPU provider's dense one where that was measured: at 60-70 % zeros without structure or 25 % in
+// groups, that is at 75-80 % of the groups.
+struct QuantizedSpeed {
+  double cpu, sparse;
+  double depthwise_cpu, depthwise;
+  double weight_bytes;
+};
+constexpr QuantizedSpeed kSpeeds[] = {
+    {56, 10, 6, 6, 10},      // scalar here; the CPU provider has SSE2 everywhere
+    {150, 115, 30, 30, 12},  // AVX2
+    {200, 155, 40, 40, 12},  // AVX-512
+    {300, 232, 60, 60, 12},  // AVX-512 VNNI
+};
+constexpr double kFewPositions = 0.84;  // rate with at most 4 vectors of positions
+constexpr double kMatMulRate = 0.85;    // rate on tokens
+constexpr double kEpilogueGroups = 6;   // requantizing an output vector costs as much as so many groups
+constexpr double kDenseRate = 0.9;      // our dense kernel against the CPU provider's
+constexpr int64_t kManyRows = 16;
+// Groups that may be nonzero with one row, with 16: reading the weights takes the time.
+constexpr double kRowGroups = 0.4, kManyRowGroups = 0.7;
+constexpr double kCallUs = 1.0;  // the CPU provider's fixed cost of one node
+
+struct Count {
+  int64_t nonzeros = 0, groups = 0, nonzero_groups = 0;
+};
+
+// Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
+Count count_columns(const QuantizedWeightView& w) {
+  Count count;
+  std::vector<uint8_t> any(w.rows);
+  for (int64_t first = 0; first < w.channels; first += 4) {
+    std::fill(any.begin(), any.end(), uint8_t{0});
+    for (int64_t c = first; c < std::min(first + 4, w.channels); ++c) {
+      for (int64_t r = 0; r < w.rows; ++r) {
+        const bool nonzero = w.at(r, c, 0) != 0;
+        count.nonzeros += nonzero;
+        any[r] |= static_cast<uint8_t>(nonzero);
+      }
+    }
+    count.nonzero_groups += std::count(any.begin(), any.end(), uint8_t{1});
+    count.groups += w.rows;
+  }
+  return count;
+}
+
+Count count_rows(const QuantizedWeightView& w) {
+  Count count;
+  std::vector<uint8_t> any(w.taps);
+  for (int64_t r = 0; r < w.rows; ++r) {
+    for (int64_t first = 0; first < w.channels; first += 4) {
+      std::fill(any.begin(), any.end(), uint8_t{0});
+      for (int64_t c = first; c < std::min(first + 4, w.channels); ++c) {
+        for (int64_t t = 0; t < w.taps; ++t) {
+          const bool nonzero = w.at(r, c, t) != 0;
+          count.nonzeros += nonzero;
+          any[t] |= static_cast<uint8_t>(nonzero);
+        }
+      }
+      count.nonzero_groups += std::count(any.begin(), any.end(), uint8_t{1});
+      count.groups += w.taps;
+    }
+  }
+  return count;
+}
+
+double sparse_us(double groups, const Linear& geometry, const Layer& layer, const QuantizedSpeed& speed) {
+  double rate = speed.sparse;
+  if (geometry.axes == Axes::kTokens)
+    rate *= kMatMulRate;
+  else if (layer.vectors <= 4)
+    rate *= kFewPositions;
+  const double work = groups + kEpilogueGroups * static_cast<double>(geometry.out_channels) / 4;
+  return 2.0 * 4 * 16 * work * static_cast<double>(layer.vectors) / rate * 1e-3;
+}
+
+Linear geometry_of(const QuantizedLinear& linear) {
+  Linear geometry;
+  geometry.axes = linear.axes;
+  geometry.in_channels = linear.in_channels;
+  geometry.out_channels = linear.out_channels;
+  geometry.groups = linear.groups;
+  geometry.window = linear.window;
+  return geometry;
+}
+
+}  // namespace
+
+void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Isa isa, NodeCost* cost) {
+  const QuantizedWeightView& w = linear.weight;
+  const Count count = w.row_stride == 1 && w.taps == 1 ? count_columns(w) : count_rows(w);
+  Layer layer;
+  layer.weights = w.rows * w.channels * w.taps;
+  layer.nonzeros = count.nonzeros;
+  cost->linear = true;
+  cost->dense_bytes += layer.weights;
+  cost->sparsity = 1.0 - static_cast<double>(count.nonzeros) / static_cast<double>(layer.weights);
+  cost->group_density = static_cast<double>(count.nonzero_groups) / static_cast<double>(count.groups);
+  if (output == nullptr) return;
+  const QuantizedSpeed& speed = kSpeeds[static_cast<int>(isa)];
+  const Linear geometry = geometry_of(linear);
+  place_layer(geometry, *output, &layer);
+  cost->situation = situation(geometry, layer, *output);
+  const double work = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions) * 1e-3;
+  if (is_depthwise(geometry)) {
+    cost->cpu_us += kCallUs + work / speed.depthwise_cpu;
+    cost->here_us += work * layer.waste / speed.depthwise;
+    cost->kernel = "depthwise";
+    return;
+  }
+  double cpu = kCallUs + work / speed.cpu, sparse = 0, dense = 0;
+  if (layer.positions < kManyRows && w.taps == 1) {
+    const double rows = static_cast<double>(std::max<int64_t>(1, layer.positions));
+    cpu = kCallUs + std::max(work / speed.cpu, static_cast<double>(layer.weights) / speed.weight_bytes * 1e-3);
+    cost->needed_density = kRowGroups + (kManyRowGroups - kRowGroups) * (rows - 1) / (kManyRows - 1);
+    sparse = cpu * cost->group_density / cost->needed_density;
+    dense = cpu / kDenseRate;
+  } else {
+    const double none = sparse_us(0, geometry, layer, speed);
+    const double all = sparse_us(static_cast<double>(count.groups), geometry, layer, speed);
+    sparse = sparse_us(static_cast<double>(count.nonzero_groups), geometry, layer, speed);
+    cost->needed_density = std::clamp((cpu - none) / (all - none), 0.0, 1.0);
+    dense = linear.groups > 1 ? sparse : (cpu - kCallUs) * layer.waste / kDenseRate;
+  }
+  cost->cpu_us += cpu;
+  cost->here_us += std::min(sparse, dense);
+  cost->kernel = sparse <= dense ? "sparse" : "dense";
+  // Without pruning, integer layers are not worth a claim, whatever the prediction says.
+  cost->sparse_wins |= cost->kernel == "sparse" && cost->group_density < 1 && sparse < cpu;
+}
+
+}  // namespace sparsecpu
