@@ -10,7 +10,9 @@ Node unit_node(const Graph& graph, const Unit& unit) {
   Node result = graph.nodes[unit.main];
   result.inputs.clear();
   result.outputs.clear();
-  const auto inside = [&](int node) { return std::find(unit.nodes.begin(), unit.nodes.end(), node) != unit.nodes.end(); };
+  const auto inside = [&](int node) {
+    return std::find(unit.nodes.begin(), unit.nodes.end(), node) != unit.nodes.end();
+  };
   for (int member : unit.nodes) {
     const Node& node = graph.nodes[member];
     result.has_subgraph |= node.has_subgraph;

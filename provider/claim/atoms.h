@@ -7,7 +7,7 @@
 namespace sparsecpu {
 
 struct Atoms {
-  Graph graph;                            // values as in the whole graph; those inside a unit have no use
+  Graph graph;  // values as in the whole graph; those inside a unit have no use
   RecognisedGraph recognised;
   std::vector<std::vector<int>> members;  // nodes of the whole graph, ascending
   std::vector<int> main;                  // the one that stands for them in reports

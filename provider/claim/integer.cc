@@ -43,7 +43,8 @@ class Chain {
     const Value* scales = scale < 0 ? constant_of(last) : dynamic_scales(last, scale);
     if (std::string p = per_channel_problem(*scales, linear.axes, linear.out_channels, rank); !p.empty()) return p;
     const auto floats = constant_floats(*scales);
-    if (!floats || floats->empty()) return "its scale cannot be used: " + constant_problem(*scales, ElementType::kFloat);
+    if (!floats || floats->empty())
+      return "its scale cannot be used: " + constant_problem(*scales, ElementType::kFloat);
     linear.multiplier = *floats;
     linear.multiplier.resize(linear.out_channels, floats->front());
     result->ops.push_back(Op{std::move(linear), {node_.inputs[0]}, at(last).outputs[0], main_, ""});

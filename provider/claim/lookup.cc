@@ -25,7 +25,8 @@ bool same_quantization(const Quantization& x, const Quantization& y) {
 }
 
 uint8_t quantize_one(float value, const Quantization& y) {
-  const float low = static_cast<float>(y.lowest() - y.zero_point), high = static_cast<float>(y.highest() - y.zero_point);
+  const float low = static_cast<float>(y.lowest() - y.zero_point),
+              high = static_cast<float>(y.highest() - y.zero_point);
   const float scaled = std::min(std::max(value / y.scale, low), high);
   return static_cast<uint8_t>(static_cast<int32_t>(std::nearbyint(scaled)) + y.zero_point);
 }
@@ -95,8 +96,8 @@ std::function<float(float)> unary_function(const Unary& unary, bool* exact) {
 
 Lookup add_table(const QuantizedAdd& add, int32_t b) {
   const float ra = add.a.scale / add.y.scale, rb = add.b.scale / add.y.scale;
-  const float fix = static_cast<float>(add.y.zero_point) - std::fma(ra, static_cast<float>(add.a.zero_point),
-                                                                    rb * static_cast<float>(add.b.zero_point));
+  const float fix = static_cast<float>(add.y.zero_point) -
+                    std::fma(ra, static_cast<float>(add.a.zero_point), rb * static_cast<float>(add.b.zero_point));
   Lookup lookup;
   lookup.output_signed = add.y.is_signed;
   for (int i = 0; i < 256; ++i) {

@@ -19,8 +19,8 @@
 //   other activations -> Q                                                           always
 //
 // A Relu or Clip before Q leaves the integer form only if it is redundant there: Relu with y's zero point at the
-// type's minimum, Clip with bounds at or beyond y's range; an s8 Gemm with a Relu is float (FusedGemm). Otherwise
-// the unit is float. All activations of a unit have one type, else it is float too.
+// type's minimum, Clip with bounds at or beyond y's range. Otherwise the unit is float. All activations of a unit have
+// one type, else it is float too.
 #pragma once
 #include "base/quantized.h"
 
@@ -45,7 +45,7 @@ inline bool onnxruntime_is_integer(const UnitTraits& unit) {
     case UnitOperator::kMatMul:
       return !unit.x_signed;
     case UnitOperator::kGemm:
-      return !unit.float_bias && (!unit.x_signed || (unit.w_signed && !unit.activation));
+      return !unit.float_bias && (!unit.x_signed || unit.w_signed);
     case UnitOperator::kElementwise:
       return true;
   }

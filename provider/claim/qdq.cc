@@ -127,14 +127,15 @@ class UnitReader {
     if (dq->attribute("block_size", int64_t{0}) != 0) {
       return "its weights have a scale per block; one in all or one a channel is supported";
     }
-    if (std::string p = read_weight(context_.input(*dq, 0), context_.input(*dq, 1), context_.input(*dq, 2), columns,
-                                    weight);
+    if (std::string p =
+            read_weight(context_.input(*dq, 0), context_.input(*dq, 1), context_.input(*dq, 2), columns, weight);
         !p.empty()) {
       return p;
     }
     int64_t axis = dq->attribute("axis", int64_t{1});
     axis += axis < 0 ? static_cast<int64_t>(context_.input(*dq, 0)->constant.dims.size()) : 0;
-    if (weight->scale.size() > 1 && axis != (columns ? 1 : 0)) return "the scales of its weights are not per output channel";
+    if (weight->scale.size() > 1 && axis != (columns ? 1 : 0))
+      return "the scales of its weights are not per output channel";
     return "";
   }
 
@@ -159,7 +160,8 @@ class UnitReader {
     if (!floats) return "its bias cannot be used: " + constant_problem(*bias, ElementType::kFloat);
     const auto& dims = bias->constant.dims;
     const bool fits = static_cast<int64_t>(floats->size()) == rows && (dims.size() == 1 || dims[0] == 1);
-    if (!fits && floats->size() != 1) return "its bias of shape " + dims_text(dims) + " does not fit its output channels";
+    if (!fits && floats->size() != 1)
+      return "its bias of shape " + dims_text(dims) + " does not fit its output channels";
     float_bias_ = *floats;
     float_bias_.resize(rows, floats->front());
     return "";
@@ -273,7 +275,7 @@ class UnitReader {
   const Node& node_;
   const Node* quantizer_ = nullptr;
   const Node* activation_ = nullptr;
-  Node bytes_;                 // the operator with bytes in and out
+  Node bytes_;  // the operator with bytes in and out
   std::vector<Quantization> x_;
   Quantization y_;
   int32_t low_ = -128, high_ = 255;

@@ -55,8 +55,7 @@ Recognised recognise_qgemm(const RecogniseContext& context, const Node& node) {
   const bool rows_first = node.attribute("transB", int64_t{0}) != 0;
   std::string problem = read_quantization(context, node, 1, &linear.x);
   if (problem.empty()) {
-    problem =
-        read_weight(context.input(node, 3), context.input(node, 4), context.input(node, 5), !rows_first, &weight);
+    problem = read_weight(context.input(node, 3), context.input(node, 4), context.input(node, 5), !rows_first, &weight);
   }
   if (!problem.empty()) return decline(problem);
   if (weight.view.taps != 1) return decline("its weights have more than two axes");

@@ -30,8 +30,8 @@ std::string range_problem(const QuantizedWeightView& w, const std::string& name)
     for (int64_t r = 0; r < w.rows; ++r) {
       for (int64_t t = 0; t < w.taps; ++t) {
         if (const int32_t q = w.at(r, c, t); q < -128 || q > 127) {
-          return "its weights '" + name + "' minus their zero point " + std::to_string(w.zero_point(r)) +
-                 " reach " + std::to_string(q) + "; -128 to 127 is supported (quantize the weights symmetrically)";
+          return "its weights '" + name + "' minus their zero point " + std::to_string(w.zero_point(r)) + " reach " +
+                 std::to_string(q) + "; -128 to 127 is supported (quantize the weights symmetrically)";
         }
       }
     }
@@ -163,8 +163,8 @@ Recognised recognise_quantize(const RecogniseContext& context, const Node& node)
   const ElementType from = context.value(x).type, to = context.value(y).type;
   const ElementType bytes = quantization.is_signed ? ElementType::kInt8 : ElementType::kUint8;
   if (from != (to_bytes ? ElementType::kFloat : bytes) || to != (to_bytes ? bytes : ElementType::kFloat)) {
-    return decline("it converts " + std::string(element_type_name(from)) + " to " +
-                   std::string(element_type_name(to)) + "; float32, uint8 and int8 are supported");
+    return decline("it converts " + std::string(element_type_name(from)) + " to " + std::string(element_type_name(to)) +
+                   "; float32, uint8 and int8 are supported");
   }
   if (to_bytes) return accept(Quantize{quantization}, {x}, y);
   return accept(Dequantize{quantization}, {x}, y);

@@ -14,9 +14,9 @@ bool one_of(const std::string& type, const std::array<const char*, n>& names) {
 
 constexpr std::array kLinear{"Conv", "MatMul", "Gemm"};
 constexpr std::array kManyInputs{"Add", "Mul", "Concat"};
-constexpr std::array kOneInput{"MaxPool",   "AveragePool", "GlobalAveragePool", "Sigmoid", "LeakyRelu", "Relu",
-                               "Clip",      "HardSwish",   "HardSigmoid",       "Tanh",    "Gelu",      "Flatten",
-                               "Reshape",   "Squeeze",     "Unsqueeze",         "Resize"};
+constexpr std::array kOneInput{"MaxPool", "AveragePool", "GlobalAveragePool", "Sigmoid", "LeakyRelu", "Relu",
+                               "Clip",    "HardSwish",   "HardSigmoid",       "Tanh",    "Gelu",      "Flatten",
+                               "Reshape", "Squeeze",     "Unsqueeze",         "Resize"};
 
 class Finder {
  public:
@@ -43,9 +43,7 @@ class Finder {
  private:
   const Node& at(int node) const { return graph_.nodes[node]; }
   bool is(int node, const char* type) const { return node >= 0 && at(node).op_type == type && !taken_[node]; }
-  int next(int node) const {
-    return at(node).outputs.size() == 1 ? sole_consumer(graph_, at(node).outputs[0]) : -1;
-  }
+  int next(int node) const { return at(node).outputs.size() == 1 ? sole_consumer(graph_, at(node).outputs[0]) : -1; }
   bool is_constant(int value) const { return value >= 0 && graph_.values[value].is_constant; }
 
   void add(std::vector<int> nodes, int main, int place) {
@@ -106,9 +104,10 @@ class Finder {
     const int factor = at(node).inputs[at(node).inputs[0] == cast ? 1 : 0];
     if (scale < 0) return is_constant(factor);
     const int product = graph_.values[factor].producer;
-    if (!is(product, "Mul") || sole_consumer(graph_, factor) < 0) return false;
+    if (!is(product, "Mul") || graph_.values[factor].is_graph_output) return false;
     const std::vector<int>& inputs = at(product).inputs;
-    if (!(inputs[0] == scale && is_constant(inputs[1])) && !(inputs[1] == scale && is_constant(inputs[0]))) return false;
+    if (!(inputs[0] == scale && is_constant(inputs[1])) && !(inputs[1] == scale && is_constant(inputs[0])))
+      return false;
     chain->push_back(product);
     return true;
   }
@@ -128,8 +127,13 @@ class Finder {
       if (!right || !follow_integer(&chain, node.outputs[1])) return;
       nodes.insert(nodes.end(), chain.begin(), chain.end());
     }
-    for (int output : node.outputs) {
-      for (int user : graph_.values[output].consumers) {
+    // The scales, and their products (which chains with equal weight scales share), have no other use.
+    std::vector<int> inner = node.outputs;
+    for (int user : graph_.values[node.outputs[1]].consumers) {
+      if (at(user).outputs.size() == 1) inner.push_back(at(user).outputs[0]);
+    }
+    for (int value : inner) {
+      for (int user : graph_.values[value].consumers) {
         if (std::find(nodes.begin(), nodes.end(), user) == nodes.end()) return;
       }
     }

@@ -154,7 +154,13 @@ void describe_quantized(const OpData& data, py::dict* result) {
   if (const auto* op = std::get_if<QuantizedLinear>(&data)) out.attr("update")(describe(*op));
   if (const auto* op = std::get_if<Quantize>(&data)) out["y"] = describe(op->y);
   if (const auto* op = std::get_if<Dequantize>(&data)) out["x"] = describe(op->x);
-  if (const auto* op = std::get_if<Lookup>(&data)) out["table"] = py::bytes(reinterpret_cast<const char*>(op->table.data()), 256);
+  if (const auto* op = std::get_if<Lookup>(&data)) {
+    out["table"] = py::bytes(reinterpret_cast<const char*>(op->table.data()), 256);
+    out["output_signed"] = op->output_signed;
+  }
+  if (const auto* op = std::get_if<GlobalAverage>(&data); op != nullptr && op->bytes) {
+    out["x"] = describe(op->bytes->x), out["y"] = describe(op->bytes->y);
+  }
   if (const auto* op = std::get_if<QuantizedAdd>(&data)) {
     out["a"] = describe(op->a), out["b"] = describe(op->b), out["y"] = describe(op->y);
     out["clamp"] = py::make_tuple(op->clamp_low, op->clamp_high);
