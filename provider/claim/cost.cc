@@ -202,9 +202,8 @@ void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& out
   }
   if (std::holds_alternative<Reshape>(op.data)) {
     cost->cpu_us = kCallUs;  // ONNX Runtime only renames it
-    cost->here_us = only_relabels(inputs[0], output)
-                        ? 0.0
-                        : 8.0 * share * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
+    cost->here_us =
+        only_relabels(inputs[0], output) ? 0.0 : 8.0 * share * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
     cost->fused_here_us = cost->here_us;
   }
 }

@@ -241,7 +241,8 @@ RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options,
       const Unit& unit = result.units[u];
       if (unit.main == unit.place) shapes.propagate(node, {});  // inner values of the bytes' shape
       Recognised whole = recognise_unit(context, unit);
-      if (const std::string mixed = axes_problem(context, whole); !mixed.empty()) whole.reason = mixed, whole.ops.clear();
+      if (const std::string mixed = axes_problem(context, whole); !mixed.empty())
+        whole.reason = mixed, whole.ops.clear();
       if (whole.ok()) whole.reason = shapes.propagate(node, whole);
       if (whole.reason.empty()) {
         for (int member : unit.nodes) result.nodes[member] = {whole.pattern, "", {}, u};

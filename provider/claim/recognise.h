@@ -80,8 +80,8 @@ struct ConvGeometry {
   int64_t in_channels = 0, out_channels = 0, groups = 1;
   Window window;
 };
-std::string read_conv_geometry(const RecogniseContext&, const Node& node, int x, const std::vector<int64_t>& weight_dims,
-                               ConvGeometry* geometry);
+std::string read_conv_geometry(const RecogniseContext&, const Node& node, int x,
+                               const std::vector<int64_t>& weight_dims, ConvGeometry* geometry);
 // Equal in every run, as far as is known.
 bool same_dim(const RecogniseContext&, int a, int axis_a, int b, int axis_b);
 bool same_shape(const RecogniseContext&, int a, int b);

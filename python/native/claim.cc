@@ -117,17 +117,17 @@ py::dict claim_graph(const py::dict& description, int isa, std::optional<double>
   for (const NodeDecision& d : result.decisions) {
     decisions.append(py::dict(py::arg("region") = d.region, py::arg("pattern") = d.pattern,
                               py::arg("reason") = d.reason, py::arg("sparsity") = d.sparsity,
-                              py::arg("group_density") = d.group_density, py::arg("dense_bytes") = d.dense_bytes, py::arg("cpu_us") = d.cpu_us,
-                              py::arg("here_us") = d.here_us));
+                              py::arg("group_density") = d.group_density, py::arg("dense_bytes") = d.dense_bytes,
+                              py::arg("cpu_us") = d.cpu_us, py::arg("here_us") = d.here_us));
   }
   return py::dict(py::arg("regions") = result.regions, py::arg("decisions") = decisions,
                   py::arg("assumed") = result.assumed);
 }
 
-constexpr const char* kOpNames[] = {"linear", "unary",  "binary", "affine", "pool",   "global_average",
-                                    "pad",    "resize", "concat", "split",  "reshape",
-                                    "quantize", "dequantize", "dynamic_quantize", "quantized_linear",
-                                    "quantized_add", "quantized_mul", "lookup"};
+constexpr const char* kOpNames[] = {
+    "linear",           "unary",         "binary",        "affine",  "pool",     "global_average", "pad",
+    "resize",           "concat",        "split",         "reshape", "quantize", "dequantize",     "dynamic_quantize",
+    "quantized_linear", "quantized_add", "quantized_mul", "lookup"};
 
 py::tuple describe(const Quantization& q) { return py::make_tuple(q.scale, q.zero_point, q.is_signed); }
 

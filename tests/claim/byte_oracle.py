@@ -43,7 +43,9 @@ def sums(op: dict[str, Any], x: Array, window: dict[str, Any]) -> Array:
         channels = slice(g * weight.shape[1], (g + 1) * weight.shape[1])
         for t in range(kh * kw):
             i, j = divmod(t, kw)
-            pixels = padded[:, channels, i : i + strides[0] * out_h : strides[0], j : j + strides[1] * out_w : strides[1]]
+            pixels = padded[
+                :, channels, i : i + strides[0] * out_h : strides[0], j : j + strides[1] * out_w : strides[1]
+            ]
             result[:, rows] += np.einsum("nchw,rc->nrhw", pixels, weight[rows, :, t])
     return result + bias.reshape(1, -1, 1, 1)
 

@@ -43,20 +43,26 @@ def basic(model: onnx.ModelProto) -> Description:
     return describe(optimized(model, ort.GraphOptimizationLevel.ORT_ENABLE_BASIC))
 
 
-def _add_missing_types(graph: onnx.GraphProto) -> None:
+def _infer(model: onnx.ModelProto) -> onnx.ModelProto:
     """Shape inference knows no operator of com.microsoft: those here keep the type of their data."""
-    known = {i.name: i.type.tensor_type.elem_type for i in [*graph.input, *graph.value_info]}
-    for node in graph.node:
-        if node.domain == "com.microsoft" and node.output[0] not in known:
-            known[node.output[0]] = known.get(node.input[2 if node.op_type == "QLinearConcat" else 0], TensorProto.FLOAT)
-            graph.value_info.append(helper.make_tensor_value_info(node.output[0], known[node.output[0]], None))
+    while True:
+        model = shape_inference.infer_shapes(model)
+        known = {i.name: i.type.tensor_type.elem_type for i in [*model.graph.input, *model.graph.value_info]}
+        for node in model.graph.node:
+            data = node.input[2 if node.op_type == "QLinearConcat" else 0]
+            if node.domain == "com.microsoft" and node.output[0] not in known and data in known:
+                kind = known[data]
+                if node.op_type == "QGemm" and len(node.input) < 8:
+                    kind = TensorProto.FLOAT
+                model.graph.value_info.append(helper.make_tensor_value_info(node.output[0], kind, None))
+                break
+        else:
+            return model
 
 
 def describe(model: onnx.ModelProto) -> Description:
     """The graph of a model, shapes inferred, as claim/ sees it."""
-    model = shape_inference.infer_shapes(model)
-    _add_missing_types(model.graph)
-    model = shape_inference.infer_shapes(model)
+    model = _infer(model)
     graph = model.graph
     opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in model.opset_import}
     infos = {i.name: i for i in [*graph.input, *graph.value_info, *graph.output]}

@@ -40,8 +40,13 @@ class Quantized(Network):
         return self.constant(w + zero, dtype)
 
     def bias(self, rows: int, scale: Any) -> str:
-        return self.dq(self.constant(self.random.integers(-900, 900, rows), np.int32), scale, np.zeros(np.shape(scale)), np.int32,
-                       **({"axis": 0} if np.ndim(scale) else {}))
+        return self.dq(
+            self.constant(self.random.integers(-900, 900, rows), np.int32),
+            scale,
+            np.zeros(np.shape(scale)),
+            np.int32,
+            **({"axis": 0} if np.ndim(scale) else {}),
+        )
 
     def byte_model(self, output: str, dtype: Any | None = U8) -> onnx.ModelProto:
         model = self.model(output)
@@ -378,7 +383,9 @@ def test_reasons() -> None:
     far = g.constant(np.full((8, 6), 255), U8)
     assert "minus their zero point 0 reach 255" in reason(g, matmul(far, dtype=U8))
     g = Quantized()
-    assert "not per output channel" in reason(g, matmul(g.weights((8, 6)), scale=np.full(6, 0.1), zero=np.zeros(6), axis=0))
+    assert "not per output channel" in reason(
+        g, matmul(g.weights((8, 6)), scale=np.full(6, 0.1), zero=np.zeros(6), axis=0)
+    )
     g = Quantized()
     y = g.q(g.dq(g.input("x", [5, 8], TensorProto.UINT16), 0.1, 0, np.uint16))
     assert "uint16" in reason(g, y)
