@@ -156,4 +156,5 @@ void bind_kernels(py::module_& module) {
   bind_packed(module);
   bind_jit_kernels(module);
   bind_fma_peak(module);
+  bind_quantized_kernels(module);
 }
