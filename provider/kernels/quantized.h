@@ -61,6 +61,12 @@ struct QSpmmWeights {
 using QSpmmFn = void (*)(const QSpmmWeights&, int64_t block_begin, int64_t block_end, const ptrdiff_t* chunk_base,
                          const LaneTile&, const QuantizedOutput&);
 
+// The finish of a lane kernel by itself, for one position: rows [row_begin, row_end) from their sums at
+// sums[(row - row_begin) * 16], bias included. row_begin is a multiple of 4; sums has whole quads of rows. y and
+// residual as tile.y and tile.residual.
+using QFinishFn = void (*)(const int32_t* sums, int64_t row_begin, int64_t row_end, const QuantizedOutput&, float* y,
+                           const float* residual);
+
 // Dense weights: [quad of rows][k][4 rows] groups; rows padded to a multiple of kQuantizedRows with zeros.
 // offsets[k]: the k-th input vector, in floats from tile.x[p].
 struct QDenseWeights {
@@ -175,6 +181,7 @@ struct QuantizedKernels {
   bool split_pairs;
   int spmm_tile, dense_tile, depthwise_tile;  // positions per tile at which they run best
   QSpmmFn spmm;
+  QFinishFn finish;
   QDenseFn dense;
   QDepthwiseFn depthwise;
   QFewRowsFn few_rows;

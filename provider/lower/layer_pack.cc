@@ -32,6 +32,7 @@ int64_t LayerPack::bytes() const {
   if (dense) total += dense->memory.bytes();
   if (depthwise) total += depthwise->memory.bytes();
   if (few_rows) total += few_rows->memory.bytes();
+  if (qjit) total += qjit->code.memory.bytes();
   if (qspmm) total += qspmm->memory.bytes();
   if (qdense) total += qdense->memory.bytes();
   if (qdepthwise) total += qdepthwise->memory.bytes();
@@ -40,6 +41,7 @@ int64_t LayerPack::bytes() const {
 }
 
 const char* LayerPack::kernel() const {
+  if (qjit) return "jit spmm int8";
   if (qspmm) return "spmm int8";
   if (qdense) return "dense int8";
   if (qdepthwise) return "depthwise int8";
@@ -59,6 +61,11 @@ bool is_pointwise(const LinearShape& linear) {
 
 namespace {
 
+// With few positions, each has to fetch more of the code that follows.
+int prefetch_calls(int64_t rows) {
+  return rows >= 0 && rows <= kJitPrefetchCalls / 2 * kLanes ? kJitPrefetchCalls / 2 : kJitPrefetchCalls;
+}
+
 bool is_depthwise(const LinearShape& s) {
   return s.groups > 1 && s.groups == s.in_channels && s.groups == s.out_channels;
 }
@@ -75,7 +82,8 @@ QuantizedLayer quantized_layer(const QuantizedLinear& linear) {
   return layer;
 }
 
-LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape, int64_t rows, const KernelTable& kernels) {
+LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape, int64_t rows, const KernelTable& kernels,
+                         bool jit) {
   const QuantizedLayer layer = quantized_layer(linear);
   LayerPack pack;
   pack.float_bias = linear.float_bias;
@@ -95,7 +103,14 @@ LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape
   if (may_be_few && rows >= 0) return pack;
   if (dense && shape.groups == 1) {
     pack.qdense = pack_qdense(layer);
-  } else {
+    return pack;
+  }
+  // A run's own bias cannot be part of the code.
+  if (jit && !linear.dynamic_input) {
+    pack.qjit = pack_qjit(layer, shape.window.dilation[1], ceil_div(shape.in_channels, 4), prefetch_calls(rows));
+    if (pack.qjit->code.segments.empty()) pack.qjit.reset();
+  }
+  if (!pack.qjit) {
     pack.qspmm = pack_qspmm(layer, shape.window.dilation[1], ceil_div(shape.in_channels, 4), kQuantizedChunkVectors,
                             kernels.quantized->split_pairs);
   }
@@ -104,10 +119,10 @@ LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape
 
 }  // namespace
 
-LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, bool jit) {
+LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, JitUse jit) {
   const LinearShape shape = *linear_shape(stage.op.data);
   if (const auto* quantized = std::get_if<QuantizedLinear>(&stage.op.data)) {
-    return pack_quantized(*quantized, shape, rows, kernels);
+    return pack_quantized(*quantized, shape, rows, kernels, jit.bytes);
   }
   const Linear& linear = std::get<Linear>(stage.op.data);
   const LayerWeights weights = layer_weights(stage, linear);
@@ -126,10 +141,9 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
     pack.dense = pack_dense(weights);
     return pack;
   }
-  if (jit) {
-    const bool few_positions = rows >= 0 && rows <= kJitPrefetchCalls / 2 * kLanes;
-    pack.jit = pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp,
-                        few_positions ? kJitPrefetchCalls / 2 : kJitPrefetchCalls);
+  if (jit.floats) {
+    pack.jit =
+        pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp, prefetch_calls(rows));
     if (pack.jit->segments.empty()) pack.jit.reset();
   }
   if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kSpmmChunkVectors);

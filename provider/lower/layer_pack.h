@@ -15,13 +15,14 @@ struct LayerPack {
   std::optional<PackedDense> dense;
   std::optional<PackedDepthwise> depthwise;
   std::optional<PackedFewRows> few_rows;
+  std::optional<PackedQJit> qjit;
   std::optional<PackedQSpmm> qspmm;
   std::optional<PackedQDense> qdense;
   std::optional<PackedQDepthwise> qdepthwise;
   std::optional<PackedQFewRows> qfew_rows;
   std::vector<float> float_bias;            // QuantizedLinear to floats; padded like QuantizedRows
 
-  bool has_lane_form() const { return jit || spmm || dense || depthwise || qspmm || qdense || qdepthwise; }
+  bool has_lane_form() const { return jit || spmm || dense || depthwise || qjit || qspmm || qdense || qdepthwise; }
   int64_t bytes() const;
   const char* kernel() const;               // of the main form, for the report
 };
@@ -30,8 +31,12 @@ struct LayerPack {
 constexpr int64_t kFewRows = 8;
 
 // rows: output pixels times images where the model fixes them, else -1 (then both forms are packed).
+struct JitUse {
+  bool floats = false, bytes = false;
+};
+
 // jit: generated code instead of the sparse stream, where it is faster.
-LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, bool jit);
+LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, JitUse jit);
 
 // A 1x1 layer with stride 1 and no pads: the only one that may run row-major.
 bool is_pointwise(const LinearShape& linear);

@@ -146,6 +146,7 @@ class Planner {
                         const std::optional<Activation>& post);
   void emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands);
   void emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack, const LinearOperands& operands);
+  static void set_code(JitStep& step, const Window& window, const PackedJit& code, const LinearOperands& operands);
   LaneTensor residual_of(int value, int out);
   template <class S>
   void add_linear_step(std::unique_ptr<S> step, const char* kernel, const LinearShape& linear,

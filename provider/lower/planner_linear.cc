@@ -68,14 +68,18 @@ LaneTensor Planner::residual_of(int value, int out) {
 }
 
 void Planner::emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands) {
-  auto step = std::make_unique<JitStep>();
-  step->code = &code;
-  for (int64_t i = 0; i < linear.window.kernel[0]; ++i) step->row_base.push_back(i * operands.x.row_step);
+  auto step = std::make_unique<FloatJitStep>();
+  set_code(*step, linear.window, code, operands);
+  add_linear_step(std::move(step), "jit spmm", *linear_shape(linear), operands);
+}
+
+void Planner::set_code(JitStep& step, const Window& window, const PackedJit& code, const LinearOperands& operands) {
+  step.code = &code;
+  for (int64_t i = 0; i < window.kernel[0]; ++i) step.row_base.push_back(i * operands.x.row_step);
   // The inputs of a tile share half of the L2 cache with the code.
   constexpr int64_t kTileBytes = 384 * 1024;
   const int64_t position_bytes = operands.x.tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
-  step->tile = static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes, 8, JitStep::kMaxPositions));
-  add_linear_step(std::move(step), "jit spmm", *linear_shape(linear), operands);
+  step.tile = static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes, 8, JitStep::kMaxPositions));
 }
 
 void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack,

@@ -224,6 +224,12 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
     step->tap_offsets = tap_offsets(linear.window, x);
     step->work_per_position = groups_in * shape.taps;
     finish(std::move(step), "depthwise int8", *pack.qdepthwise, kernels_.quantized->depthwise_tile, groups_in, 4);
+  } else if (pack.qjit) {
+    auto step = std::make_unique<QJitStep>();
+    set_code(*step, linear.window, pack.qjit->code, operands);
+    step->tile = std::min(step->tile, QJitStep::kMaxTile);
+    step->finish_with = finish_of(stage, linear, pack.qjit->rows);
+    add_linear_step(std::move(step), "jit spmm int8", shape, operands);
   } else if (pack.qspmm) {
     auto step = std::make_unique<QSpmmStep>();
     for (const ChunkOrigin& o : pack.qspmm->origins) {

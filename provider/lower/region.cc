@@ -93,13 +93,13 @@ struct Region::State {
   std::list<Entry> programs;                // most recently used first
   size_t plan_bytes = 0;
 
-  void pack(bool jit);
+  void pack(JitUse jit);
   void report();
   void trim();
 };
 
 // Layers are packed by temporary threads: generating code takes a second for a large network.
-void Region::State::pack(bool jit) {
+void Region::State::pack(JitUse jit) {
   const std::vector<int64_t> rows = static_rows(graph);
   packs.resize(stages.size());
   std::atomic<size_t> next{0};
@@ -150,7 +150,7 @@ Region::Region(OpGraph ops, const LowerOptions& options) : state_(std::make_uniq
   state_->stages = fuse(state_->graph);
   state_->kernels = &kernels_for(options.isa);
   state_->workers = usable_cpus();
-  state_->pack(options.jit && jit_available(options.isa));
+  state_->pack({options.jit && jit_available(options.isa), options.jit && integer_jit_available(options.isa)});
   state_->report();
 }
 

@@ -1,9 +1,11 @@
 #include "pack/jit.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "pack/fold.h"
+#include "pack/groups.h"
 
 namespace sparsecpu {
 namespace {
@@ -12,32 +14,39 @@ namespace {
 // positions of a tile pass through it.
 constexpr size_t kSegmentEntries = 2000;
 
+// A layer's nonzeros, floats or int8 groups, row by row in ascending k = tap * tap_columns + vector.
+struct Matrix {
+  int64_t rows = 0, tap_columns = 0, kernel_width = 1;
+  bool integer = false;
+  std::vector<int64_t> begin;               // rows + 1
+  std::vector<uint32_t> k, weight, bias;    // weight, bias: bits
+  Clamp clamp{};
+};
+
 // One block's nonzeros by input vector.
 struct Block {
   std::vector<JitColumn> columns;
   std::vector<JitEntry> entries;
 };
 
-Block gather_block(const Nonzeros& nonzeros, const LayerWeights& layer, int64_t first_row, int64_t rows,
-                   int64_t column_bytes) {
+Block gather_block(const Matrix& matrix, int64_t first_row, int64_t rows, int64_t column_bytes) {
   struct Item {
     uint32_t k;
     JitEntry entry;
   };
   std::vector<Item> items;
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t i = nonzeros.begin[first_row + r]; i < nonzeros.begin[first_row + r + 1]; ++i) {
-      items.push_back({nonzeros.k[i], {static_cast<uint8_t>(r), nonzeros.value[i]}});
+    for (auto i = static_cast<size_t>(matrix.begin[first_row + r]); i < static_cast<size_t>(matrix.begin[first_row + r + 1]); ++i) {
+      items.push_back({matrix.k[i], {static_cast<uint8_t>(r), matrix.weight[i]}});
     }
   }
   std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.k < b.k; });
-  const int64_t channels = layer.groups * layer.weight.channels;
   Block block;
   for (size_t i = 0; i < items.size(); ++i) {
     if (i == 0 || items[i].k != items[i - 1].k) {
-      const int64_t tap = items[i].k / channels, channel = items[i].k % channels;
-      block.columns.push_back({static_cast<int32_t>(tap / layer.kernel[1]),
-                               tap % layer.kernel[1] * column_bytes + channel * kLanes * 4, static_cast<uint32_t>(i), 0});
+      const int64_t tap = items[i].k / matrix.tap_columns, vector = items[i].k % matrix.tap_columns;
+      block.columns.push_back({static_cast<int32_t>(tap / matrix.kernel_width),
+                               tap % matrix.kernel_width * column_bytes + vector * kLanes * 4, static_cast<uint32_t>(i), 0});
     }
     ++block.columns.back().count;
     block.entries.push_back(items[i].entry);
@@ -48,17 +57,21 @@ Block gather_block(const Nonzeros& nonzeros, const LayerWeights& layer, int64_t 
 // Code of all segments, block after block, each at a 64-byte boundary.
 class LayerEmitter {
  public:
-  LayerEmitter(const LayerWeights& layer, int64_t column_bytes, Clamp clamp, int prefetch_calls)
-      : layer_(layer), column_bytes_(column_bytes), clamp_(clamp), prefetch_calls_(prefetch_calls), nonzeros_(collect_nonzeros(layer)) {}
+  LayerEmitter(const Matrix& matrix, int64_t column_bytes, int prefetch_calls)
+      : matrix_(matrix), column_bytes_(column_bytes) {
+    packed_.nonzeros = matrix.begin.back();
+    packed_.prefetch_lines = static_cast<int>(kSegmentEntries * 12 / kCacheLine) / prefetch_calls;
+  }
 
   PackedJit emit() {
-    const int64_t rows = layer_.weight.rows;
-    const int64_t blocks = ceil_div(rows, kJitRows);
-    packed_.nonzeros = nonzeros_.begin.back();
-    packed_.prefetch_lines = static_cast<int>(kSegmentEntries * 12 / kCacheLine) / prefetch_calls_;
+    const int64_t blocks = ceil_div(matrix_.rows, kJitRows);
+    const auto first_row = [&](int64_t block) {
+      const int64_t row = matrix_.rows * block / blocks;
+      return matrix_.integer ? std::min(round_up(row, 4), matrix_.rows) : row;
+    };
     packed_.block_begin.push_back(0);
     for (int64_t b = 0; b < blocks; ++b) {
-      add_block(rows * b / blocks, rows * (b + 1) / blocks);
+      add_block(first_row(b), first_row(b + 1));
       packed_.block_begin.push_back(static_cast<uint32_t>(packed_.segments.size()));
     }
     return seal();
@@ -66,9 +79,7 @@ class LayerEmitter {
 
  private:
   void add_block(int64_t first_row, int64_t end_row) {
-    const Block block = gather_block(nonzeros_, layer_, first_row, end_row - first_row, column_bytes_);
-    std::vector<float> bias;
-    for (int64_t r = first_row; r < end_row; ++r) bias.push_back(folded_bias(layer_, r));
+    const Block block = gather_block(matrix_, first_row, end_row - first_row, column_bytes_);
     const size_t pieces = std::max<size_t>(1, (block.entries.size() + kSegmentEntries - 1) / kSegmentEntries);
     size_t column = 0;
     for (size_t piece = 0; piece < pieces; ++piece) {
@@ -77,9 +88,10 @@ class LayerEmitter {
       while (end < block.columns.size() && (piece + 1 == pieces || block.columns[end].first < until)) ++end;
       JitSegmentSource source;
       source.rows = static_cast<int>(end_row - first_row);
-      source.bias = piece == 0 ? bias.data() : nullptr;
-      source.last = piece + 1 == pieces;
-      source.clamp = clamp_;
+      source.integer = matrix_.integer;
+      source.bias = piece == 0 ? matrix_.bias.data() + first_row : nullptr;
+      source.last = piece + 1 == pieces && !matrix_.integer;
+      source.clamp = matrix_.clamp;
       source.columns = block.columns.data() + column;
       source.column_count = end - column;
       source.entries = block.entries.data();
@@ -107,22 +119,66 @@ class LayerEmitter {
     return std::move(packed_);
   }
 
-  const LayerWeights& layer_;
+  const Matrix& matrix_;
   const int64_t column_bytes_;
-  const Clamp clamp_;
-  const int prefetch_calls_;
-  const Nonzeros nonzeros_;
   PackedJit packed_;
   std::vector<uint8_t> code_;
 };
+
+Matrix matrix_of(const LayerWeights& layer, Clamp clamp) {
+  const Nonzeros nonzeros = collect_nonzeros(layer);
+  Matrix matrix;
+  matrix.rows = layer.weight.rows;
+  matrix.tap_columns = layer.groups * layer.weight.channels;
+  matrix.kernel_width = layer.kernel[1];
+  matrix.begin = nonzeros.begin;
+  matrix.k = nonzeros.k;
+  for (float w : nonzeros.value) matrix.weight.push_back(std::bit_cast<uint32_t>(w));
+  for (int64_t r = 0; r < matrix.rows; ++r) matrix.bias.push_back(std::bit_cast<uint32_t>(folded_bias(layer, r)));
+  matrix.clamp = clamp;
+  return matrix;
+}
+
+Matrix matrix_of(const QuantizedLayer& layer, const QuantizedRows& rows) {
+  const GroupSpace space = group_space(layer);
+  Matrix matrix;
+  matrix.rows = layer.weight.rows;
+  matrix.tap_columns = space.tap_groups;
+  matrix.kernel_width = layer.kernel[1];
+  matrix.integer = true;
+  matrix.begin.push_back(0);
+  for_each_row(layer, [&](int64_t, const uint32_t* groups) {
+    for (int64_t k = 0; k < space.row_groups; ++k) {
+      if (groups[k] == 0) continue;
+      matrix.k.push_back(static_cast<uint32_t>(k));
+      matrix.weight.push_back(groups[k]);
+    }
+    matrix.begin.push_back(static_cast<int64_t>(matrix.k.size()));
+  });
+  for (int64_t r = 0; r < matrix.rows; ++r) matrix.bias.push_back(static_cast<uint32_t>(rows.bias[static_cast<size_t>(r)]));
+  return matrix;
+}
+
+int64_t column_bytes_of(int64_t dilation_w, int64_t position_vectors) {
+  return checked_mul(checked_mul(dilation_w, position_vectors), kLanes * 4);
+}
 
 }  // namespace
 
 PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp,
                    int prefetch_calls) {
   check_layer(layer);
-  const int64_t column_bytes = checked_mul(checked_mul(dilation_w, position_vectors), kLanes * 4);
-  return LayerEmitter(layer, column_bytes, clamp, prefetch_calls).emit();
+  const Matrix matrix = matrix_of(layer, clamp);
+  return LayerEmitter(matrix, column_bytes_of(dilation_w, position_vectors), prefetch_calls).emit();
+}
+
+PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t position_vectors, int prefetch_calls) {
+  check_layer(layer);
+  PackedQJit packed;
+  packed.rows = quantized_rows(layer);
+  const Matrix matrix = matrix_of(layer, packed.rows);
+  packed.code = LayerEmitter(matrix, column_bytes_of(dilation_w, position_vectors), prefetch_calls).emit();
+  return packed;
 }
 
 }  // namespace sparsecpu

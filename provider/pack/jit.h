@@ -5,6 +5,7 @@
 #include "kernels/jit/code_memory.h"
 #include "kernels/jit/spmm_emitter.h"
 #include "pack/pack.h"
+#include "pack/quantized.h"
 
 namespace sparsecpu {
 
@@ -31,5 +32,14 @@ constexpr int kJitPrefetchCalls = 8;
 // there are fewer positions. No segments if the system refuses executable memory.
 PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp,
                    int prefetch_calls = kJitPrefetchCalls);
+
+// The sums of a quantized layer, int32, to be requantized by QuantizedKernels::finish. Blocks begin at multiples of
+// four rows.
+struct PackedQJit {
+  PackedJit code;
+  QuantizedRows rows;
+};
+PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t position_vectors,
+                     int prefetch_calls = kJitPrefetchCalls);
 
 }  // namespace sparsecpu

@@ -56,36 +56,48 @@ void JitStep::gather(int64_t first, int64_t end, const Frame& frame, Tile* now) 
   }
 }
 
-void JitStep::compute(const JitSegment& segment, const JitSegment* next, const Tile& now) const noexcept {
-  const int64_t row = segment.first_row * kLanes;
+int64_t JitStep::first_row(uint32_t block) const {
+  const uint32_t segment = code->block_begin[block];
+  return segment < code->segments.size() ? code->segments[segment].first_row : rows;
+}
+
+// The next segment's memory is brought in meanwhile: each call fetches its share, then nothing new.
+void JitStep::run_segment(uint32_t s, const Tile& now, float* const* out, const float* const* addend) const noexcept {
+  const JitSegment& segment = code->segments[s];
+  const bool is_last = s + 1 == code->segments.size();
   const auto* hot = reinterpret_cast<const std::byte*>(segment.run);
-  const auto* ahead = next != nullptr ? reinterpret_cast<const std::byte*>(next->run) : hot;
+  const auto* ahead = is_last ? hot : reinterpret_cast<const std::byte*>(code->segments[s + 1].run);
   const size_t step = static_cast<size_t>(code->prefetch_lines) * kCacheLine;
-  const size_t most = next != nullptr ? next->bytes : 0;
+  const size_t most = is_last ? 0 : code->segments[s + 1].bytes;
   size_t at = 0;
   for (int p = 0; p < now.positions; ++p, at += step) {
-    const float* addend = now.residual[p] != nullptr ? now.residual[p] + row : nullptr;
-    segment.run(now.x[p], now.y[p] + row, addend, row_base.data(), at < most ? ahead + at : hot);
+    segment.run(now.x[p], out[p], addend[p], row_base.data(), at < most ? ahead + at : hot);
   }
+}
+
+void FloatJitStep::run_block(uint32_t block, const Tile& now, const Frame&) const noexcept {
+  float* out[kMaxPositions];
+  const float* addend[kMaxPositions];
+  const int64_t row = first_row(block) * kLanes;
+  for (int p = 0; p < now.positions; ++p) {
+    out[p] = now.y[p] + row;
+    addend[p] = now.residual[p] != nullptr ? now.residual[p] + row : nullptr;
+  }
+  for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) run_segment(s, now, out, addend);
 }
 
 void JitStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(positions.count(), chunk / block_chunks, position_chunks);
-  const Share block = share_of(code->blocks(), chunk % block_chunks, block_chunks);
-  const uint32_t begin = code->block_begin[static_cast<size_t>(block.begin)];
-  const uint32_t end = code->block_begin[static_cast<size_t>(block.end)];
-  const int64_t first_row = code->segments[begin].first_row;
-  const int64_t end_row = end < code->segments.size() ? code->segments[end].first_row : rows;
+  const Share blocks = share_of(code->blocks(), chunk % block_chunks, block_chunks);
+  const auto begin = static_cast<uint32_t>(blocks.begin), end = static_cast<uint32_t>(blocks.end);
   Tile now;
   for (int64_t first = share.begin; first < share.end; first += tile) {
     gather(first, share.end, frame, &now);
-    for (uint32_t s = begin; s < end; ++s) {
-      compute(code->segments[s], s + 1 < code->segments.size() ? &code->segments[s + 1] : nullptr, now);
-    }
+    for (uint32_t b = begin; b < end; ++b) run_block(b, now, frame);
     if (!post) continue;
     for (int p = 0; p < now.positions; ++p) {
-      float* out = now.y[p] + first_row * kLanes;
-      kernels->unary(post->kind, post->a, post->b, out, out, (end_row - first_row) * kLanes);
+      float* out = now.y[p] + first_row(begin) * kLanes;
+      kernels->unary(post->kind, post->a, post->b, out, out, (first_row(end) - first_row(begin)) * kLanes);
     }
   }
 }

@@ -72,9 +72,9 @@ class DepthwiseStep final : public LaneLinearStep {
   }
 };
 
-// Generated code: it computes one position at a time, so the pieces of a layer (which stay in the instruction
-// cache) are the outer loop and a tile's positions (whose inputs stay in the L2 cache) the inner one.
-class JitStep final : public Step {
+// Generated code computes one position at a time, so the pieces of a layer (which stay in the instruction cache)
+// are the outer loop and a tile's positions (whose inputs stay in the L2 cache) the inner one.
+class JitStep : public Step {
  public:
   static constexpr int kMaxPositions = 64;  // in a tile
   const KernelTable* kernels = nullptr;
@@ -88,17 +88,27 @@ class JitStep final : public Step {
   int64_t rows = 0;
   int position_chunks = 1, block_chunks = 1;
 
-  void run(int chunk, const Frame& frame) const noexcept override;
+  void run(int chunk, const Frame& frame) const noexcept final;
 
- private:
+ protected:
   struct Tile {
     int positions = 0;
     const float* x[kMaxPositions];
     float* y[kMaxPositions];
     const float* residual[kMaxPositions];
   };
+  int64_t first_row(uint32_t block) const;
+  // Segment s for every position: sums from and to out[p], addend[p] (or null) added at the start.
+  void run_segment(uint32_t s, const Tile& tile, float* const* out, const float* const* addend) const noexcept;
+
+ private:
+  virtual void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept = 0;
   void gather(int64_t first, int64_t end, const Frame& frame, Tile* tile) const noexcept;
-  void compute(const JitSegment& segment, const JitSegment* next, const Tile& tile) const noexcept;
+};
+
+class FloatJitStep final : public JitStep {
+ private:
+  void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept override;
 };
 
 // Row-major, few rows: y[m, rows] = x[m, k] W.

@@ -4,6 +4,19 @@
 
 namespace sparsecpu {
 
+void QJitStep::run_block(uint32_t block, const Tile& now, const Frame& frame) const noexcept {
+  alignas(64) float sums[kMaxTile][kJitRows * kLanes];
+  float* out[kMaxTile];
+  const float* none[kMaxTile] = {};
+  for (int p = 0; p < now.positions; ++p) out[p] = sums[p];
+  for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) run_segment(s, now, out, none);
+  const QuantizedOutput output = finish_with.at(frame);
+  for (int p = 0; p < now.positions; ++p) {
+    kernels->quantized->finish(reinterpret_cast<const int32_t*>(sums[p]), first_row(block), first_row(block + 1), output,
+                               now.y[p], now.residual[p]);
+  }
+}
+
 void QFewRowsStep::run(int chunk, const Frame& frame) const noexcept {
   // Whole blocks of rows: the kernel may store four bytes at once.
   const Share blocks = share_of(ceil_div(weights->rows, kQuantizedRows), chunk, chunks);

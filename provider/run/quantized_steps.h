@@ -64,6 +64,15 @@ class QDepthwiseStep final : public LaneLinearStep {
   }
 };
 
+class QJitStep final : public JitStep {
+ public:
+  static constexpr int kMaxTile = 16;       // the sums of a tile's block stay in the L1 cache
+  QuantizedFinish finish_with;
+
+ private:
+  void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept override;
+};
+
 class QFewRowsStep final : public Step {
  public:
   const KernelTable* kernels = nullptr;

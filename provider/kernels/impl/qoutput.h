@@ -69,5 +69,15 @@ SPARSECPU_INLINE void finish_quad(const Ints (&acc)[4], int64_t row, int64_t row
   }
 }
 
+void qfinish(const int32_t* sums, int64_t row_begin, int64_t row_end, const QuantizedOutput& out, float* y,
+             const float* residual) {
+  for (int64_t row = row_begin; row < row_end; row += 4) {
+    Ints acc[4];
+    SPARSECPU_UNROLL
+    for (int j = 0; j < 4; ++j) acc[j] = load_ints(sums + (row - row_begin + j) * kLanes);
+    finish_quad(acc, row, row_end, out, y, residual);
+  }
+}
+
 }  // namespace
 }  // namespace sparsecpu::SPARSECPU_LEVEL

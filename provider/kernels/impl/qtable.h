@@ -28,6 +28,7 @@ const QuantizedKernels quantized = {
     .dense_tile = 8,
     .depthwise_tile = 8,
     .spmm = qspmm,
+    .finish = qfinish,
     .dense = qdense,
     .depthwise = qdepthwise,
     .few_rows = qfew_rows,

@@ -32,7 +32,7 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
     ret();
     align(64);
     L(constants_);
-    for (float w : stream_) dd(bits_of(w));
+    for (uint32_t w : stream_) dd(w);
     return {getCode(), getCode() + getSize()};
   }
 
@@ -47,7 +47,7 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
   // Weights are read in order. The pointer runs ahead of them, so that every distance fits a compressed 8-bit
   // displacement (-128..127 elements).
   static constexpr int kWeightsBehind = 128;
-  Xbyak::RegExp next_weight(float value) {
+  Xbyak::RegExp next_weight(uint32_t value) {
     const int64_t index = static_cast<int64_t>(stream_.size());
     if (index - weights_from_ > 255) {
       add(weight_, 256 * 4);
@@ -82,12 +82,20 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
       vmovaps(x, input(column));
       for (uint32_t e = column.first; e < column.first + column.count; ++e) {
         const JitEntry& entry = source_.entries[e];
-        vfmadd231ps(accumulator(entry.row), x, ptr_b[next_weight(entry.weight)]);
+        multiply_add(accumulator(entry.row), x, ptr_b[next_weight(entry.weight)]);
       }
       emitted += column.count;
       for (; prefetched < lines && prefetched * all < emitted * lines; ++prefetched) {
         prefetcht1(ptr[prefetch_ + static_cast<int>(prefetched * 64)]);
       }
+    }
+  }
+
+  void multiply_add(const Zmm& sum, const Zmm& x, const Xbyak::Address& weight) {
+    if (source_.integer) {
+      vpdpbusd(sum, x, weight);
+    } else {
+      vfmadd231ps(sum, x, weight);
     }
   }
 
@@ -135,7 +143,7 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
 
   const JitSegmentSource& source_;
   const Reg64 position_ = rdi, y_ = rsi, residual_ = rdx, row_base_ = rcx, prefetch_ = r8, weight_ = r10, x_ = r11;
-  std::vector<float> stream_;
+  std::vector<uint32_t> stream_;
   int64_t weights_from_ = 0;                // the weight pointer stands at element weights_from_ + kWeightsBehind
   int32_t kernel_row_ = -1;
   int64_t x_at_ = 0;
@@ -156,11 +164,13 @@ std::vector<uint8_t> emit_spmm_segment(const JitSegmentSource& source) {
 }
 
 bool jit_available(Isa isa) { return isa >= Isa::kAvx512 && CodeMemory::allowed(); }
+bool integer_jit_available(Isa isa) { return isa >= Isa::kAvx512Vnni && CodeMemory::allowed(); }
 
 #else
 
 std::vector<uint8_t> emit_spmm_segment(const JitSegmentSource&) { return {}; }
 bool jit_available(Isa) { return false; }
+bool integer_jit_available(Isa) { return false; }
 
 #endif
 

@@ -2,7 +2,7 @@
 //
 // A segment computes up to kJitRows output channels of one position from a run of input vectors. Each row's
 // accumulator stays in a register; an input vector with any nonzero in the segment is loaded once, and each
-// nonzero is one multiply-add with its weight as a broadcast memory operand. Weights lie behind the code.
+// nonzero (int8: group of four) is one multiply-add with its weight as a broadcast memory operand. Weights lie behind the code.
 // A layer's rows form blocks; a block's input vectors form one or more segments, which carry the sums
 // through y.
 #pragma once
@@ -28,12 +28,13 @@ struct JitColumn {
 };
 struct JitEntry {
   uint8_t row;                              // within the block
-  float weight;
+  uint32_t weight;                          // a float's bits, or four s8
 };
 struct JitSegmentSource {
   int rows = 0;
-  const float* bias = nullptr;              // rows entries: the block's first segment; null: go on from y
-  bool last = false;                        // clamp
+  bool integer = false;                     // u8 inputs, s8 weights, int32 sums; else floats
+  const uint32_t* bias = nullptr;           // rows entries (bits): the block's first segment; null: go on from y
+  bool last = false;                        // clamp (floats)
   Clamp clamp{};
   const JitColumn* columns = nullptr;
   size_t column_count = 0;
@@ -44,7 +45,8 @@ struct JitSegmentSource {
 // Position-independent code and its weights, to be copied to a 64-byte boundary.
 std::vector<uint8_t> emit_spmm_segment(const JitSegmentSource& source);
 
-// Whether this build has an emitter and this CPU and process can run its code.
+// Whether this build has an emitter and this CPU and process can run its code, for floats and for int8.
 bool jit_available(Isa isa);
+bool integer_jit_available(Isa isa);
 
 }  // namespace sparsecpu
