@@ -10,10 +10,14 @@ for variable in ("SPARSECPU_LOG", "SPARSECPU_NO_REGISTER"):
     os.environ.pop(variable, None)
 
 import onnxruntime as ort
-from harness import LEVELS, available_levels
+from harness import LEVELS, available_levels, has_vnni
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
     here = available_levels()
     skipped = [level for level in LEVELS if level not in here]
-    return f"onnxruntime {ort.__version__}; levels tested: {', '.join(here)}; skipped: {', '.join(skipped) or 'none'}"
+    against = "onnxruntime's CPU provider" if has_vnni() else "the scalar level (onnxruntime saturates without VNNI)"
+    return [
+        f"onnxruntime {ort.__version__}; levels tested: {', '.join(here)}; skipped: {', '.join(skipped) or 'none'}",
+        f"int8 results are compared with {against}",
+    ]

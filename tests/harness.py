@@ -38,6 +38,13 @@ def available_levels() -> list[str]:
     return [level for level in allowed if flags >= _LEVEL_FLAGS[level]]
 
 
+def has_vnni() -> bool:
+    """Whether onnxruntime's own int8 kernels multiply u8 by s8 exactly; SPARSECPU_ISA plays no part in it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next((line.split() for line in lines if line.startswith("flags")), list[str]())
+    return "avx512_vnni" in flags or "avx_vnni" in flags
+
+
 def float_variants() -> dict[str, Variant]:
     """Provider options for every way that float layers run on this machine: its levels, the last one with and without
     generated code. avx512_vnni has the float kernels of avx512 and is not listed."""
