@@ -5,8 +5,17 @@
 namespace sparsecpu {
 
 enum class UnaryKind {
-  kRelu, kClip /*a=min b=max*/, kLeakyRelu /*a=slope*/, kSigmoid, kSilu /*x*sigmoid(x)*/,
-  kHardSigmoid /*a=alpha b=beta*/, kHardSwish, kGelu /*erf*/, kGeluTanh, kTanh, kErf,
+  kRelu,
+  kClip /*a=min b=max*/,
+  kLeakyRelu /*a=slope*/,
+  kSigmoid,
+  kSilu /*x*sigmoid(x)*/,
+  kHardSigmoid /*a=alpha b=beta*/,
+  kHardSwish,
+  kGelu /*erf*/,
+  kGeluTanh,
+  kTanh,
+  kErf,
 };
 enum class BinaryKind { kAdd, kSub, kMul };
 

@@ -29,7 +29,7 @@ constexpr int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a, mul
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t bytes);      // throws std::bad_alloc
+  explicit AlignedBuffer(size_t bytes);  // throws std::bad_alloc
   AlignedBuffer(AlignedBuffer&& other) noexcept { *this = std::move(other); }
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
     std::swap(data_, other.data_);
@@ -43,7 +43,9 @@ class AlignedBuffer {
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   template <class T>
-  T* as() const { return reinterpret_cast<T*>(data_); }
+  T* as() const {
+    return reinterpret_cast<T*>(data_);
+  }
 
  private:
   std::byte* data_ = nullptr;

@@ -19,12 +19,12 @@ struct Quantization {
 
 // Constant 8-bit weights w(row, channel, tap), axes as in WeightView. A view: valid while the graph is.
 struct QuantizedWeightView {
-  const void* data = nullptr;               // u8 or s8
+  const void* data = nullptr;  // u8 or s8
   bool is_signed = true;
   int64_t rows = 0, channels = 0, taps = 1;
   int64_t row_stride = 0, channel_stride = 0, tap_stride = 1;  // elements
-  const void* zero_points = nullptr;        // same type as data; nullptr: 0
-  int64_t zero_point_stride = 0;            // 0: one for all, 1: one a row
+  const void* zero_points = nullptr;                           // same type as data; nullptr: 0
+  int64_t zero_point_stride = 0;                               // 0: one for all, 1: one a row
 
   // The integer that counts: q - zero point. Recognition makes sure that it fits int8.
   int32_t at(int64_t row, int64_t channel, int64_t tap) const {

@@ -12,43 +12,60 @@ namespace sparsecpu {
 
 // Numbers are ONNX's TensorProto.DataType.
 enum class ElementType : int32_t {
-  kUndefined = 0, kFloat = 1, kUint8 = 2, kInt8 = 3, kUint16 = 4, kInt16 = 5, kInt32 = 6, kInt64 = 7,
-  kString = 8, kBool = 9, kFloat16 = 10, kDouble = 11, kUint32 = 12, kUint64 = 13, kBfloat16 = 16,
+  kUndefined = 0,
+  kFloat = 1,
+  kUint8 = 2,
+  kInt8 = 3,
+  kUint16 = 4,
+  kInt16 = 5,
+  kInt32 = 6,
+  kInt64 = 7,
+  kString = 8,
+  kBool = 9,
+  kFloat16 = 10,
+  kDouble = 11,
+  kUint32 = 12,
+  kUint64 = 13,
+  kBfloat16 = 16,
 };
 
 struct Constant {
   ElementType type = ElementType::kUndefined;
   std::vector<int64_t> dims;
-  const void* data = nullptr;               // may be unaligned
+  const void* data = nullptr;  // may be unaligned
   size_t bytes = 0;
 
-  int64_t size() const { int64_t n = 1; for (int64_t d : dims) n *= d; return n; }
+  int64_t size() const {
+    int64_t n = 1;
+    for (int64_t d : dims) n *= d;
+    return n;
+  }
 };
 
 struct Value {
   std::string name;
   ElementType type = ElementType::kUndefined;
-  bool has_shape = false;                   // false: even the rank is unknown
-  std::vector<int64_t> dims;                // -1: unknown
-  std::vector<std::string> symbols;         // per dim: the symbolic name, or ""
-  int producer = -1;                        // node index, or -1 (graph input, initializer, outer scope)
-  std::vector<int> consumers;               // node indices, one entry a use
+  bool has_shape = false;            // false: even the rank is unknown
+  std::vector<int64_t> dims;         // -1: unknown
+  std::vector<std::string> symbols;  // per dim: the symbolic name, or ""
+  int producer = -1;                 // node index, or -1 (graph input, initializer, outer scope)
+  std::vector<int> consumers;        // node indices, one entry a use
   bool is_graph_output = false;
   bool is_outer_scope = false;
-  bool is_constant = false;                 // `constant` is filled
+  bool is_constant = false;  // `constant` is filled
   Constant constant;
 };
 
 using Attribute = std::variant<int64_t, std::vector<int64_t>, float, std::vector<float>, std::string>;
 
 struct Node {
-  size_t id = 0;                            // ORT's node id
-  std::string name, op_type, domain;        // domain "" is ai.onnx
+  size_t id = 0;                      // ORT's node id
+  std::string name, op_type, domain;  // domain "" is ai.onnx
   int since_version = 0;
-  std::vector<int> inputs, outputs;         // value indices; -1: an absent optional
+  std::vector<int> inputs, outputs;             // value indices; -1: an absent optional
   std::map<std::string, Attribute> attributes;  // tensor and graph attributes are left out
   bool has_subgraph = false;
-  bool assigned_elsewhere = false;          // another provider has taken it already
+  bool assigned_elsewhere = false;  // another provider has taken it already
 
   int64_t attribute(const std::string& key, int64_t fallback) const;
   float attribute(const std::string& key, float fallback) const;
@@ -59,9 +76,9 @@ struct Node {
 struct Graph {
   std::string name;
   std::string model_path;
-  std::vector<Node> nodes;                  // topological order
+  std::vector<Node> nodes;  // topological order
   std::vector<Value> values;
-  std::vector<int> inputs, outputs;         // value indices
+  std::vector<int> inputs, outputs;  // value indices
 };
 
 }  // namespace sparsecpu

@@ -16,12 +16,12 @@
 
 namespace sparsecpu {
 
-constexpr int kMaxTile = 8;                 // positions that one call works on together
+constexpr int kMaxTile = 8;  // positions that one call works on together
 
 // Positions of one tile: for each, its input window's first vector, its output's first channel, and the
 // residual's (null: none), which is added before the clamp. residual may equal y (in place).
 struct LaneTile {
-  int positions = 0;                        // 1..kMaxTile
+  int positions = 0;  // 1..kMaxTile
   const float* x[kMaxTile] = {};
   float* y[kMaxTile] = {};
   const float* residual[kMaxTile] = {};
@@ -45,11 +45,11 @@ constexpr int kSpmmChunkVectors = 192;
 struct SpmmWeights {
   int64_t rows = 0;
   int chunks = 0;
-  const float* bias = nullptr;              // [row]
-  const uint32_t* begin = nullptr;          // [chunk * rows + slot] (and one end): into weights and offsets
-  const uint8_t* order = nullptr;           // [chunk * rows + slot]: the slot's row within its block
-  const float* weights = nullptr;           // 16 readable entries past the end
-  const uint16_t* offsets = nullptr;        // in vectors from the chunk's base; 16 readable past the end
+  const float* bias = nullptr;        // [row]
+  const uint32_t* begin = nullptr;    // [chunk * rows + slot] (and one end): into weights and offsets
+  const uint8_t* order = nullptr;     // [chunk * rows + slot]: the slot's row within its block
+  const float* weights = nullptr;     // 16 readable entries past the end
+  const uint16_t* offsets = nullptr;  // in vectors from the chunk's base; 16 readable past the end
   int64_t blocks() const { return (rows + kSpmmRows - 1) / kSpmmRows; }
 };
 using SpmmFn = void (*)(const SpmmWeights&, int64_t block_begin, int64_t block_end, const ptrdiff_t* chunk_base,
@@ -60,7 +60,7 @@ using SpmmFn = void (*)(const SpmmWeights&, int64_t block_begin, int64_t block_e
 constexpr int kDenseRows = 6;
 struct DenseWeights {
   int64_t rows = 0, k = 0;
-  const float* bias = nullptr;              // rows, padded to a multiple of kDenseRows
+  const float* bias = nullptr;  // rows, padded to a multiple of kDenseRows
   const float* weights = nullptr;
   int64_t blocks() const { return (rows + kDenseRows - 1) / kDenseRows; }
 };
@@ -71,8 +71,8 @@ using DenseFn = void (*)(const DenseWeights&, int64_t block_begin, int64_t block
 // tile.residual as above.
 struct DepthwiseWeights {
   int taps = 0;
-  const float* weights = nullptr;           // [channel][tap]
-  const float* bias = nullptr;              // [channel]
+  const float* weights = nullptr;  // [channel][tap]
+  const float* bias = nullptr;     // [channel]
 };
 using DepthwiseFn = void (*)(const DepthwiseWeights&, int64_t channel_begin, int64_t channel_end,
                              const ptrdiff_t* tap_offset, const LaneTile&, Clamp);
@@ -84,14 +84,17 @@ struct FewRowsWeights {
   int64_t rows = 0, k = 0;
   const float* bias = nullptr;
   const float* weights = nullptr;
-  const uint16_t* columns = nullptr;        // sparse: k of each nonzero, ascending in a row; null: dense
-  const uint32_t* row_begin = nullptr;      // sparse: [row], and one end: into weights and columns
+  const uint16_t* columns = nullptr;    // sparse: k of each nonzero, ascending in a row; null: dense
+  const uint32_t* row_begin = nullptr;  // sparse: [row], and one end: into weights and columns
 };
 struct FewRowsArgs {
   int64_t m = 0;
-  const float* x = nullptr; int64_t x_stride = 0;
-  float* y = nullptr; int64_t y_stride = 0;
-  const float* residual = nullptr; int64_t residual_stride = 0;
+  const float* x = nullptr;
+  int64_t x_stride = 0;
+  float* y = nullptr;
+  int64_t y_stride = 0;
+  const float* residual = nullptr;
+  int64_t residual_stride = 0;
   Clamp clamp;
 };
 using FewRowsFn = void (*)(const FewRowsWeights&, int64_t row_begin, int64_t row_end, const FewRowsArgs&);
@@ -124,11 +127,11 @@ using StoreRowsFn = void (*)(const float* x, int64_t stride, int64_t count, floa
 using SumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const uint16_t* mask, int64_t positions,
                                 int64_t channel_begin, int64_t channel_end, float* y);
 
-struct QuantizedKernels;                   // kernels/quantized.h
+struct QuantizedKernels;  // kernels/quantized.h
 
 struct KernelTable {
   Isa isa;
-  int spmm_tile;                            // positions per tile at which spmm runs best
+  int spmm_tile;  // positions per tile at which spmm runs best
   int dense_tile;
   int depthwise_tile;
   SpmmFn spmm;

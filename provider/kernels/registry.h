@@ -6,7 +6,7 @@
 
 namespace sparsecpu {
 
-std::span<const KernelTable* const> kernel_tables();   // ascending by level; the caller checks available_isas()
-const KernelTable& kernels_for(Isa isa);                // the best table at or below `isa`
+std::span<const KernelTable* const> kernel_tables();  // ascending by level; the caller checks available_isas()
+const KernelTable& kernels_for(Isa isa);              // the best table at or below `isa`
 
 }  // namespace sparsecpu

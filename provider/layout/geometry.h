@@ -20,11 +20,11 @@ namespace sparsecpu {
 constexpr int kLanes = 16;
 
 struct Geometry {
-  int64_t n = 1, h = 1, w = 1;              // logical images and pixels
+  int64_t n = 1, h = 1, w = 1;                // logical images and pixels
   int lanes_n = 1, lanes_h = 1, lanes_w = 1;  // product is kLanes
-  int64_t step_h = 1, step_w = 1;           // pixels between the origins of neighbouring lanes
-  int64_t origin_h = 0, origin_w = 0;       // pixel of grid position (0, 0) in lane (0, 0, 0)
-  int64_t grid_h = 1, grid_w = 1;           // positions
+  int64_t step_h = 1, step_w = 1;             // pixels between the origins of neighbouring lanes
+  int64_t origin_h = 0, origin_w = 0;         // pixel of grid position (0, 0) in lane (0, 0, 0)
+  int64_t grid_h = 1, grid_w = 1;             // positions
 
   int64_t groups() const { return (n + lanes_n - 1) / lanes_n; }
   int64_t positions() const { return grid_h * grid_w; }  // of one batch group

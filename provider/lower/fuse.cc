@@ -144,7 +144,8 @@ class Fuser {
     const Linear* linear = as<Linear>(before);
     if (linear == nullptr || !is_bare(at(before))) return;
     const size_t rows = static_cast<size_t>(linear->out_channels);
-    const bool channel_axis_agrees = affine->axes == linear->axes || (affine->scale.size() == 1 && affine->shift.size() == 1);
+    const bool channel_axis_agrees =
+        affine->axes == linear->axes || (affine->scale.size() == 1 && affine->shift.size() == 1);
     if (!channel_axis_agrees) return;
     Stage& stage = at(before);
     if (stage.row_scale.empty()) {
@@ -205,7 +206,8 @@ class Fuser {
     if (low <= q.lowest() && high >= q.highest()) return {};
     const int sign = q.is_signed ? 128 : 0;
     std::array<uint8_t, 256> table;
-    for (int i = 0; i < 256; ++i) table[static_cast<size_t>(i)] = static_cast<uint8_t>(std::clamp(i - sign, low, high) + sign);
+    for (int i = 0; i < 256; ++i)
+      table[static_cast<size_t>(i)] = static_cast<uint8_t>(std::clamp(i - sign, low, high) + sign);
     return table;
   }
 
@@ -282,19 +284,21 @@ class Fuser {
 
   std::vector<Stage> stages_;
   std::vector<bool> alive_;
-  std::vector<int> position_;               // in the order of stages; a fused stage stands where its last Op stood
-  std::vector<int> producer_;               // value -> stage
-  std::vector<int> uses_;                   // value -> number of uses, region outputs included
+  std::vector<int> position_;  // in the order of stages; a fused stage stands where its last Op stood
+  std::vector<int> producer_;  // value -> stage
+  std::vector<int> uses_;      // value -> number of uses, region outputs included
 };
 
 }  // namespace
 
 std::optional<LinearShape> linear_shape(const OpData& data) {
   if (const auto* l = std::get_if<Linear>(&data)) {
-    return LinearShape{l->axes, l->in_channels, l->out_channels, l->groups, l->weight.taps, l->window, l->transposed_input};
+    return LinearShape{l->axes,        l->in_channels, l->out_channels,    l->groups,
+                       l->weight.taps, l->window,      l->transposed_input};
   }
   if (const auto* q = std::get_if<QuantizedLinear>(&data)) {
-    return LinearShape{q->axes, q->in_channels, q->out_channels, q->groups, q->weight.taps, q->window, q->transposed_input};
+    return LinearShape{q->axes,        q->in_channels, q->out_channels,    q->groups,
+                       q->weight.taps, q->window,      q->transposed_input};
   }
   return {};
 }
@@ -302,7 +306,8 @@ std::optional<LinearShape> linear_shape(const OpData& data) {
 std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed) {
   std::array<uint8_t, 256> table;
   for (size_t i = 0; i < 256; ++i) {
-    table[i] = static_cast<uint8_t>(lookup.table[i ^ (input_signed ? 0x80u : 0u)] ^ (lookup.output_signed ? 0x80u : 0u));
+    table[i] =
+        static_cast<uint8_t>(lookup.table[i ^ (input_signed ? 0x80u : 0u)] ^ (lookup.output_signed ? 0x80u : 0u));
   }
   return table;
 }

@@ -82,8 +82,8 @@ QuantizedLayer quantized_layer(const QuantizedLinear& linear) {
   return layer;
 }
 
-LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape, int64_t rows, const KernelTable& kernels,
-                         bool jit) {
+LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape, int64_t rows,
+                         const KernelTable& kernels, bool jit) {
   const QuantizedLayer layer = quantized_layer(linear);
   LayerPack pack;
   pack.float_bias = linear.float_bias;
@@ -97,7 +97,8 @@ LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape
   const int64_t all = shape.out_channels * shape.taps * ceil_div(linear.weight.channels, 4);
   const bool dense = static_cast<double>(layer.nonzero_groups()) > kDenseFromGroupDensity * static_cast<double>(all);
   // Row-major kernels read unsigned bytes and write them, or floats.
-  const bool unsigned_bytes = !linear.x.is_signed && (linear.output == QuantizedLinear::Output::kFloat || !linear.y.is_signed);
+  const bool unsigned_bytes =
+      !linear.x.is_signed && (linear.output == QuantizedLinear::Output::kFloat || !linear.y.is_signed);
   const bool may_be_few = is_pointwise(shape) && unsigned_bytes && (rows < 0 || rows < kFewRows);
   if (may_be_few) pack.qfew_rows = pack_qfew_rows(layer, !dense);
   if (may_be_few && rows >= 0) return pack;
@@ -142,8 +143,7 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
     return pack;
   }
   if (jit.floats) {
-    pack.jit =
-        pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp, prefetch_calls(rows));
+    pack.jit = pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp, prefetch_calls(rows));
     if (pack.jit->segments.empty()) pack.jit.reset();
   }
   if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kSpmmChunkVectors);

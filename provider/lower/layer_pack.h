@@ -20,11 +20,11 @@ struct LayerPack {
   std::optional<PackedQDense> qdense;
   std::optional<PackedQDepthwise> qdepthwise;
   std::optional<PackedQFewRows> qfew_rows;
-  std::vector<float> float_bias;            // QuantizedLinear to floats; padded like QuantizedRows
+  std::vector<float> float_bias;  // QuantizedLinear to floats; padded like QuantizedRows
 
   bool has_lane_form() const { return jit || spmm || dense || depthwise || qjit || qspmm || qdense || qdepthwise; }
   int64_t bytes() const;
-  const char* kernel() const;               // of the main form, for the report
+  const char* kernel() const;  // of the main form, for the report
 };
 
 // Pixels or tokens below which a 1x1 layer runs row-major instead of lane-blocked.

@@ -14,13 +14,13 @@ namespace sparsecpu {
 
 // What became of one Op, for the report.
 struct OpReport {
-  std::string kernel;                       // "spmm", "dense", "depthwise", "few rows", "fused", "relabel", ...
+  std::string kernel;  // "spmm", "dense", "depthwise", "few rows", "fused", "relabel", ...
   int64_t packed_bytes = 0;
 };
 
 struct LowerOptions {
   Isa isa = Isa::kScalar;
-  bool jit = true;                          // generate code where it is faster and the system allows it
+  bool jit = true;  // generate code where it is faster and the system allows it
 };
 
 class Region {
@@ -34,7 +34,7 @@ class Region {
   std::shared_ptr<const Program> program(const std::vector<Shape>& input_shapes);
 
   const OpGraph& ops() const;
-  const std::vector<OpReport>& reports() const;   // one per Op
+  const std::vector<OpReport>& reports() const;  // one per Op
 
  private:
   struct State;

@@ -16,8 +16,8 @@
 #include "lower/stage.h"
 #include "run/lane_tensor.h"
 #include "run/linear_steps.h"
-#include "run/quantized_steps.h"
 #include "run/program.h"
+#include "run/quantized_steps.h"
 
 namespace sparsecpu {
 
@@ -31,7 +31,7 @@ constexpr FillBits fill_of_byte(int value) { return static_cast<FillBits>(value)
 struct WindowInput {
   LaneTensor tensor;
   Walk first;
-  int64_t row_step = 0, column_step = 0;    // floats between vertically, horizontally neighbouring taps
+  int64_t row_step = 0, column_step = 0;  // floats between vertically, horizontally neighbouring taps
 };
 
 class Planner {
@@ -54,13 +54,13 @@ class Planner {
   };
   struct Placed {
     Shape shape;
-    bool lanes = false;                     // home form
+    bool lanes = false;  // home form
     Axes axes = Axes::kImage;
-    Geometry blocks;                        // home geometry without a halo
-    std::optional<Extent> halo;             // what consumers read in place
-    FillBits fill = 0;                      // there
+    Geometry blocks;             // home geometry without a halo
+    std::optional<Extent> halo;  // what consumers read in place
+    FillBits fill = 0;           // there
     ElementType type = ElementType::kFloat;
-    int last_use = -1;                      // stage index; stages_.size() for region outputs
+    int last_use = -1;  // stage index; stages_.size() for region outputs
     int region_output = kNone;
     int dense_buffer = kNone;
     std::optional<TensorRef> quantization;  // DynamicQuantize: scale and zero point of this run
@@ -84,7 +84,8 @@ class Planner {
   void demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill);
   bool runs_row_major(size_t stage) const;
   Geometry blocks_of(const Shape& shape, Axes axes) const;
-  static Geometry aligned_input(const Geometry& out, const Geometry& in, const Window& window, const WindowExtent& extent);
+  static Geometry aligned_input(const Geometry& out, const Geometry& in, const Window& window,
+                                const WindowExtent& extent);
   static FillBits pool_fill(const Pool& pool, ElementType type);
   static bool same_blocks(const Geometry& a, const Geometry& b);
   static bool covers(const Geometry& have, const Geometry& need);
@@ -102,11 +103,12 @@ class Planner {
   void permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, FillBits fill);
   void add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, FillBits fill,
                    const char* name);
-  void add_import(TensorRef source, const LaneTensor& target, const TransferPlan& plan, ElementType type, FillBits fill);
+  void add_import(TensorRef source, const LaneTensor& target, const TransferPlan& plan, ElementType type,
+                  FillBits fill);
   static WindowInput window_walk(const LaneTensor& tensor, const Geometry& need, const Window& window);
   Geometry home_geometry(int value) const;
   LaneTensor new_tensor(const Geometry& geometry, int64_t vectors);
-  LaneTensor new_lanes(int value);          // home tensor of a stage's output
+  LaneTensor new_lanes(int value);                              // home tensor of a stage's output
   LaneTensor adopt_lanes(int value, const LaneTensor& tensor);  // as home, in place of a new one
   TensorRef new_dense(int value);
   void fill_halo(int value);
@@ -131,7 +133,7 @@ class Planner {
   void emit_outputs();
   template <class S>
   S& add_position_step(std::unique_ptr<S> step, const char* kernel, const LaneTensor& x, const LaneTensor& y,
-                         int other_buffer = kNone);
+                       int other_buffer = kNone);
 
   // planner_linear.cc
   void emit(const Stage& stage, const Linear& linear, const LayerPack& pack);
@@ -197,10 +199,10 @@ class Planner {
 
   const OpGraph& graph_;
   const std::vector<Stage>& stages_;
-  const std::vector<LayerPack>& packs_;     // one per stage; empty unless Linear
+  const std::vector<LayerPack>& packs_;  // one per stage; empty unless Linear
   const KernelTable& kernels_;
   const int workers_;
-  int stage_ = 0;                           // being emitted
+  int stage_ = 0;  // being emitted
   std::vector<Placed> values_;
   std::vector<Buffer> buffers_;
   std::unique_ptr<Program> program_;
@@ -219,13 +221,14 @@ S& Planner::add(std::unique_ptr<S> step, const char* kernel, std::initializer_li
 
 template <class S>
 S& Planner::add_position_step(std::unique_ptr<S> step, const char* kernel, const LaneTensor& x, const LaneTensor& y,
-                                int other_buffer) {
+                              int other_buffer) {
   step->kernels = &kernels_;
   step->positions = pixels_of(y.geometry);
   step->vectors = y.vectors;
   step->x = walk_pixels(x);
   step->y = walk_pixels(y);
-  S& s = add(std::move(step), kernel, {x.ref.buffer, y.ref.buffer, other_buffer != kNone ? other_buffer : y.ref.buffer});
+  S& s =
+      add(std::move(step), kernel, {x.ref.buffer, y.ref.buffer, other_buffer != kNone ? other_buffer : y.ref.buffer});
   s.chunks = chunks_for(s.positions.count(), y.vectors * kLanes);
   return s;
 }

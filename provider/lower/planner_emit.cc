@@ -26,7 +26,8 @@ int64_t image_rows(const Shape& shape) { return shape.size() > 3 ? shape[2] : 1;
 int64_t image_columns(const Shape& shape) { return shape.size() > 2 ? shape.back() : 1; }
 
 // Pixels under the window along one axis, for each output index: inside the image, or inside the padded image.
-std::vector<float> pixels_covered(const Pool& pool, size_t axis, int64_t size, const WindowExtent& extent, int64_t outputs) {
+std::vector<float> pixels_covered(const Pool& pool, size_t axis, int64_t size, const WindowExtent& extent,
+                                  int64_t outputs) {
   std::vector<float> counts;
   const int64_t before = extent.pads[axis], after = extent.pads[axis + 2];
   const int64_t low = pool.count_include_pad ? -before : 0;
@@ -198,7 +199,8 @@ void Planner::emit(const Stage& stage, const Pool& pool) {
   }
   step->geometry = out.blocks;
   if (average) {
-    step->rows_covered = pixels_covered(pool, 0, image_rows(at(in).shape), extent, out.blocks.lanes_h * out.blocks.step_h);
+    step->rows_covered =
+        pixels_covered(pool, 0, image_rows(at(in).shape), extent, out.blocks.lanes_h * out.blocks.step_h);
     step->columns_covered =
         pixels_covered(pool, 1, image_columns(at(in).shape), extent, out.blocks.lanes_w * out.blocks.step_w);
   }
@@ -208,7 +210,8 @@ void Planner::emit(const Stage& stage, const Pool& pool) {
 
 void Planner::emit(const Stage& stage, const GlobalAverage& average) {
   const int in = stage.op.inputs[0];
-  const Geometry blocks = at(in).lanes && at(in).axes == Axes::kImage ? at(in).blocks : blocks_of(at(in).shape, Axes::kImage);
+  const Geometry blocks =
+      at(in).lanes && at(in).axes == Axes::kImage ? at(in).blocks : blocks_of(at(in).shape, Axes::kImage);
   const LaneTensor x = lanes_of(in, blocks, Axes::kImage);
   const TensorRef y = new_dense(stage.op.output);
   const auto finish = [&](auto step) {
@@ -243,7 +246,8 @@ void Planner::pixel_masks(const LaneTensor& x, std::vector<ptrdiff_t>* offsets, 
       for (int i = 0; i < g.lanes_n; ++i) {
         for (int bi = 0; bi < g.lanes_h; ++bi) {
           for (int bj = 0; bj < g.lanes_w; ++bj) {
-            if (bi * g.step_h + r < g.h && bj * g.step_w + c < g.w) mask |= static_cast<uint16_t>(1u << g.lane(i, bi, bj));
+            if (bi * g.step_h + r < g.h && bj * g.step_w + c < g.w)
+              mask |= static_cast<uint16_t>(1u << g.lane(i, bi, bj));
           }
         }
       }
@@ -335,7 +339,8 @@ void Planner::emit_outputs() {
   for (int value : graph_.outputs) {
     const TensorRef made = dense_of(value);
     const BufferPlace& place = buffers_[static_cast<size_t>(made.buffer)].place;
-    if (place.kind == BufferPlace::Kind::kOutput && place.index == static_cast<size_t>(at(value).region_output)) continue;
+    if (place.kind == BufferPlace::Kind::kOutput && place.index == static_cast<size_t>(at(value).region_output))
+      continue;
     auto step = std::make_unique<FlatByteStep>();
     step->count = element_count(at(value).shape) * (is_bytes(value) ? 1 : 4);
     step->x = made;

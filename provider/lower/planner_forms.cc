@@ -87,7 +87,8 @@ bool Planner::runs_row_major(size_t stage) const {
   return channels_last && rows < kFewRows;
 }
 
-void Planner::demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill) {
+void Planner::demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent,
+                            FillBits fill) {
   Placed& in = at(value);
   if (!in.lanes || in.axes != Axes::kImage) return;
   const Geometry need = aligned_input(out.blocks, in.blocks, window, extent);
@@ -95,7 +96,7 @@ void Planner::demand_window(int value, const Placed& out, const Window& window, 
   const bool inside = need.origin_h >= 0 && need.origin_w >= 0 && need.origin_h + need.grid_h <= in.blocks.step_h &&
                       need.origin_w + need.grid_w <= in.blocks.step_w;
   if (inside && window.kernel[0] * window.kernel[1] == 1) return;
-  if (in.halo && in.fill != fill) return;   // one fill a tensor; the other consumer gets a copy
+  if (in.halo && in.fill != fill) return;  // one fill a tensor; the other consumer gets a copy
   if (!in.halo) in.halo = Extent{0, 0, in.blocks.step_h, in.blocks.step_w};
   in.fill = fill;
   in.halo->top = std::min(in.halo->top, need.origin_h);
@@ -133,7 +134,8 @@ void Planner::form_of_binary(const Op& op, Placed& out) {
 // Lane-blocked tokens stay so when only the leading axes are regrouped.
 void Planner::form_of_reshape(const Op& op, Placed& out) {
   const Placed& in = at(op.inputs[0]);
-  const bool relabel = in.lanes && in.axes == Axes::kTokens && !out.shape.empty() && out.shape.back() == in.shape.back();
+  const bool relabel =
+      in.lanes && in.axes == Axes::kTokens && !out.shape.empty() && out.shape.back() == in.shape.back();
   if (!relabel) return;
   out.lanes = true;
   out.axes = Axes::kTokens;
@@ -200,7 +202,7 @@ void Planner::find_forms(const std::vector<Shape>& input_shapes) {
   const bool empty = std::any_of(values_.begin(), values_.end(), [](const Placed& v) {
     return std::find(v.shape.begin(), v.shape.end(), 0) != v.shape.end();
   });
-  if (empty) return;                        // plan() stops there: nothing to compute
+  if (empty) return;  // plan() stops there: nothing to compute
   for (size_t s = 0; s < stages_.size(); ++s) set_form(s);
 }
 

@@ -94,7 +94,7 @@ LaneTensor Planner::imported(int value, const Geometry& geometry, Axes axes, Fil
   TensorStrides strides = strides_of(shape, axes);
   int64_t channels = channels_of(value, axes);
   int64_t vectors = vectors_of(value, axes);
-  if (transposed) {                         // [channels, tokens]
+  if (transposed) {  // [channels, tokens]
     channels = shape[0];
     vectors = is_bytes(value) ? ceil_div(channels, 4) : channels;
     strides = {1, shape[1], 0, 0};
@@ -176,8 +176,8 @@ const Planner::Version* Planner::find_version(int value, Axes axes, const Geomet
 const Planner::Version* Planner::complete_version(int value, Axes axes) const {
   for (const Version& version : at(value).versions) {
     const Geometry& g = version.tensor.geometry;
-    const bool every_pixel = g.origin_h <= 0 && g.origin_w <= 0 && g.origin_h + g.grid_h >= g.step_h &&
-                             g.origin_w + g.grid_w >= g.step_w;
+    const bool every_pixel =
+        g.origin_h <= 0 && g.origin_w <= 0 && g.origin_h + g.grid_h >= g.step_h && g.origin_w + g.grid_w >= g.step_w;
     if (version.axes == axes && every_pixel) return &version;
   }
   return nullptr;
@@ -243,8 +243,8 @@ WindowInput Planner::window_walk(const LaneTensor& t, const Geometry& need, cons
   WindowInput result;
   result.tensor = t;
   result.first = {t.ref, t.group_stride(), window.stride[0] * t.row_stride(), window.stride[1] * t.position_stride};
-  result.first.ref.offset +=
-      (need.origin_h - t.geometry.origin_h) * t.row_stride() + (need.origin_w - t.geometry.origin_w) * t.position_stride;
+  result.first.ref.offset += (need.origin_h - t.geometry.origin_h) * t.row_stride() +
+                             (need.origin_w - t.geometry.origin_w) * t.position_stride;
   result.row_step = window.dilation[0] * t.row_stride();
   result.column_step = window.dilation[1] * t.position_stride;
   return result;

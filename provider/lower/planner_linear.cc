@@ -85,7 +85,8 @@ void Planner::set_code(JitStep& step, const Window& window, const PackedJit& cod
 void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack,
                           const LinearOperands& operands) {
   const WindowInput& x = operands.x;
-  const auto finish = [&](auto step, const char* kernel, const auto& packed, int tile, int64_t blocks, int64_t block_rows) {
+  const auto finish = [&](auto step, const char* kernel, const auto& packed, int tile, int64_t blocks,
+                          int64_t block_rows) {
     step->weights = &packed.view;
     step->clamp = stage.clamp;
     step->tile = tile;
@@ -132,8 +133,8 @@ WindowInput Planner::linear_input(const Stage& stage, const LinearShape& linear,
         window_extent(linear.window, shape.size() > 3 ? shape[2] : 1, shape.size() > 2 ? shape.back() : 1);
     return window_of(in, out, linear.window, extent, fill);
   }
-  const LaneTensor x =
-      linear.transposed_input ? imported(in, out.blocks, Axes::kTokens, 0, true) : lanes_of(in, out.blocks, Axes::kTokens);
+  const LaneTensor x = linear.transposed_input ? imported(in, out.blocks, Axes::kTokens, 0, true)
+                                               : lanes_of(in, out.blocks, Axes::kTokens);
   return {x, walk_pixels(x), 0, 0};
 }
 
@@ -157,7 +158,8 @@ void Planner::partition(JitStep& step) const {
   const int64_t worth = std::max<int64_t>(1, step.code->nonzeros * step.positions.count() / kMinMultiplies);
   const int64_t most = std::min<int64_t>(4 * workers_, worth);
   step.position_chunks = static_cast<int>(std::clamp<int64_t>(step.positions.count() / kMinPositions, 1, most));
-  step.block_chunks = static_cast<int>(std::clamp<int64_t>(ceil_div(most, step.position_chunks), 1, step.code->blocks()));
+  step.block_chunks =
+      static_cast<int>(std::clamp<int64_t>(ceil_div(most, step.position_chunks), 1, step.code->blocks()));
   step.chunks = step.position_chunks * step.block_chunks;
 }
 

@@ -58,8 +58,9 @@ int Planner::fixed_buffer(BufferPlace::Kind kind, size_t index) {
 void Planner::place_buffers() {
   std::vector<size_t> order(buffers_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
-  std::vector<const Buffer*> placed;        // by offset
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
+  std::vector<const Buffer*> placed;  // by offset
   int64_t arena = 0;
   for (size_t i : order) {
     Buffer& buffer = buffers_[i];

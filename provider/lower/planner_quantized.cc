@@ -209,7 +209,8 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
                                    const LinearShape& shape, const LinearOperands& operands) {
   const WindowInput& x = operands.x;
   const int64_t groups_in = ceil_div(shape.in_channels, 4);
-  const auto finish = [&](auto step, const char* kernel, const auto& packed, int tile, int64_t blocks, int64_t block_rows) {
+  const auto finish = [&](auto step, const char* kernel, const auto& packed, int tile, int64_t blocks,
+                          int64_t block_rows) {
     step->weights = &packed.view;
     step->finish_with = finish_of(stage, linear, packed.rows);
     step->tile = tile;

@@ -31,7 +31,8 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
   std::vector<int64_t> rows(graph.values.size(), -1);
   for (const Op& op : graph.ops) {
     const size_t out = static_cast<size_t>(op.output);
-    const bool inputs_known = std::all_of(op.inputs.begin(), op.inputs.end(), [&](int i) { return known[static_cast<size_t>(i)]; });
+    const bool inputs_known =
+        std::all_of(op.inputs.begin(), op.inputs.end(), [&](int i) { return known[static_cast<size_t>(i)]; });
     if (inputs_known && !known[out]) {
       std::vector<Shape> inputs;
       for (int i : op.inputs) inputs.push_back(shapes[static_cast<size_t>(i)]);
@@ -90,7 +91,7 @@ struct Region::State {
     std::vector<Shape> shapes;
     std::shared_ptr<const Program> program;
   };
-  std::list<Entry> programs;                // most recently used first
+  std::list<Entry> programs;  // most recently used first
   size_t plan_bytes = 0;
 
   void pack(JitUse jit);

@@ -19,7 +19,7 @@ struct Stage {
   std::optional<QuantizedAdd> sum;
   bool residual_is_a = false;
   std::optional<std::array<uint8_t, 256>> table;
-  std::vector<int> op_indices;              // every Op of the OpGraph that this stage computes
+  std::vector<int> op_indices;  // every Op of the OpGraph that this stage computes
 };
 
 // What lane-blocked and few-row linear layers share, float or quantized.

@@ -18,8 +18,8 @@ constexpr size_t kSegmentEntries = 2000;
 struct Matrix {
   int64_t rows = 0, tap_columns = 0, kernel_width = 1;
   bool integer = false;
-  std::vector<int64_t> begin;               // rows + 1
-  std::vector<uint32_t> k, weight, bias;    // weight, bias: bits
+  std::vector<int64_t> begin;             // rows + 1
+  std::vector<uint32_t> k, weight, bias;  // weight, bias: bits
   Clamp clamp{};
 };
 
@@ -36,7 +36,8 @@ Block gather_block(const Matrix& matrix, int64_t first_row, int64_t rows, int64_
   };
   std::vector<Item> items;
   for (int64_t r = 0; r < rows; ++r) {
-    for (auto i = static_cast<size_t>(matrix.begin[first_row + r]); i < static_cast<size_t>(matrix.begin[first_row + r + 1]); ++i) {
+    for (auto i = static_cast<size_t>(matrix.begin[first_row + r]);
+         i < static_cast<size_t>(matrix.begin[first_row + r + 1]); ++i) {
       items.push_back({matrix.k[i], {static_cast<uint8_t>(r), matrix.weight[i]}});
     }
   }
@@ -46,7 +47,8 @@ Block gather_block(const Matrix& matrix, int64_t first_row, int64_t rows, int64_
     if (i == 0 || items[i].k != items[i - 1].k) {
       const int64_t tap = items[i].k / matrix.tap_columns, vector = items[i].k % matrix.tap_columns;
       block.columns.push_back({static_cast<int32_t>(tap / matrix.kernel_width),
-                               tap % matrix.kernel_width * column_bytes + vector * kLanes * 4, static_cast<uint32_t>(i), 0});
+                               tap % matrix.kernel_width * column_bytes + vector * kLanes * 4, static_cast<uint32_t>(i),
+                               0});
     }
     ++block.columns.back().count;
     block.entries.push_back(items[i].entry);
@@ -155,7 +157,8 @@ Matrix matrix_of(const QuantizedLayer& layer, const QuantizedRows& rows) {
     }
     matrix.begin.push_back(static_cast<int64_t>(matrix.k.size()));
   });
-  for (int64_t r = 0; r < matrix.rows; ++r) matrix.bias.push_back(static_cast<uint32_t>(rows.bias[static_cast<size_t>(r)]));
+  for (int64_t r = 0; r < matrix.rows; ++r)
+    matrix.bias.push_back(static_cast<uint32_t>(rows.bias[static_cast<size_t>(r)]));
   return matrix;
 }
 

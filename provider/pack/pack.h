@@ -13,10 +13,10 @@ namespace sparsecpu {
 
 // The constant side of a linear layer, as pack/ needs it.
 struct LayerWeights {
-  WeightView weight;                        // channels = input channels of one group
-  int64_t groups = 1;                       // group g: rows [g*rows/groups, ...), channels [g*channels, ...)
-  std::array<int64_t, 2> kernel{1, 1};      // kernel[0]*kernel[1] = weight.taps
-  const float* bias = nullptr;              // weight.rows, or null
+  WeightView weight;                    // channels = input channels of one group
+  int64_t groups = 1;                   // group g: rows [g*rows/groups, ...), channels [g*channels, ...)
+  std::array<int64_t, 2> kernel{1, 1};  // kernel[0]*kernel[1] = weight.taps
+  const float* bias = nullptr;          // weight.rows, or null
   // BatchNormalization and constant factors after the layer, folded in: w*scale[row], bias*scale[row]+shift[row].
   const float* row_scale = nullptr;
   const float* row_shift = nullptr;
@@ -30,8 +30,8 @@ struct ChunkOrigin {
 };
 
 struct PackedSpmm {
-  SpmmWeights view;                         // points into memory
-  std::vector<ChunkOrigin> origins;         // view.chunks
+  SpmmWeights view;                  // points into memory
+  std::vector<ChunkOrigin> origins;  // view.chunks
   int64_t nonzeros = 0;
   AlignedBuffer memory;
 };

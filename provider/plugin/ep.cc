@@ -118,7 +118,8 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
   std::vector<std::unique_ptr<FusedNode>> nodes;
   for (size_t i = 0; i < count; ++i) {
     const Graph graph = read_graph(graphs[i]);
-    nodes.push_back(std::make_unique<FusedNode>(graph, fused_nodes[i], LowerOptions{options_.claim.isa, options_.jit}, scratch_));
+    nodes.push_back(
+        std::make_unique<FusedNode>(graph, fused_nodes[i], LowerOptions{options_.claim.isa, options_.jit}, scratch_));
     report_->add_compiled(graph, nodes.back()->name(), nodes.back()->region());
   }
   for (size_t i = 0; i < count; ++i) infos[i] = nodes[i].release();

@@ -28,7 +28,8 @@ struct HostThreads {
 
 }  // namespace
 
-FusedNode::FusedNode(const Graph& graph, const ort::OrtNode* fused, const LowerOptions& options, std::shared_ptr<ScratchPool> scratch)
+FusedNode::FusedNode(const Graph& graph, const ort::OrtNode* fused, const LowerOptions& options,
+                     std::shared_ptr<ScratchPool> scratch)
     : ort::OrtNodeComputeInfo{}, workers_(usable_cpus()), scratch_(std::move(scratch)) {
   ort_version_supported = ort::kApiVersion;
   CreateState = [](ort::OrtNodeComputeInfo* self, ort::OrtNodeComputeContext*, void** state) -> ort::OrtStatus* {

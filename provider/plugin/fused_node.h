@@ -15,7 +15,8 @@ namespace sparsecpu {
 class FusedNode : public ort::OrtNodeComputeInfo {
  public:
   // `fused` is ORT's node that stands for `graph`: its inputs and outputs are matched by name.
-  FusedNode(const Graph& graph, const ort::OrtNode* fused, const LowerOptions& options, std::shared_ptr<ScratchPool> scratch);
+  FusedNode(const Graph& graph, const ort::OrtNode* fused, const LowerOptions& options,
+            std::shared_ptr<ScratchPool> scratch);
 
   const Region& region() const { return *region_; }
   const std::string& name() const { return name_; }

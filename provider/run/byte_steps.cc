@@ -29,7 +29,8 @@ void ByteImportStep::run(int chunk, const Frame& frame) const noexcept {
       continue;
     }
     for (int64_t c = 0; c < plan.outer(); c += 4) {
-      const ByteRows how{sign, fill, static_cast<int>(std::min<int64_t>(4, plan.outer() - c)), plan.tensor_outer_stride()};
+      const ByteRows how{sign, fill, static_cast<int>(std::min<int64_t>(4, plan.outer() - c)),
+                         plan.tensor_outer_stride()};
       row_pointers(t, source + c * plan.tensor_outer_stride(), rows);
       kernels->quantized->load_planes(how, rows, t.length, t.count, target + t.lane_offset + c / 4 * kLanes,
                                       plan.lane_stride());
@@ -104,7 +105,7 @@ void FlatByteStep::run(int chunk, const Frame& frame) const noexcept {
 void MinMaxStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(ceil_div(count, kLanes), chunk, chunks);
   const int64_t first = share.begin * kLanes;
-  float least = 0, most = 0;                // DynamicQuantizeLinear's range includes zero
+  float least = 0, most = 0;  // DynamicQuantizeLinear's range includes zero
   kernels->quantized->min_max(frame.at(x) + first, std::min(share.end * kLanes, count) - first, &least, &most);
   frame.at(partial)[2 * chunk] = least;
   frame.at(partial)[2 * chunk + 1] = most;

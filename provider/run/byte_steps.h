@@ -51,7 +51,7 @@ class LaneByteBinaryStep final : public LanePositionStep {
   QuantizedBinary function;
   bool multiply = false;
   Walk second;
-  std::optional<ByteTable> table;           // applied to the result
+  std::optional<ByteTable> table;  // applied to the result
 
  private:
   void compute(const float* in, float* out, PositionRange::At at, const Frame& frame) const noexcept override;
@@ -85,7 +85,7 @@ class MinMaxStep final : public Step {
  public:
   const KernelTable* kernels = nullptr;
   int64_t count = 0;
-  TensorRef x, partial;                     // partial: 2 floats a chunk
+  TensorRef x, partial;  // partial: 2 floats a chunk
   void run(int chunk, const Frame& frame) const noexcept override;
 };
 class DynamicQuantizeStep final : public Step {
@@ -93,7 +93,7 @@ class DynamicQuantizeStep final : public Step {
   const KernelTable* kernels = nullptr;
   int64_t count = 0;
   int partials = 0;
-  TensorRef x, partial, y, quantization;    // quantization: scale, zero point
+  TensorRef x, partial, y, quantization;  // quantization: scale, zero point
   void run(int chunk, const Frame& frame) const noexcept override;
 };
 
@@ -103,7 +103,7 @@ class DynamicScaleStep final : public Step {
   const float* multiplier = nullptr;
   const int32_t* bias = nullptr;
   const int32_t* row_sum = nullptr;
-  int64_t rows = 0;                         // padded
+  int64_t rows = 0;  // padded
   TensorRef quantization, run_multiplier, run_bias;
   void run(int chunk, const Frame& frame) const noexcept override;
 };

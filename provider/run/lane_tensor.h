@@ -8,8 +8,8 @@ namespace sparsecpu {
 
 struct LaneTensor {
   Geometry geometry;
-  int64_t vectors = 0;                      // in a position: one a channel (float), or one a four channels (bytes)
-  int64_t position_stride = 0;              // floats between neighbouring grid columns: vectors*16 at least
+  int64_t vectors = 0;          // in a position: one a channel (float), or one a four channels (bytes)
+  int64_t position_stride = 0;  // floats between neighbouring grid columns: vectors*16 at least
   TensorRef ref;
 
   int64_t row_stride() const { return geometry.grid_w * position_stride; }
@@ -20,7 +20,7 @@ struct LaneTensor {
 // Enumerates output positions (group, row, column) and maps them into one operand: row*row_step +
 // column*column_step + first. column_step 0 and row_step 0 broadcast one position to all.
 struct Walk {
-  TensorRef ref;                            // of the position that output position (0, 0, 0) uses
+  TensorRef ref;  // of the position that output position (0, 0, 0) uses
   int64_t group_step = 0, row_step = 0, column_step = 0;
 
   int64_t offset(int64_t group, int64_t row, int64_t column) const {

@@ -33,9 +33,9 @@ class PermuteStep final : public Step {
  public:
   const KernelTable* kernels = nullptr;
   PermutePlan plan;
-  int64_t vectors = 0;                      // in a position
+  int64_t vectors = 0;  // in a position
   TensorRef x, y;
-  float fill = 0;                           // or four bytes, as a float's bits
+  float fill = 0;  // or four bytes, as a float's bits
   void run(int chunk, const Frame& frame) const noexcept override;
 };
 

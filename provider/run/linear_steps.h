@@ -23,11 +23,11 @@ class LaneLinearStep : public Step {
   std::optional<Walk> residual;
   Clamp clamp{};
   std::optional<Activation> post;
-  int tile = 1;                             // positions per kernel call
-  int64_t blocks = 1;                       // kernel's unit of output channels (pairs, row blocks, channels)
-  int64_t block_rows = 1;                   // output channels in a block
+  int tile = 1;            // positions per kernel call
+  int64_t blocks = 1;      // kernel's unit of output channels (pairs, row blocks, channels)
+  int64_t block_rows = 1;  // output channels in a block
   int64_t rows = 0;
-  int64_t work_per_position = 0;            // multiply-adds of vectors
+  int64_t work_per_position = 0;              // multiply-adds of vectors
   int position_chunks = 1, block_chunks = 1;  // chunks = their product
 
   void run(int chunk, const Frame& frame) const noexcept final;
@@ -83,7 +83,7 @@ class JitStep : public Step {
   Walk x, y;
   std::optional<Walk> residual;
   std::optional<Activation> post;
-  std::vector<ptrdiff_t> row_base;          // of each kernel row, in floats from the first tap
+  std::vector<ptrdiff_t> row_base;  // of each kernel row, in floats from the first tap
   int tile = 1;
   int64_t rows = 0;
   int position_chunks = 1, block_chunks = 1;

@@ -14,7 +14,7 @@ class LanePositionStep : public Step {
  public:
   const KernelTable* kernels = nullptr;
   PositionRange positions;
-  int64_t vectors = 0;                      // at a position
+  int64_t vectors = 0;  // at a position
   Walk x, y;
 
   void run(int chunk, const Frame& frame) const noexcept final;
@@ -45,7 +45,7 @@ class LaneBinaryStep final : public LanePositionStep {
 
 class LaneAffineStep final : public LanePositionStep {
  public:
-  std::vector<float> scale, shift;          // one entry a channel
+  std::vector<float> scale, shift;  // one entry a channel
 
  private:
   void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override {
@@ -67,7 +67,7 @@ class FlatStep final : public Step {
   int64_t count = 0;
   TensorRef x, second, y;
   BinaryKind binary{};
-  std::optional<Activation> function;       // kUnary; kBinary: applied to the result
+  std::optional<Activation> function;  // kUnary; kBinary: applied to the result
 
   void run(int chunk, const Frame& frame) const noexcept override;
 };

@@ -17,8 +17,8 @@ struct TensorRef {
 
 struct BufferPlace {
   enum class Kind { kArena, kInput, kOutput } kind = Kind::kArena;
-  size_t index = 0;                         // of the region's input or output
-  int64_t offset = 0;                       // kArena: bytes
+  size_t index = 0;    // of the region's input or output
+  int64_t offset = 0;  // kArena: bytes
 };
 
 // One call's addresses: one pointer a buffer.
@@ -33,16 +33,16 @@ class Step {
   virtual ~Step() = default;
   virtual void run(int chunk, const Frame& frame) const noexcept = 0;
   int chunks = 1;
-  int op = -1;                              // index of the (last) Op it computes, -1: a layout change
-  std::string kernel;                       // "spmm", "dense", "permute", ...
+  int op = -1;         // index of the (last) Op it computes, -1: a layout change
+  std::string kernel;  // "spmm", "dense", "permute", ...
 };
 
 struct Program {
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<BufferPlace> buffers;
-  size_t arena_bytes = 0;                   // aligned to 64
+  size_t arena_bytes = 0;  // aligned to 64
   std::vector<std::vector<int64_t>> output_shapes;
-  size_t plan_bytes = 0;                    // of the tables the steps hold, for the cache's bound
+  size_t plan_bytes = 0;  // of the tables the steps hold, for the cache's bound
 };
 
 // Inputs and outputs are row-major tensors; inputs are only read.

@@ -12,8 +12,8 @@ void QJitStep::run_block(uint32_t block, const Tile& now, const Frame& frame) co
   for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) run_segment(s, now, out, none);
   const QuantizedOutput output = finish_with.at(frame);
   for (int p = 0; p < now.positions; ++p) {
-    kernels->quantized->finish(reinterpret_cast<const int32_t*>(sums[p]), first_row(block), first_row(block + 1), output,
-                               now.y[p], now.residual[p]);
+    kernels->quantized->finish(reinterpret_cast<const int32_t*>(sums[p]), first_row(block), first_row(block + 1),
+                               output, now.y[p], now.residual[p]);
   }
 }
 

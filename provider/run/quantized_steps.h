@@ -66,7 +66,7 @@ class QDepthwiseStep final : public LaneLinearStep {
 
 class QJitStep final : public JitStep {
  public:
-  static constexpr int kMaxTile = 16;       // the sums of a tile's block stay in the L1 cache
+  static constexpr int kMaxTile = 16;  // the sums of a tile's block stay in the L1 cache
   QuantizedFinish finish_with;
 
  private:
@@ -81,7 +81,7 @@ class QFewRowsStep final : public Step {
   int64_t m = 0;
   TensorRef x, y;
   std::optional<TensorRef> residual;
-  std::optional<Activation> post;           // floats
+  std::optional<Activation> post;  // floats
 
   void run(int chunk, const Frame& frame) const noexcept override;
 };
@@ -113,7 +113,7 @@ class ByteGlobalAverageStep final : public Step {
   TensorRef y;
   std::vector<ptrdiff_t> offsets;
   std::vector<uint16_t> masks;
-  int x_zero_point = 0, y_zero_point = 0;   // as stored
+  int x_zero_point = 0, y_zero_point = 0;  // as stored
   float multiplier = 0;
   uint8_t y_sign = 0;
 

@@ -13,12 +13,12 @@ class PoolStep : public Step {
   static constexpr int64_t kMaxTaps = 4096;
   const KernelTable* kernels = nullptr;
   PositionRange positions;
-  int64_t vectors = 0;                      // in a position
-  Walk x, y;                                // x: the first tap of each window
-  std::vector<ptrdiff_t> taps;              // in floats from the first tap; at most kMaxTaps
+  int64_t vectors = 0;          // in a position
+  Walk x, y;                    // x: the first tap of each window
+  std::vector<ptrdiff_t> taps;  // in floats from the first tap; at most kMaxTaps
   // Averages: pixels that the window of output row (lane block row, grid row) covers, and likewise columns;
   // index block*positions.rows + row. A lane's window has rows_covered * columns_covered pixels.
-  Geometry geometry;                        // of the output
+  Geometry geometry;  // of the output
   std::vector<float> rows_covered, columns_covered;
 
   void run(int chunk, const Frame& frame) const noexcept final;
@@ -47,8 +47,8 @@ class GlobalAverageStep final : public Step {
   const KernelTable* kernels = nullptr;
   LaneTensor x;
   TensorRef y;
-  std::vector<ptrdiff_t> offsets;           // of the pixels' positions in a batch group
-  std::vector<uint16_t> masks;              // lanes that hold a pixel there
+  std::vector<ptrdiff_t> offsets;  // of the pixels' positions in a batch group
+  std::vector<uint16_t> masks;     // lanes that hold a pixel there
 
   void run(int chunk, const Frame& frame) const noexcept override;  // a chunk: a range of channels
 };

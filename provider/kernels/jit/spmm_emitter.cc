@@ -144,7 +144,7 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
   const JitSegmentSource& source_;
   const Reg64 position_ = rdi, y_ = rsi, residual_ = rdx, row_base_ = rcx, prefetch_ = r8, weight_ = r10, x_ = r11;
   std::vector<uint32_t> stream_;
-  int64_t weights_from_ = 0;                // the weight pointer stands at element weights_from_ + kWeightsBehind
+  int64_t weights_from_ = 0;  // the weight pointer stands at element weights_from_ + kWeightsBehind
   int32_t kernel_row_ = -1;
   int64_t x_at_ = 0;
   Xbyak::Label constants_;

@@ -2,9 +2,9 @@
 //
 // A segment computes up to kJitRows output channels of one position from a run of input vectors. Each row's
 // accumulator stays in a register; an input vector with any nonzero in the segment is loaded once, and each
-// nonzero (int8: group of four) is one multiply-add with its weight as a broadcast memory operand. Weights lie behind the code.
-// A layer's rows form blocks; a block's input vectors form one or more segments, which carry the sums
-// through y.
+// nonzero (int8: group of four) is one multiply-add with its weight as a broadcast memory operand. Weights lie behind
+// the code. A layer's rows form blocks; a block's input vectors form one or more segments, which carry the sums through
+// y.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -14,27 +14,28 @@
 
 namespace sparsecpu {
 
-constexpr int kJitRows = 28;                // of 32 zmm registers: 2 for input vectors, 2 for the clamp
+constexpr int kJitRows = 28;  // of 32 zmm registers: 2 for input vectors, 2 for the clamp
 
 // x: the position's first tap. y, residual (or null): the block's first row. row_base[i]: distance in floats
 // from x to kernel row i. prefetch: memory of which this call brings `JitSegment::prefetch_lines` cache lines
 // nearer, usually the next segment.
-using JitFn = void (*)(const float* x, float* y, const float* residual, const ptrdiff_t* row_base, const void* prefetch);
+using JitFn = void (*)(const float* x, float* y, const float* residual, const ptrdiff_t* row_base,
+                       const void* prefetch);
 
 struct JitColumn {
   int32_t kernel_row;
-  int64_t offset;                           // bytes from the kernel row's base
-  uint32_t first, count;                    // entries of JitSegmentSource
+  int64_t offset;         // bytes from the kernel row's base
+  uint32_t first, count;  // entries of JitSegmentSource
 };
 struct JitEntry {
-  uint8_t row;                              // within the block
-  uint32_t weight;                          // a float's bits, or four s8
+  uint8_t row;      // within the block
+  uint32_t weight;  // a float's bits, or four s8
 };
 struct JitSegmentSource {
   int rows = 0;
-  bool integer = false;                     // u8 inputs, s8 weights, int32 sums; else floats
-  const uint32_t* bias = nullptr;           // rows entries (bits): the block's first segment; null: go on from y
-  bool last = false;                        // clamp (floats)
+  bool integer = false;            // u8 inputs, s8 weights, int32 sums; else floats
+  const uint32_t* bias = nullptr;  // rows entries (bits): the block's first segment; null: go on from y
+  bool last = false;               // clamp (floats)
   Clamp clamp{};
   const JitColumn* columns = nullptr;
   size_t column_count = 0;
