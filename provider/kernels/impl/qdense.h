@@ -83,6 +83,7 @@ void qdense(const QDenseWeights& w, int64_t block_begin, int64_t block_end, cons
         break;
     }
   }
+  for (int p = 0; p < tile.positions; ++p) look_up_rows(out, begin, end, tile.y[p]);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ SPARSECPU_INLINE void start_quarters(QuarterSums& acc, const int32_t* bias) {
 
 SPARSECPU_INLINE void finish_quarters(QuarterSums& acc, int64_t vector, int64_t channels, const QuantizedOutput& out,
                                       const LaneTile& tile, int p) {
-  if (out.form == QuantizedOutput::Form::kBytes && !out.sum && !out.lookup) {
+  if (out.form == QuantizedOutput::Form::kBytes && !out.sum) {
     const Vec multiplier = set_quarter_floats(out.multiplier + 4 * vector), most = highest(out.zero_point);
     SPARSECPU_UNROLL
     for (int i = 0; i < 4; ++i) acc[i] = to_ints(min(mul(to_float(acc[i]), multiplier), most));
@@ -96,6 +96,8 @@ void qdepthwise(const QDepthwiseWeights& w, int64_t vector_begin, int64_t vector
       ++p;
     }
   }
+  const int64_t row_end = 4 * vector_end < w.channels ? 4 * vector_end : w.channels;
+  for (int p = 0; p < tile.positions; ++p) look_up_rows(out, 4 * vector_begin, row_end, tile.y[p]);
 }
 
 }  // namespace

@@ -140,11 +140,5 @@ void multiply_bytes(const QuantizedBinary& args, const uint8_t* a, const uint8_t
   });
 }
 
-void look_up_bytes(const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t count) {
-  for (int64_t i = 0; i < count; i += kByteVec) {
-    store_bytes_first(y + i, look_up(table, load_bytes_first(x + i, count - i)), count - i);
-  }
-}
-
 }  // namespace
 }  // namespace sparsecpu::SPARSECPU_LEVEL

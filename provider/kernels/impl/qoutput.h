@@ -1,5 +1,6 @@
 // What all linear INT8 kernels do with their sums: requantize, add a residual, look up, or convert to floats.
 #pragma once
+#include "kernels/impl/qlookup.h"
 #include "kernels/impl/qvec.h"
 #include "kernels/quantized.h"
 
@@ -45,14 +46,19 @@ SPARSECPU_INLINE Bytes requantize_quad(const Ints (&acc)[4], int64_t row, const 
   return pack(rounded, sum.zero);
 }
 
-// Stores four rows' results for one position; rows from `rows` on only as pad bytes.
+// The bytes of rows [row_begin, row_end) of one position, once finish_quad has stored them, through the table.
+SPARSECPU_INLINE void look_up_rows(const QuantizedOutput& out, int64_t row_begin, int64_t row_end, float* y) {
+  if (!out.lookup || out.form != QuantizedOutput::Form::kBytes) return;
+  uint8_t* bytes = reinterpret_cast<uint8_t*>(y + row_begin / 4 * kLanes);
+  look_up_bytes(out.lookup, bytes, bytes, (row_end - row_begin + 3) / 4 * (kLanes * 4));
+}
+
+// Stores four rows' results for one position; rows from `rows` on only as pad bytes. The caller looks up.
 SPARSECPU_INLINE void finish_quad(const Ints (&acc)[4], int64_t row, int64_t rows, const QuantizedOutput& out, float* y,
                                   const float* residual) {
   if (out.form == QuantizedOutput::Form::kBytes) {
     const int64_t at = row / 4 * kLanes;
-    Bytes bytes = requantize_quad(acc, row, out, residual ? residual + at : nullptr);
-    if (out.lookup) bytes = look_up(out.lookup, bytes);
-    store_bytes(y + at, bytes);
+    store_bytes(y + at, requantize_quad(acc, row, out, residual ? residual + at : nullptr));
     return;
   }
   const Vec lo = set1(out.clamp.lo), hi = set1(out.clamp.hi);
@@ -69,14 +75,19 @@ SPARSECPU_INLINE void finish_quad(const Ints (&acc)[4], int64_t row, int64_t row
   }
 }
 
-void qfinish(const int32_t* sums, int64_t row_begin, int64_t row_end, const QuantizedOutput& out, float* y,
+void qfinish(const int32_t* sums, int64_t row_begin, int64_t row_end, const QuantizedOutput& output, float* y,
              const float* residual) {
+  // Copies that no store can alias: their broadcasts stay in registers.
+  QuantizedOutput out = output;
+  const QuantizedSum sum = output.sum ? *output.sum : QuantizedSum{};
+  if (output.sum) out.sum = &sum;
   for (int64_t row = row_begin; row < row_end; row += 4) {
     Ints acc[4];
     SPARSECPU_UNROLL
     for (int j = 0; j < 4; ++j) acc[j] = load_ints(sums + (row - row_begin + j) * kLanes);
     finish_quad(acc, row, row_end, out, y, residual);
   }
+  look_up_rows(out, row_begin, row_end, y);
 }
 
 }  // namespace

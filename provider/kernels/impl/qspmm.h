@@ -64,6 +64,8 @@ void qspmm_block(const QSpmmWeights& w, int64_t block, const ptrdiff_t* chunk_ba
       finish_quad(acc, first_row + quad, w.rows, out, tile.y[first + p], tile.residual[first + p]);
     }
   }
+  const int64_t end_row = first_row + kQuantizedRows < w.rows ? first_row + kQuantizedRows : w.rows;
+  for (int p = 0; p < P; ++p) look_up_rows(out, first_row, end_row, tile.y[first + p]);
 }
 
 template <int P>

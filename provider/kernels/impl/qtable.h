@@ -4,6 +4,7 @@
 #include "kernels/impl/qdepthwise.h"
 #include "kernels/impl/qelementwise.h"
 #include "kernels/impl/qfew_rows.h"
+#include "kernels/impl/qlookup.h"
 #include "kernels/impl/qpool.h"
 #include "kernels/impl/qrows.h"
 #include "kernels/impl/qspmm.h"
