@@ -14,26 +14,26 @@ namespace sparsecpu {
 
 struct ClaimOptions {
   Isa isa = Isa::kScalar;
-  std::optional<double> min_sparsity;       // unset: by predicted time. 0 claims whatever is supported
-  bool quantized = true;                   // take quantized operators, too
-  bool neighbours = true;                   // false: the named ops alone, one group each
-  std::map<std::string, int64_t> assume;    // symbolic axis -> size; others: batch 1, 224 pixels, 128 tokens
+  std::optional<double> min_sparsity;     // unset: by predicted time. 0 claims whatever is supported
+  bool quantized = true;                  // take quantized operators, too
+  bool neighbours = true;                 // false: the named ops alone, one group each
+  std::map<std::string, int64_t> assume;  // symbolic axis -> size; others: batch 1, 224 pixels, 128 tokens
 };
 
 struct NodeDecision {
-  int region = -1;                          // index into ClaimResult::regions, -1: left to other providers
-  std::string pattern;                      // "conv", "matmul", "relu", ...; "" if not recognised
-  std::string reason;                       // why it is or is not claimed; a sentence a person can act on
-  double sparsity = -1;                     // zeros in the constant weights, 0..1; -1: has none
-  double group_density = -1;                // quantized weights: groups of 4 input channels with a nonzero, 0..1
-  int64_t dense_bytes = 0;                  // of the constant weights
-  double cpu_us = 0, here_us = 0;           // predicted, one thread at the assumed shape
+  int region = -1;                 // index into ClaimResult::regions, -1: left to other providers
+  std::string pattern;             // "conv", "matmul", "relu", ...; "" if not recognised
+  std::string reason;              // why it is or is not claimed; a sentence a person can act on
+  double sparsity = -1;            // zeros in the constant weights, 0..1; -1: has none
+  double group_density = -1;       // quantized weights: groups of 4 input channels with a nonzero, 0..1
+  int64_t dense_bytes = 0;         // of the constant weights
+  double cpu_us = 0, here_us = 0;  // predicted, one thread at the assumed shape
 };
 
 struct ClaimResult {
-  std::vector<std::vector<int>> regions;    // node indices, topological order
-  std::vector<NodeDecision> decisions;      // one per node of the graph
-  std::map<std::string, int64_t> assumed;   // symbolic axis -> size that the prediction used
+  std::vector<std::vector<int>> regions;   // node indices, topological order
+  std::vector<NodeDecision> decisions;     // one per node of the graph
+  std::map<std::string, int64_t> assumed;  // symbolic axis -> size that the prediction used
 };
 ClaimResult claim(const Graph& graph, const ClaimOptions& options);
 

@@ -31,7 +31,7 @@ struct Window {
   std::array<int64_t, 2> kernel{1, 1}, stride{1, 1}, dilation{1, 1};
   std::array<int64_t, 4> pads{0, 0, 0, 0};
   AutoPad auto_pad = AutoPad::kNotSet;
-  bool ceil_mode = false;                   // pools only
+  bool ceil_mode = false;  // pools only
 };
 
 // Conv, or MatMul/Gemm as a 1x1 convolution over tokens. inputs: {x}.
@@ -40,8 +40,8 @@ struct Linear {
   int64_t in_channels = 0, out_channels = 0, groups = 1;
   Window window;
   WeightView weight;
-  std::vector<float> bias;                  // out_channels, or empty
-  bool transposed_input = false;            // Gemm transA: x is [c, tokens]
+  std::vector<float> bias;        // out_channels, or empty
+  bool transposed_input = false;  // Gemm transA: x is [c, tokens]
 };
 
 // Elementwise. inputs: {x}. a, b are the parameters named at UnaryKind.
@@ -68,7 +68,7 @@ struct AverageQuantization {
 };
 
 enum class PoolKind { kMax, kAverage };
-struct Pool {                               // inputs: {x}, image axes
+struct Pool {  // inputs: {x}, image axes
   PoolKind kind = PoolKind::kMax;
   Window window;
   bool count_include_pad = false;
@@ -76,8 +76,8 @@ struct Pool {                               // inputs: {x}, image axes
   // by their number; y = clamp(RNE(average / y.scale + float(y zero point)))
   std::optional<AverageQuantization> bytes;
 };
-struct GlobalAverage {                      // over h and w. inputs: {x}, image axes
-  bool keep_dims = true;                    // false: output is [n, c]
+struct GlobalAverage {    // over h and w. inputs: {x}, image axes
+  bool keep_dims = true;  // false: output is [n, c]
   // QLinearGlobalAveragePool: sum = exact int32 sum of (q - x.zero_point) over n pixels,
   // y = saturate(RNE(float(sum) * (x.scale / (y.scale * float(n)))) + y.zero_point)
   std::optional<AverageQuantization> bytes;
@@ -91,22 +91,27 @@ struct Pad {                                // h and w only, constant value. inp
 struct Resize {
   std::array<double, 2> scale{1, 1};
   std::array<int64_t, 2> sizes{0, 0};
-  enum class Coordinate { kHalfPixel, kPytorchHalfPixel, kAlignCorners, kAsymmetric } coordinate = Coordinate::kHalfPixel;
+  enum class Coordinate {
+    kHalfPixel,
+    kPytorchHalfPixel,
+    kAlignCorners,
+    kAsymmetric
+  } coordinate = Coordinate::kHalfPixel;
   enum class Nearest { kRoundPreferFloor, kRoundPreferCeil, kFloor, kCeil } nearest = Nearest::kRoundPreferFloor;
 };
-struct Concat {                             // along the channel axis. inputs: {x0, x1, ...}
+struct Concat {  // along the channel axis. inputs: {x0, x1, ...}
   Axes axes = Axes::kImage;
 };
-struct Split {                              // channels [begin, end) of x, step 1. One Op per output.
+struct Split {  // channels [begin, end) of x, step 1. One Op per output.
   Axes axes = Axes::kImage;
   int64_t begin = 0, end = 0;
 };
 // Reshape, Flatten, Squeeze, Unsqueeze: same elements in row-major order.
 struct Reshape {
   enum class Kind { kTarget, kFlatten, kSqueeze, kUnsqueeze } kind = Kind::kTarget;
-  std::vector<int64_t> target;              // kTarget: ONNX Reshape's shape; kSqueeze, kUnsqueeze: axes
-  bool allow_zero = false;                  // kTarget
-  int64_t axis = 1;                         // kFlatten
+  std::vector<int64_t> target;  // kTarget: ONNX Reshape's shape; kSqueeze, kUnsqueeze: axes
+  bool allow_zero = false;      // kTarget
+  int64_t axis = 1;             // kFlatten
 };
 
 // ---- Quantized. All float steps in float32, in the order written, rounding after each; RNE is round to
@@ -135,15 +140,15 @@ struct QuantizedLinear {
   int64_t in_channels = 0, out_channels = 0, groups = 1;
   Window window;
   QuantizedWeightView weight;
-  bool transposed_input = false;            // QGemm transA: x is [c, tokens]
-  Quantization x;                           // with dynamic_input: only is_signed counts
+  bool transposed_input = false;  // QGemm transA: x is [c, tokens]
+  Quantization x;                 // with dynamic_input: only is_signed counts
   bool dynamic_input = false;
-  std::vector<int32_t> bias;                // out_channels, or empty
-  std::vector<float> multiplier;            // out_channels
+  std::vector<int32_t> bias;      // out_channels, or empty
+  std::vector<float> multiplier;  // out_channels
   enum class Output { kBytes, kFloat } output = Output::kBytes;
-  Quantization y;                           // kBytes
+  Quantization y;                              // kBytes
   int32_t clamp_low = -128, clamp_high = 255;  // kBytes: on y, zero point included; of a Relu or Clip
-  std::vector<float> float_bias;            // kFloat: out_channels, or empty
+  std::vector<float> float_bias;               // kFloat: out_channels, or empty
 };
 
 // With ra = a.scale / y.scale, rb = b.scale / y.scale, fix = float(y_zp) - fma(ra, a_zp, rb * b_zp):
@@ -170,17 +175,17 @@ using OpData = std::variant<Linear, Unary, Binary, Affine, Pool, GlobalAverage, 
 
 struct Op {
   OpData data;
-  std::vector<int> inputs;                  // value indices of OpGraph
+  std::vector<int> inputs;  // value indices of OpGraph
   int output = -1;
-  int node = -1;                            // node index in the Graph: the operator itself where there are several
-  std::string name;                         // that node's name, for messages and reports
+  int node = -1;     // node index in the Graph: the operator itself where there are several
+  std::string name;  // that node's name, for messages and reports
 };
 
 struct OpValue {
-  std::string name;                         // "" for a value between two Ops of one node
+  std::string name;  // "" for a value between two Ops of one node
   bool has_shape = false;
-  std::vector<int64_t> dims;                // as declared by the graph; -1: unknown
-  ElementType type = ElementType::kFloat;   // kFloat, kUint8 or kInt8
+  std::vector<int64_t> dims;               // as declared by the graph; -1: unknown
+  ElementType type = ElementType::kFloat;  // kFloat, kUint8 or kInt8
 };
 
 // The Ops of one region (or one whole graph), topologically ordered.
@@ -200,7 +205,7 @@ ElementType output_type(const OpData& data, ElementType input);
 
 // Explicit pads and output size of a window over h x w pixels (auto_pad and ceil_mode resolved).
 struct WindowExtent {
-  std::array<int64_t, 4> pads;              // top, left, bottom, right
+  std::array<int64_t, 4> pads;  // top, left, bottom, right
   int64_t out_h = 0, out_w = 0;
 };
 WindowExtent window_extent(const Window& window, int64_t h, int64_t w);

@@ -17,7 +17,7 @@ namespace sparsecpu {
 // on the tensor's own values (signed ones where sign is 0x80). base/quantization.h computes the three numbers.
 struct QuantizedSum {
   float a_ratio = 0, b_ratio = 0, shift = 0;
-  uint8_t sign = 0;                         // of both operands and of the result
+  uint8_t sign = 0;  // of both operands and of the result
 };
 
 // What becomes of the sums acc[row] = bias[row] + sum_k w[row,k] * x[k] of a linear kernel. Arrays have one
@@ -29,16 +29,16 @@ struct QuantizedOutput {
     kInts,    // acc, as 32-bit integers
   };
   Form form = Form::kBytes;
-  const int32_t* bias = nullptr;            // minus x's zero point times the row's sum of weights included
-  const float* multiplier = nullptr;        // kBytes, kFloats
-  int zero_point = 0;                       // kBytes: as stored, 0..255
-  const float* float_bias = nullptr;        // kFloats, or null
+  const int32_t* bias = nullptr;                     // minus x's zero point times the row's sum of weights included
+  const float* multiplier = nullptr;                 // kBytes, kFloats
+  int zero_point = 0;                                // kBytes: as stored, 0..255
+  const float* float_bias = nullptr;                 // kFloats, or null
   Clamp clamp{-__builtin_inff(), __builtin_inff()};  // kFloats
   // kBytes: the residual is added to the requantized bytes. The sum's operand a is the product, unless
   // residual_is_a. Null: there is no residual.
   const QuantizedSum* sum = nullptr;
   bool residual_is_a = false;
-  const uint8_t* lookup = nullptr;          // kBytes: 256 entries that the final bytes pass through, or null
+  const uint8_t* lookup = nullptr;  // kBytes: 256 entries that the final bytes pass through, or null
 };
 
 // Lane kernels: tile.x and tile.residual are byte lanes. tile.y[p]: kBytes: the vector of rows 4 g .. 4 g + 3 at
@@ -52,10 +52,10 @@ constexpr int kQuantizedRows = 16;
 struct QSpmmWeights {
   int64_t rows = 0;
   int chunks = 0;
-  const uint32_t* begin = nullptr;          // [(chunk * blocks + block) * 16 + slot] (and one end)
-  const uint8_t* order = nullptr;           // [the same]: the slot's row within its block
-  const uint32_t* weights = nullptr;        // four s8: byte j meets channel j of the group
-  const uint16_t* offsets = nullptr;        // in vectors from the chunk's base
+  const uint32_t* begin = nullptr;    // [(chunk * blocks + block) * 16 + slot] (and one end)
+  const uint8_t* order = nullptr;     // [the same]: the slot's row within its block
+  const uint32_t* weights = nullptr;  // four s8: byte j meets channel j of the group
+  const uint16_t* offsets = nullptr;  // in vectors from the chunk's base
   int64_t blocks() const { return (rows + kQuantizedRows - 1) / kQuantizedRows; }
 };
 using QSpmmFn = void (*)(const QSpmmWeights&, int64_t block_begin, int64_t block_end, const ptrdiff_t* chunk_base,
@@ -70,7 +70,7 @@ using QFinishFn = void (*)(const int32_t* sums, int64_t row_begin, int64_t row_e
 // Dense weights: [quad of rows][k][4 rows] groups; rows padded to a multiple of kQuantizedRows with zeros.
 // offsets[k]: the k-th input vector, in floats from tile.x[p].
 struct QDenseWeights {
-  int64_t rows = 0, k = 0;                  // k: groups
+  int64_t rows = 0, k = 0;  // k: groups
   const uint32_t* weights = nullptr;
   int64_t blocks() const { return (rows + kQuantizedRows - 1) / kQuantizedRows; }
 };
@@ -81,9 +81,9 @@ using QDenseFn = void (*)(const QDenseWeights&, int64_t block_begin, int64_t blo
 // channels. Taps go in quads, the last filled up with zeros. pack/qdepthwise.cc draws it. All output forms.
 struct QDepthwiseWeights {
   int taps = 0;
-  int kernel_width = 0;                     // taps in a kernel row
-  const uint32_t* weights = nullptr;        // [vector][quad of taps][channel 0..3]: four s8, one a tap
-  const uint32_t* row_weights = nullptr;    // kernel_width = 3: [vector][kernel row][channel]: w0 w1 w2 0; else null
+  int kernel_width = 0;                   // taps in a kernel row
+  const uint32_t* weights = nullptr;      // [vector][quad of taps][channel 0..3]: four s8, one a tap
+  const uint32_t* row_weights = nullptr;  // kernel_width = 3: [vector][kernel row][channel]: w0 w1 w2 0; else null
   int64_t channels = 0;
   int64_t vectors() const { return (channels + 3) / 4; }
 };
@@ -94,16 +94,19 @@ using QDepthwiseFn = void (*)(const QDepthwiseWeights&, int64_t vector_begin, in
 // `output` says; output.sum needs `residual` (bytes). Weights in blocks of 16 groups = 64 columns, the last
 // filled up with zeros: dense, or sparse as a mask of the groups that are stored. pack/qfew_rows.cc draws it.
 struct QFewRowsWeights {
-  int64_t rows = 0, k = 0;                  // k: columns
-  const uint32_t* weights = nullptr;        // 16 readable entries past the end
-  const uint16_t* masks = nullptr;          // sparse: [row][ceil(k/64)]; null: dense
-  const uint32_t* row_begin = nullptr;      // sparse: first stored group of each row
+  int64_t rows = 0, k = 0;              // k: columns
+  const uint32_t* weights = nullptr;    // 16 readable entries past the end
+  const uint16_t* masks = nullptr;      // sparse: [row][ceil(k/64)]; null: dense
+  const uint32_t* row_begin = nullptr;  // sparse: first stored group of each row
 };
 struct QFewRowsArgs {
   int64_t m = 0;
-  const uint8_t* x = nullptr; int64_t x_stride = 0;          // strides in elements
-  void* y = nullptr; int64_t y_stride = 0;
-  const uint8_t* residual = nullptr; int64_t residual_stride = 0;
+  const uint8_t* x = nullptr;
+  int64_t x_stride = 0;  // strides in elements
+  void* y = nullptr;
+  int64_t y_stride = 0;
+  const uint8_t* residual = nullptr;
+  int64_t residual_stride = 0;
   QuantizedOutput output;
 };
 using QFewRowsFn = void (*)(const QFewRowsWeights&, int64_t row_begin, int64_t row_end, const QFewRowsArgs&);
@@ -135,8 +138,8 @@ using MinMaxFn = void (*)(const float* x, int64_t count, float* least, float* mo
 //     y[c / 4 * stride + l] byte c % 4 = rows[l][c], for c < lengths[l]; pad bytes up to count are filled
 struct ByteRows {
   uint8_t sign = 0;
-  uint32_t fill = 0;                        // load
-  int planes = 4;                           // planes: 1..4
+  uint32_t fill = 0;  // load
+  int planes = 4;     // planes: 1..4
   int64_t plane_stride = 0;
 };
 using LoadBytesFn = void (*)(const ByteRows&, const uint8_t* const* rows, const int64_t* lengths, int64_t count,
@@ -146,7 +149,7 @@ using StoreBytesFn = void (*)(const ByteRows&, const float* x, int64_t stride, i
 
 // Elementwise over `count` bytes, lanes or flat, any alignment; y may equal a or b. b_is_scalar: b[0] for all.
 struct QuantizedBinary {
-  QuantizedSum sum;                         // add
+  QuantizedSum sum;  // add
   // multiply: saturate(RNE(float((a - a_zero) * (b - b_zero)) * multiplier + y_zero)), rounded before the zero
   // point is added and after; all as stored, sum.sign tells y_zero's own value
   float multiplier = 0;
@@ -161,9 +164,9 @@ using LookupFn = void (*)(const uint8_t* table, const uint8_t* x, uint8_t* y, in
 //   saturate(RNE((sum over taps, in order, of (x[t] - x_zero) * x_scale) / lane_count[lane] / y_scale + y_zero))
 // taps outside the image hold x_zero and so add 0.
 struct QuantizedAverage {
-  QuantizeParameters x, y;                  // zero points as stored
-  const float* lane_count = nullptr;        // 16
-  uint8_t sign = 0;                         // of x and y
+  QuantizeParameters x, y;            // zero points as stored
+  const float* lane_count = nullptr;  // 16
+  uint8_t sign = 0;                   // of x and y
 };
 using QPoolMaxFn = void (*)(const float* const* x, int taps, float* y, int64_t vectors);
 using QPoolAverageFn = void (*)(const QuantizedAverage&, const float* const* x, int taps, float* y, int64_t vectors);

@@ -14,30 +14,30 @@ namespace sparsecpu {
 
 // The constant side of a quantized linear layer.
 struct QuantizedLayer {
-  QuantizedWeightView weight;               // channels = input channels of one group
+  QuantizedWeightView weight;  // channels = input channels of one group
   int64_t groups = 1;
   std::array<int64_t, 2> kernel{1, 1};
-  const int32_t* bias = nullptr;            // weight.rows, or null
+  const int32_t* bias = nullptr;  // weight.rows, or null
   // Of x, as stored (u8): folded into the bias. Known only at run time: 0; then the run's bias is
   // bias[row] - zero_point * row_sum[row].
   int input_zero_point = 0;
-  bool dynamic_input = false;               // the accumulators' bound then holds for every zero point
-  const float* multiplier = nullptr;        // weight.rows, or null
+  bool dynamic_input = false;         // the accumulators' bound then holds for every zero point
+  const float* multiplier = nullptr;  // weight.rows, or null
 
-  int64_t nonzero_groups() const;           // what the sparse kernels would store, pairs not split
+  int64_t nonzero_groups() const;  // what the sparse kernels would store, pairs not split
 };
 
 // What all formats share: per row, padded with zeros to a multiple of kQuantizedRows. QuantizedOutput's arrays.
 struct QuantizedRows {
   std::vector<int32_t> bias, row_sum;
-  std::vector<float> multiplier;            // empty if the layer has none
+  std::vector<float> multiplier;  // empty if the layer has none
 };
 
 struct PackedQSpmm {
   QSpmmWeights view;
   QuantizedRows rows;
-  std::vector<ChunkOrigin> origins;         // view.chunks; .channel is a multiple of 4
-  int64_t groups = 0;                       // stored
+  std::vector<ChunkOrigin> origins;  // view.chunks; .channel is a multiple of 4
+  int64_t groups = 0;                // stored
   AlignedBuffer memory;
 };
 // position_vectors: byte vectors between neighbouring grid columns of the input. A chunk is at most one kernel
@@ -66,7 +66,7 @@ PackedQDepthwise pack_qdepthwise(const QuantizedLayer&);
 struct PackedQFewRows {
   QFewRowsWeights view;
   QuantizedRows rows;
-  int64_t groups = 0;                       // stored
+  int64_t groups = 0;  // stored
   AlignedBuffer memory;
 };
 PackedQFewRows pack_qfew_rows(const QuantizedLayer&, bool sparse);

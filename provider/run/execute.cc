@@ -57,7 +57,8 @@ class Run {
     int finished = 0;
     for (int i = 0; i < step.chunks; ++i) {
       const int chunk = first + i < step.chunks ? first + i : first + i - step.chunks;
-      if (taken[chunk].load(std::memory_order_relaxed) || taken[chunk].exchange(true, std::memory_order_relaxed)) continue;
+      if (taken[chunk].load(std::memory_order_relaxed) || taken[chunk].exchange(true, std::memory_order_relaxed))
+        continue;
       step.run(chunk, frame_);
       ++finished;
     }
