@@ -24,7 +24,10 @@ constexpr QuantizedSpeed kSpeeds[] = {
 constexpr double kFewPositions = 0.84;  // rate with at most 4 vectors of positions
 constexpr double kMatMulRate = 0.85;    // rate on tokens
 constexpr double kEpilogueGroups = 6;   // requantizing an output vector costs as much as so many groups
-constexpr double kDenseRate = 0.9;      // our dense kernel against the CPU provider's
+constexpr double kDenseRate = 1.0;      // our dense kernel against the CPU provider's
+// The CPU provider gathers the windows of a convolution of few channels byte by byte (ResNet-50's first layer).
+constexpr int64_t kFewChannels = 16;
+constexpr double kFewChannelsSlowdown = 3.0;
 constexpr int64_t kManyRows = 16;
 // Groups that may be nonzero with one row, with 16: reading the weights takes the time.
 constexpr double kRowGroups = 0.4, kManyRowGroups = 0.7;
@@ -117,7 +120,9 @@ void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, 
     cost->kernel = "depthwise";
     return;
   }
-  double cpu = kCallUs + work / speed.cpu, sparse = 0, dense = 0;
+  double cpu = work / speed.cpu, sparse = 0, dense = cpu * layer.waste / kDenseRate;
+  if (w.taps > 1 && w.channels < kFewChannels) cpu *= kFewChannelsSlowdown;
+  cpu += kCallUs;
   if (layer.positions < kManyRows && w.taps == 1) {
     const double rows = static_cast<double>(std::max<int64_t>(1, layer.positions));
     cpu = kCallUs + std::max(work / speed.cpu, static_cast<double>(layer.weights) / speed.weight_bytes * 1e-3);
@@ -129,7 +134,7 @@ void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, 
     const double all = sparse_us(static_cast<double>(count.groups), geometry, layer, speed);
     sparse = sparse_us(static_cast<double>(count.nonzero_groups), geometry, layer, speed);
     cost->needed_density = std::clamp((cpu - none) / (all - none), 0.0, 1.0);
-    dense = linear.groups > 1 ? sparse : (cpu - kCallUs) * layer.waste / kDenseRate;
+    if (linear.groups > 1) dense = sparse;
   }
   cost->cpu_us += cpu;
   cost->here_us += std::min(sparse, dense);
