@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from lane_arrays import LANES, aligned
+from lane_arrays import LANES, aligned, guarded
 from onnxruntime_ep_sparsecpu import _native
 
 q = _native.kernels.quantized
@@ -42,7 +42,8 @@ def bits(array: np.ndarray) -> np.ndarray:
 
 def requantized(acc: np.ndarray, multiplier: np.ndarray, zero_point: int) -> np.ndarray:
     """RNE(clamp(float(acc) * multiplier, -zero_point, 255 - zero_point)) + zero_point."""
-    scaled = acc.astype(F) * multiplier
+    with np.errstate(over="ignore"):
+        scaled = acc.astype(F) * multiplier
     return (np.rint(np.clip(scaled, F(-zero_point), F(255 - zero_point))) + zero_point).astype(np.int64)
 
 
@@ -64,6 +65,24 @@ def summed(a: np.ndarray, b: np.ndarray, ratios: tuple[float, float, float], sig
     """QLinearAdd of stored bytes."""
     own = fused(a.astype(np.int64) - sign, ratios[0], fused(b.astype(np.int64) - sign, ratios[1], F(ratios[2])))
     return (np.clip(np.rint(own), -sign, 255 - sign) + sign).astype(np.int64)
+
+
+_REGIONS = 256  # more than one example needs; a process may map only about 65 thousand pieces
+_REGION_FLOATS = 4096
+_regions: list[np.ndarray] = []
+_next = 0
+
+
+def guarded_bytes(values: np.ndarray) -> np.ndarray:
+    """A copy whose last byte is followed by a page that faults; its memory is used again after 256 more."""
+    global _next
+    if len(_regions) < _REGIONS:
+        _regions.append(guarded(np.zeros(_REGION_FLOATS, F), "end").view(np.uint8))
+    region = _regions[_next % _REGIONS]
+    _next += 1
+    copy = region[region.size - values.size :].reshape(values.shape)
+    copy[...] = values
+    return copy
 
 
 @dataclass

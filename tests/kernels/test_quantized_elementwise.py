@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy
 from linear_cases import kernels
-from quantized_cases import F, from_byte_lanes, q, requantized, summed, to_byte_lanes, vectors
-from test_quantized_few_rows import guarded_bytes
+from quantized_cases import F, from_byte_lanes, guarded_bytes, q, requantized, summed, to_byte_lanes, vectors
 
 COUNTS = st.sampled_from([0, 1, 15, 16, 17, 63, 64, 65, 200])
 ZEROS = st.sampled_from([0, 1, 128, 255])

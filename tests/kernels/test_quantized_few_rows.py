@@ -5,15 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lane_arrays import LEVELS, guarded
-from quantized_cases import F, q, requantized, summed
-
-
-def guarded_bytes(values: np.ndarray) -> np.ndarray:
-    """A copy whose last byte is followed by a page that faults."""
-    padded = np.zeros(-(-values.size // 4) * 4, np.uint8)
-    padded[padded.size - values.size :] = values.reshape(-1)
-    return guarded(padded.view(F), "end").view(np.uint8)[padded.size - values.size :].reshape(values.shape)
+from lane_arrays import LEVELS
+from quantized_cases import F, guarded_bytes, q, requantized, summed
 
 
 @settings(deadline=None, max_examples=120)

@@ -40,8 +40,17 @@ void qdense_quad(const QDenseWeights& w, int64_t row, const ptrdiff_t* offsets, 
       for (int p = 0; p < P; ++p) acc[p][j] = add_product(acc[p][j], input[p], factor);
     }
   }
+  // A copy: accumulators whose address is taken would not stay in registers above.
+  Ints done[P][4];
   SPARSECPU_UNROLL
-  for (int p = 0; p < P; ++p) finish_quad(acc[p], row, w.rows, out, tile.y[first + p], tile.residual[first + p]);
+  for (int p = 0; p < P; ++p) {
+    SPARSECPU_UNROLL
+    for (int j = 0; j < 4; ++j) done[p][j] = acc[p][j];
+  }
+  with_finish(out, w.rows, [&](const auto& finish) {
+    SPARSECPU_UNROLL
+    for (int p = 0; p < P; ++p) finish(done[p], row, tile.y[first + p], tile.residual[first + p]);
+  });
 }
 
 template <int P>

@@ -21,32 +21,80 @@ SPARSECPU_INLINE Ints quantized_sum(const SumVectors& s, Vec a, Vec b) {
   return to_ints(min(fused(sub(a, s.sign), s.a_ratio, inner), s.highest));
 }
 
-// The bytes of four rows from their sums; row is the first, a multiple of 4.
-SPARSECPU_INLINE Bytes requantize_quad(const Ints (&acc)[4], int64_t row, const QuantizedOutput& out,
-                                       const float* residual) {
-  const Vec most = highest(out.zero_point);
-  Vec scaled[4];
-  SPARSECPU_UNROLL
-  for (int j = 0; j < 4; ++j) scaled[j] = min(mul(to_float(acc[j]), set1(out.multiplier[row + j])), most);
-  Ints rounded[4];
-  if (!out.sum) {
+// finish(acc, row, y, residual) of the following structs stores four rows' results for one position; row is the
+// first, a multiple of 4. They hold in registers what is the same for all rows and positions.
+
+// Bytes without a residual.
+struct FinishBytes {
+  const float* multiplier;
+  Vec most;
+  int zero_point;
+
+  explicit FinishBytes(const QuantizedOutput& out)
+      : multiplier(out.multiplier), most(highest(out.zero_point)), zero_point(out.zero_point) {}
+  SPARSECPU_INLINE void operator()(const Ints (&acc)[4], int64_t row, float* y, const float*) const {
+    Ints rounded[4];
     SPARSECPU_UNROLL
-    for (int j = 0; j < 4; ++j) rounded[j] = to_ints(scaled[j]);
-    return pack(rounded, out.zero_point);
+    for (int j = 0; j < 4; ++j) rounded[j] = to_ints(min(mul(to_float(acc[j]), set1(multiplier[row + j])), most));
+    store_bytes(y + row / 4 * kLanes, pack(rounded, zero_point));
   }
-  const SumVectors sum = sum_vectors(*out.sum);
-  const Bytes other = load_bytes(residual);
-  const Vec least = set1(static_cast<float>(-out.zero_point)), zero = set1(static_cast<float>(out.zero_point));
-  SPARSECPU_UNROLL
-  for (int j = 0; j < 4; ++j) {
-    const Vec product = add(round_small(max(scaled[j], least)), zero);
-    const Vec added = to_float(byte_of(other, j));
-    rounded[j] = out.residual_is_a ? quantized_sum(sum, added, product) : quantized_sum(sum, product, added);
+};
+
+// Bytes with a residual.
+template <bool ResidualIsA>
+struct FinishSum {
+  const float* multiplier;
+  Vec least, most, zero;
+  SumVectors sum;
+
+  explicit FinishSum(const QuantizedOutput& out)
+      : multiplier(out.multiplier),
+        least(set1(static_cast<float>(-out.zero_point))),
+        most(highest(out.zero_point)),
+        zero(set1(static_cast<float>(out.zero_point))),
+        sum(sum_vectors(*out.sum)) {}
+  SPARSECPU_INLINE void operator()(const Ints (&acc)[4], int64_t row, float* y, const float* residual) const {
+    const Bytes other = load_bytes(residual + row / 4 * kLanes);
+    Ints rounded[4];
+    SPARSECPU_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      const Vec scaled = min(mul(to_float(acc[j]), set1(multiplier[row + j])), most);
+      const Vec product = add(round_small(max(scaled, least)), zero);
+      const Vec added = to_float(byte_of(other, j));
+      rounded[j] = ResidualIsA ? quantized_sum(sum, added, product) : quantized_sum(sum, product, added);
+    }
+    store_bytes(y + row / 4 * kLanes, pack(rounded, sum.zero));
   }
-  return pack(rounded, sum.zero);
+};
+
+// Floats or ints; rows from `rows` on are not stored.
+struct FinishRows {
+  const QuantizedOutput& out;
+  int64_t rows;
+
+  SPARSECPU_INLINE void operator()(const Ints (&acc)[4], int64_t row, float* y, const float*) const {
+    for (int j = 0; j < 4 && row + j < rows; ++j) {
+      Vec result = as_floats(acc[j]);
+      if (out.form == QuantizedOutput::Form::kFloats) {
+        result = mul(to_float(acc[j]), set1(out.multiplier[row + j]));
+        if (out.float_bias) result = add(result, set1(out.float_bias[row + j]));
+        result = clamp(result, set1(out.clamp.lo), set1(out.clamp.hi));
+      }
+      store(y + (row + j) * kLanes, result);
+    }
+  }
+};
+
+// Calls f with the struct that `out` asks for.
+template <class F>
+SPARSECPU_INLINE void with_finish(const QuantizedOutput& out, int64_t rows, const F& f) {
+  if (out.form != QuantizedOutput::Form::kBytes) return f(FinishRows{out, rows});
+  if (!out.sum) return f(FinishBytes(out));
+  if (out.residual_is_a) return f(FinishSum<true>(out));
+  f(FinishSum<false>(out));
 }
 
-// The bytes of rows [row_begin, row_end) of one position, once finish_quad has stored them, through the table.
+// The bytes of rows [row_begin, row_end) of one position, once they are stored, through the table.
 SPARSECPU_INLINE void look_up_rows(const QuantizedOutput& out, int64_t row_begin, int64_t row_end, float* y) {
   if (!out.lookup || out.form != QuantizedOutput::Form::kBytes) return;
   uint8_t* bytes = reinterpret_cast<uint8_t*>(y + row_begin / 4 * kLanes);
@@ -54,39 +102,21 @@ SPARSECPU_INLINE void look_up_rows(const QuantizedOutput& out, int64_t row_begin
 }
 
 // Stores four rows' results for one position; rows from `rows` on only as pad bytes. The caller looks up.
-SPARSECPU_INLINE void finish_quad(const Ints (&acc)[4], int64_t row, int64_t rows, const QuantizedOutput& out, float* y,
-                                  const float* residual) {
-  if (out.form == QuantizedOutput::Form::kBytes) {
-    const int64_t at = row / 4 * kLanes;
-    store_bytes(y + at, requantize_quad(acc, row, out, residual ? residual + at : nullptr));
-    return;
-  }
-  const Vec lo = set1(out.clamp.lo), hi = set1(out.clamp.hi);
-  SPARSECPU_UNROLL
-  for (int j = 0; j < 4; ++j) {
-    if (row + j >= rows) break;
-    Vec result = as_floats(acc[j]);
-    if (out.form == QuantizedOutput::Form::kFloats) {
-      result = mul(to_float(acc[j]), set1(out.multiplier[row + j]));
-      if (out.float_bias) result = add(result, set1(out.float_bias[row + j]));
-      result = clamp(result, lo, hi);
-    }
-    store(y + (row + j) * kLanes, result);
-  }
+void finish_quad(const Ints (&acc)[4], int64_t row, int64_t rows, const QuantizedOutput& out, float* y,
+                 const float* residual) {
+  with_finish(out, rows, [&](const auto& finish) { finish(acc, row, y, residual); });
 }
 
-void qfinish(const int32_t* sums, int64_t row_begin, int64_t row_end, const QuantizedOutput& output, float* y,
+void qfinish(const int32_t* sums, int64_t row_begin, int64_t row_end, const QuantizedOutput& out, float* y,
              const float* residual) {
-  // Copies that no store can alias: their broadcasts stay in registers.
-  QuantizedOutput out = output;
-  const QuantizedSum sum = output.sum ? *output.sum : QuantizedSum{};
-  if (output.sum) out.sum = &sum;
-  for (int64_t row = row_begin; row < row_end; row += 4) {
-    Ints acc[4];
-    SPARSECPU_UNROLL
-    for (int j = 0; j < 4; ++j) acc[j] = load_ints(sums + (row - row_begin + j) * kLanes);
-    finish_quad(acc, row, row_end, out, y, residual);
-  }
+  with_finish(out, row_end, [&](const auto& finish) {
+    for (int64_t row = row_begin; row < row_end; row += 4) {
+      Ints acc[4];
+      SPARSECPU_UNROLL
+      for (int j = 0; j < 4; ++j) acc[j] = load_ints(sums + (row - row_begin + j) * kLanes);
+      finish(acc, row, y, residual);
+    }
+  });
   look_up_rows(out, row_begin, row_end, y);
 }
 

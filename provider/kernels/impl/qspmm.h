@@ -56,14 +56,17 @@ void qspmm_block(const QSpmmWeights& w, int64_t block, const ptrdiff_t* chunk_ba
     for (int p = 0; p < P; ++p) x[p] = tile.x[first + p] + chunk_base[chunk];
     qspmm_chunk<P>(w, block, chunk, out.bias + first_row, x, sums);
   }
-  for (int quad = 0; quad < kQuantizedRows && first_row + quad < w.rows; quad += 4) {
-    for (int p = 0; p < P; ++p) {
-      Ints acc[4];
+  with_finish(out, w.rows, [&](const auto& finish) {
+    for (int quad = 0; quad < kQuantizedRows && first_row + quad < w.rows; quad += 4) {
       SPARSECPU_UNROLL
-      for (int j = 0; j < 4; ++j) acc[j] = load_ints(sums.at[quad + j][p]);
-      finish_quad(acc, first_row + quad, w.rows, out, tile.y[first + p], tile.residual[first + p]);
+      for (int p = 0; p < P; ++p) {
+        Ints acc[4];
+        SPARSECPU_UNROLL
+        for (int j = 0; j < 4; ++j) acc[j] = load_ints(sums.at[quad + j][p]);
+        finish(acc, first_row + quad, tile.y[first + p], tile.residual[first + p]);
+      }
     }
-  }
+  });
   const int64_t end_row = first_row + kQuantizedRows < w.rows ? first_row + kQuantizedRows : w.rows;
   for (int p = 0; p < P; ++p) look_up_rows(out, first_row, end_row, tile.y[first + p]);
 }
