@@ -44,6 +44,9 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
     rows[out] = 1;
     for (int64_t d : shapes[out]) rows[out] = checked_mul(rows[out], d);
     rows[out] /= std::max<int64_t>(1, linear->out_channels);
+    // Row-major kernels want channels last: an image of several pixels is lane-blocked however small it is.
+    const bool channels_last = linear->axes == Axes::kTokens || rows[out] <= shapes[out][0];
+    if (!channels_last) rows[out] = std::max(rows[out], kFewRows);
   }
   return rows;
 }

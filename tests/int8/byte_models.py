@@ -20,7 +20,13 @@ from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper, numpy_helper
 
 U8, S8, I32, F32 = np.uint8, np.int8, np.int32, np.float32
-TYPES = {U8: TensorProto.UINT8, S8: TensorProto.INT8, I32: TensorProto.INT32, F32: TensorProto.FLOAT}
+TYPES = {
+    np.int64: TensorProto.INT64,
+    U8: TensorProto.UINT8,
+    S8: TensorProto.INT8,
+    I32: TensorProto.INT32,
+    F32: TensorProto.FLOAT,
+}
 Array = npt.NDArray[Any]
 Shape = Sequence[int | str]
 
