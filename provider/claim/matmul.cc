@@ -96,22 +96,23 @@ Recognised recognise_gemm(const RecogniseContext& context, const Node& node) {
   const float beta = node.attribute("beta", 1.0f);
   const Value* c = context.input(node, 2);
   if (c == nullptr || beta == 0.0f) return accept(std::move(linear), {x}, node.outputs[0]);
-  if (c->is_constant) {
-    if (!read_bias(*c, linear.out_channels, beta, &linear.bias)) {
-      return decline("its constant C of shape " + dims_text(c->constant.dims) + " is not a bias of " +
-                     std::to_string(linear.out_channels) + " float32 channels");
-    }
+  if (c->is_constant && read_bias(*c, linear.out_channels, beta, &linear.bias)) {
     return accept(std::move(linear), {x}, node.outputs[0]);
   }
   if (c->type != ElementType::kFloat) return decline("its C is not float32");
-  if (beta != 1.0f) return decline("its C is an activation and beta is not 1");
   const int full = node.inputs[2];
   if (context.rank(full) != 2 || context.static_dim(full, 1) != linear.out_channels ||
       !same_dim(context, full, 0, x, linear.transposed_input ? 1 : 0)) {
-    return decline("its C is an activation that is not known to have the shape of its output");
+    return decline("its C of shape " + dims_text(c->dims) + " is neither a bias of " +
+                   std::to_string(linear.out_channels) + " channels nor known to have the shape of its output");
   }
   Recognised result = accept(std::move(linear), {x}, ~0);
-  result.ops.push_back(Op{Binary{BinaryKind::kAdd}, {~0, full}, node.outputs[0], -1, ""});
+  int addend = full;
+  if (beta != 1.0f) {
+    result.ops.push_back(Op{Affine{Axes::kTokens, {beta}, {0.0f}}, {full}, ~1, -1, ""});
+    addend = ~1;
+  }
+  result.ops.push_back(Op{Binary{BinaryKind::kAdd}, {~0, addend}, node.outputs[0], -1, ""});
   return result;
 }
 

@@ -273,7 +273,8 @@ OpGraph recognise_all(const Graph& graph) {
     if (fresh && value < 0) result.values.emplace_back();
     if (fresh && value >= 0) {
       const Value& from = graph.values[value];
-      result.values.push_back({from.name, from.has_shape, from.dims, from.type});
+      result.values.push_back({from.name, from.has_shape, from.dims, from.type, {}});
+      if (from.is_constant) result.values.back().constant = *constant_floats(from);
     }
     return found->second;
   };

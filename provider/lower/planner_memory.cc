@@ -13,7 +13,14 @@ Planner::Planner(const OpGraph& graph, const std::vector<Stage>& stages, const s
 std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_shapes) {
   program_ = std::make_unique<Program>();
   values_.assign(graph_.values.size(), {});
-  for (size_t v = 0; v < values_.size(); ++v) values_[v].type = graph_.values[v].type;
+  for (size_t v = 0; v < values_.size(); ++v) {
+    const OpValue& declared = graph_.values[v];
+    values_[v].type = declared.type;
+    if (declared.constant.empty()) continue;
+    values_[v].shape = declared.dims;
+    values_[v].dense_buffer = fixed_buffer(BufferPlace::Kind::kConstant, program_->constants.size());
+    program_->constants.push_back(declared.constant.data());
+  }
   find_forms(input_shapes);
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
     at(graph_.inputs[i]).dense_buffer = fixed_buffer(BufferPlace::Kind::kInput, i);

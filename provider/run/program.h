@@ -16,8 +16,8 @@ struct TensorRef {
 };
 
 struct BufferPlace {
-  enum class Kind { kArena, kInput, kOutput } kind = Kind::kArena;
-  size_t index = 0;    // of the region's input or output
+  enum class Kind { kArena, kInput, kOutput, kConstant } kind = Kind::kArena;
+  size_t index = 0;    // of the region's input or output, or of Program::constants
   int64_t offset = 0;  // kArena: bytes
 };
 
@@ -42,6 +42,7 @@ struct Program {
   std::vector<BufferPlace> buffers;
   size_t arena_bytes = 0;  // aligned to 64
   std::vector<std::vector<int64_t>> output_shapes;
+  std::vector<const float*> constants;  // whole tensors of the model; they live as long as the Region
   size_t plan_bytes = 0;  // of the tables the steps hold, for the cache's bound
 };
 

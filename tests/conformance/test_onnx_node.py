@@ -38,7 +38,6 @@ CPU_PROVIDER_DIFFERS = (
 )
 # Cases whose layer is declined, for the reason given.
 DECLINED: dict[str | tuple[str, str], str] = {
-    "test_gemm_default_matrix_bias": "C is a constant matrix with a row for every row of the input",
     "test_matmul_1d_1d": "the right side has one axis",
     "test_matmul_4d_1d": "the right side has one axis",
     "test_matmul_1d_3d": "the right side has a batch axis",
