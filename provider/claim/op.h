@@ -186,7 +186,7 @@ struct OpValue {
   bool has_shape = false;
   std::vector<int64_t> dims;               // as declared by the graph; -1: unknown
   ElementType type = ElementType::kFloat;  // kFloat, kUint8 or kInt8
-  std::vector<float> constant;              // a float tensor of the model's, `dims` elements; empty: computed or an input
+  std::vector<float> constant;  // a float tensor of the model's, `dims` elements; empty: computed or an input
 };
 
 // The Ops of one region (or one whole graph), topologically ordered.

@@ -61,9 +61,10 @@ bool is_pointwise(const LinearShape& linear) {
 
 namespace {
 
-// With few positions, each has to fetch more of the code that follows.
-int prefetch_calls(int64_t rows) {
-  return rows >= 0 && rows <= kJitPrefetchCalls / 2 * kLanes ? kJitPrefetchCalls / 2 : kJitPrefetchCalls;
+// With few positions, as in the last layers on images, each has to fetch more of the code that follows.
+int prefetch_calls(Axes axes, int64_t rows) {
+  const bool few = rows < 0 ? axes == Axes::kImage : rows <= kJitPrefetchCalls / 2 * kLanes;
+  return few ? kJitPrefetchCalls / 2 : kJitPrefetchCalls;
 }
 
 bool is_depthwise(const LinearShape& s) {
@@ -108,7 +109,8 @@ LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape
   }
   // A run's own bias cannot be part of the code.
   if (jit && !linear.dynamic_input) {
-    pack.qjit = pack_qjit(layer, shape.window.dilation[1], ceil_div(shape.in_channels, 4), prefetch_calls(rows));
+    pack.qjit =
+        pack_qjit(layer, shape.window.dilation[1], ceil_div(shape.in_channels, 4), prefetch_calls(shape.axes, rows));
     if (pack.qjit->code.segments.empty()) pack.qjit.reset();
   }
   if (!pack.qjit) {
@@ -143,7 +145,8 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
     return pack;
   }
   if (jit.floats) {
-    pack.jit = pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp, prefetch_calls(rows));
+    pack.jit =
+        pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp, prefetch_calls(shape.axes, rows));
     if (pack.jit->segments.empty()) pack.jit.reset();
   }
   if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kSpmmChunkVectors);

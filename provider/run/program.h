@@ -43,7 +43,7 @@ struct Program {
   size_t arena_bytes = 0;  // aligned to 64
   std::vector<std::vector<int64_t>> output_shapes;
   std::vector<const float*> constants;  // whole tensors of the model; they live as long as the Region
-  size_t plan_bytes = 0;  // of the tables the steps hold, for the cache's bound
+  size_t plan_bytes = 0;                // of the tables the steps hold, for the cache's bound
 };
 
 // Inputs and outputs are row-major tensors; inputs are only read.
