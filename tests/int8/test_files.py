@@ -1,0 +1,91 @@
+"""Files that onnxruntime.quantization writes, whole networks: the bytes and floats of the CPU provider."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from byte_models import assert_same_bits, quiet, reference
+from harness import assert_claimed, available_levels, sparse_session
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime_ep_sparsecpu import models
+
+NETWORKS = {
+    "resnet50": lambda: models.resnet50(0.9, height=64, width=64),
+    "mobilenet_v1": lambda: models.mobilenet_v1(0.9, height=64, width=64),
+}
+QOPERATOR, QDQ = QuantFormat.QOperator, QuantFormat.QDQ
+U8, S8 = QuantType.QUInt8, QuantType.QInt8
+
+
+class Calibration(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.feeds = iter([models.random_inputs(model, seed=seed) for seed in range(2)])
+
+    def get_next(self) -> Any:
+        return next(self.feeds, None)
+
+
+def same_values(path: Path, float_model: onnx.ModelProto, *ops: str, share: float = 1.0) -> ort.InferenceSession:
+    model = onnx.load(path)
+    feeds = [models.random_inputs(float_model, seed=seed) for seed in (5, 6)]
+    expected = [reference(model).run(None, feed) for feed in feeds]
+    assert np.unique(expected[0][0]).size > 50, "a network that is saturated compares nothing"
+    for level in available_levels():
+        session = sparse_session(model, quiet(), min_sparsity=0, isa=level)
+        for op in ops:
+            assert_claimed(session, share, op)
+        for feed, want in zip(feeds, expected, strict=True):
+            assert_same_bits(session.run(None, feed), want)
+    return session
+
+
+def quantized(
+    network: str, path: Path, form: QuantFormat, activations: QuantType, per_channel: bool
+) -> onnx.ModelProto:
+    model = NETWORKS[network]()
+    quantize_static(model, str(path), Calibration(model), quant_format=form, activation_type=activations, weight_type=S8,
+                    per_channel=per_channel, extra_options={"ActivationSymmetric": activations == S8})  # fmt: skip
+    return model
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("form", "activations"),
+    [(QOPERATOR, U8), (QOPERATOR, S8), (QDQ, U8)],
+    ids=["qoperator u8", "qoperator s8", "qdq u8"],
+)
+@pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])
+def test_static(network: str, form: QuantFormat, activations: QuantType, per_channel: bool, tmp_path: Path) -> None:
+    model = quantized(network, tmp_path / "q.onnx", form, activations, per_channel)
+    same_values(tmp_path / "q.onnx", model, "QLinearConv" if form == QOPERATOR else "Conv")
+
+
+def test_s8_qdq_is_float_in_onnxruntime(tmp_path: Path) -> None:
+    """Its convolutions are then float there: the results agree within the steps of the quantization."""
+    model = quantized("resnet50", tmp_path / "q.onnx", QDQ, S8, False)
+    feed = models.random_inputs(model, seed=5)
+    (want,) = reference(onnx.load(tmp_path / "q.onnx")).run(None, feed)
+    session = sparse_session(tmp_path / "q.onnx", quiet(), min_sparsity=0)
+    assert_claimed(session, 1.0, "Conv")
+    (got,) = session.run(None, feed)
+    assert float(np.abs(got - want).max()) < 0.05 * float(np.abs(want).max())
+
+
+@pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])
+def test_dynamic_bert(per_channel: bool, tmp_path: Path) -> None:
+    """Inner float operators (erf, softmax, layer normalization) round differently from onnxruntime's fused ones, and a
+    byte that turns over by that is carried on: within the same steps, not the same bits."""
+    model = models.bert(0.9, layers=2, hidden=64, heads=2, sequence=20)
+    onnx.save(model, tmp_path / "float.onnx")
+    quantize_dynamic(tmp_path / "float.onnx", tmp_path / "q.onnx", weight_type=S8, per_channel=per_channel)
+    feed = models.random_inputs(model, seed=5)
+    (want,) = reference(onnx.load(tmp_path / "q.onnx")).run(None, feed)
+    session = sparse_session(tmp_path / "q.onnx", quiet(), min_sparsity=0)
+    assert_claimed(session, 0.7, "MatMulInteger")
+    (got,) = session.run(None, feed)
+    assert float(np.abs(got - want).max()) < 0.05 * float(np.abs(want).max())
