@@ -1,5 +1,6 @@
 // Steps of stages on bytes.
 #include <algorithm>
+#include <utility>
 
 #include "base/quantization.h"
 #include "lower/planner.h"
@@ -17,6 +18,13 @@ int64_t element_count(const Shape& shape) {
 
 QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
 uint8_t sign_byte(const Quantization& q) { return q.is_signed ? 0x80 : 0; }
+
+// Of two tensors of one element each, onnxruntime exchanges the operands of QLinearAdd.
+QuantizedAdd exchanged(const QuantizedAdd& add) {
+  QuantizedAdd result = add;
+  std::swap(result.a, result.b);
+  return result;
+}
 
 QuantizedSum sum_of(const QuantizedAdd& add) {
   const SumRatios ratios = quantized_sum(add.a, add.b, add.y);
@@ -114,8 +122,15 @@ void Planner::emit(const Stage& stage, const Lookup& lookup) {
 
 void Planner::emit(const Stage& stage, const QuantizedAdd& add) {
   QuantizedBinary function;
-  function.sum = sum_of(add);
-  emit_byte_binary(stage, function, false);
+  if (element_count(at(stage.op.output).shape) != 1) {
+    function.sum = sum_of(add);
+    emit_byte_binary(stage, function, false);
+    return;
+  }
+  Stage other_order = stage;
+  std::swap(other_order.op.inputs[0], other_order.op.inputs[1]);
+  function.sum = sum_of(exchanged(add));
+  emit_byte_binary(other_order, function, false);
 }
 
 void Planner::emit(const Stage& stage, const QuantizedMul& mul) {
@@ -175,8 +190,9 @@ QuantizedFinish Planner::finish_of(const Stage& stage, const QuantizedLinear& li
     finish.output.zero_point = linear.y.stored_zero_point();
   }
   if (stage.sum) {
-    finish.sum = sum_of(*stage.sum);
-    finish.output.residual_is_a = stage.residual_is_a;
+    const bool exchange = element_count(at(stage.op.output).shape) == 1;
+    finish.sum = sum_of(exchange ? exchanged(*stage.sum) : *stage.sum);
+    finish.output.residual_is_a = stage.residual_is_a != exchange;
   }
   if (linear.dynamic_input) scale_dynamically(stage.op.inputs[0], rows, &finish);
   return finish;

@@ -95,6 +95,25 @@ def test_every_pair_of_bytes(dtype: Any) -> None:
         exact(g.model({total: dtype, product: dtype}), [feeds], "QLinearAdd", "QLinearMul")
 
 
+@pytest.mark.parametrize("standalone", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_sum_of_single_bytes(first: bool, standalone: bool) -> None:
+    """onnxruntime exchanges the operands of one element: 138 and 17 at these scales are rounded differently."""
+    g = ByteGraph()
+    numbers = [g.numbers(0.05, 3, U8), g.numbers(0.5, 0, U8)]
+    own = 1 if first else 0  # which operand the layer gives
+    w, scale = g.constant([[[[1]]]], S8), g.numbers(1.0, 0, S8)
+    x = g.input("x", (1, 1, 1, 1))
+    layer = g.op("QLinearConv", x, *numbers[own], w, *scale, *numbers[own])
+    sides = [layer, g.input("y", (1, 1, 1, 1))]
+    if first:
+        sides.reverse()
+    z = g.microsoft("QLinearAdd", sides[0], *numbers[0], sides[1], *numbers[1], *g.numbers(0.5, 0, U8))
+    model = g.model({z: U8, layer: U8} if standalone else {z: U8})
+    values = [np.full((1, 1, 1, 1), v, U8) for v in (138, 17)]
+    exact(model, [{"x": values[own], "y": values[1 - own]}], "QLinearAdd", "QLinearConv")
+
+
 @both_types
 @pytest.mark.parametrize("op", ["QLinearSigmoid", "QLinearLeakyRelu"])
 @pytest.mark.parametrize("standalone", [False, True])
