@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-import pytest
 from harness import assert_claimed, available_levels, cpu_session, has_vnni, sparse_session
 from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper, numpy_helper
@@ -37,7 +36,7 @@ CHECKS = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-every_level = pytest.mark.parametrize("level", available_levels())
+VARIANTS = [*({"isa": level} for level in available_levels()), {"jit": "off"}]
 
 
 class ByteGraph:
@@ -136,13 +135,12 @@ def exact(
     model: onnx.ModelProto,
     feeds: Sequence[Mapping[str, Array]],
     *ops: str,
-    levels: Sequence[str] | None = None,
-    session_options: ort.SessionOptions | None = None,
 ) -> ort.InferenceSession:
-    """Every level gives the reference's bits, and every node of these op types runs on SparseCPUProvider."""
+    """Every level, and the last one without generated code, gives the reference's bits, and every node of these op
+    types runs on SparseCPUProvider."""
     expected = _runs(reference(model), feeds)
-    for level in levels or available_levels():
-        session = sparse_session(model, session_options or quiet(), min_sparsity=0, isa=level)
+    for variant in VARIANTS:
+        session = sparse_session(model, quiet(), min_sparsity=0, **variant)
         for op in ops:
             assert_claimed(session, 1.0, op)
         for got, want in zip(_runs(session, feeds), expected, strict=True):
