@@ -34,22 +34,19 @@ def aligned_copy(array: np.ndarray) -> np.ndarray:
 
 
 def guarded(values: np.ndarray, side: str) -> np.ndarray:
-    """A copy of `values` whose end (or start) touches a page that faults on any access; never unmapped."""
+    """A copy of `values` whose end (or start) touches a page that faults on any access."""
     values = np.ascontiguousarray(values, np.float32)
     page = mmap.PAGESIZE
     inner = -(-max(values.nbytes, 1) // page) * page
     memory = mmap.mmap(-1, inner + 2 * page)
-    base = ctypes.addressof(ctypes.c_char.from_buffer(memory))  # exports the buffer, so it stays mapped
+    base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     for guard in (base, base + page + inner):
         assert _libc.mprotect(guard, page, 0) == 0
     offset = page if side == "start" else page + inner - values.nbytes
+    # The array keeps the mapping alive; a process may have some 65,000 of them.
     copy = np.frombuffer(memory, np.float32, values.size, offset).reshape(values.shape)
     copy[...] = values
-    _mapped.append(memory)
     return copy
-
-
-_mapped: list[mmap.mmap] = []
 
 
 def to_lanes(geometry: Any, tensor: np.ndarray, fill: float) -> np.ndarray:
