@@ -103,8 +103,8 @@ Recognised recognise_gemm(const RecogniseContext& context, const Node& node) {
   const int full = node.inputs[2];
   if (context.rank(full) != 2 || context.static_dim(full, 1) != linear.out_channels ||
       !same_dim(context, full, 0, x, linear.transposed_input ? 1 : 0)) {
-    return decline("its C of shape " + dims_text(c->dims) + " is neither a bias of " +
-                   std::to_string(linear.out_channels) + " channels nor known to have the shape of its output");
+    return decline("its C of shape " + dims_text(c->dims) + " is no bias of " + std::to_string(linear.out_channels) +
+                   " channels and is not known to have the shape of its output");
   }
   Recognised result = accept(std::move(linear), {x}, ~0);
   int addend = full;
