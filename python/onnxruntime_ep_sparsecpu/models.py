@@ -222,10 +222,10 @@ def _gelu(g: GraphBuilder, x: str) -> str:
 
 NETWORKS: Mapping[str, Callable[[float], onnx.ModelProto]] = {
     "resnet50": resnet50,
-    "mobilenet_v1": mobilenet_v1,
+    "mobilenet": mobilenet_v1,
     "bert": bert,
 }
-"""What `sparsecpu demo --network` can build: name -> builder(sparsity)."""
+"""The networks that commands take by name: name -> builder(sparsity)."""
 
 
 def random_inputs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,22 @@ from rich.markup import escape
 from rich.table import Table
 
 import onnxruntime_ep_sparsecpu as sparsecpu
-from onnxruntime_ep_sparsecpu import explain, models
-from onnxruntime_ep_sparsecpu import session as sessions
+from onnxruntime_ep_sparsecpu import models
+from onnxruntime_ep_sparsecpu.commands import arguments as shared
+from onnxruntime_ep_sparsecpu.commands import explain, output
+from onnxruntime_ep_sparsecpu.commands.command import Command
+from onnxruntime_ep_sparsecpu.tools import sessions
+from onnxruntime_ep_sparsecpu.tools.assignment import Node, is_here, nodes_of, with_totals
+from onnxruntime_ep_sparsecpu.tools.source import Source
 
 _WARM_UP = 3
 
 
-def add_arguments(
-    parser: argparse.ArgumentParser, share: Callable[[str], float], at_least_one: Callable[[str], int]
-) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", choices=list(models.NETWORKS), default="resnet50", help="default: resnet50")
-    parser.add_argument("--sparsity", type=share, default=0.9, metavar="SHARE", help="of zero weights (0.9)")
-    parser.add_argument("--threads", type=at_least_one, default=0, metavar="N", help="of either provider (all cores)")
-    parser.add_argument("--rounds", type=at_least_one, default=30, metavar="N", help="timed runs of either (30)")
+    parser.add_argument("--sparsity", type=shared.share, default=0.9, metavar="SHARE", help="of zero weights (0.9)")
+    shared.add_threads(parser)
+    parser.add_argument("--rounds", type=shared.at_least_one, default=30, metavar="N", help="timed runs of either (30)")
 
 
 def measure(
@@ -64,11 +67,11 @@ def latency_table(times: Mapping[str, Sequence[float]]) -> Table:
     return table
 
 
-def placement_table(nodes: Sequence[explain.Node]) -> Table:
+def placement_table(nodes: Sequence[Node]) -> Table:
     """For every op type, how many nodes run on either side, and why some were left."""
-    here = Counter(node["op_type"] for node in nodes if explain.is_here(node))
-    left = Counter(node["op_type"] for node in nodes if not explain.is_here(node))
-    reasons = {node["op_type"]: node["reason"] for node in nodes if not explain.is_here(node)}
+    here = Counter(node["op_type"] for node in nodes if is_here(node))
+    left = Counter(node["op_type"] for node in nodes if not is_here(node))
+    reasons = {node["op_type"]: node["reason"] for node in nodes if not is_here(node)}
     table = Table(title="Which nodes went where", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("op")
     table.add_column("sparse", justify="right")
@@ -79,15 +82,15 @@ def placement_table(nodes: Sequence[explain.Node]) -> Table:
     return table
 
 
-def run(arguments: argparse.Namespace) -> None:
-    out = sessions.console()
+def _run(arguments: argparse.Namespace) -> None:
+    out = output.console()
     name = sparsecpu.get_ep_name()
     model = models.NETWORKS[arguments.network](arguments.sparsity)
-    data, feed = model.SerializeToString(), models.random_inputs(model)
+    source, feed = Source(arguments.network, model), models.random_inputs(model)
     shapes = ", ".join("x".join(map(str, array.shape)) for array in feed.values())
     out.print(f"{arguments.network}, random weights, {arguments.sparsity:.0%} pruned, input {shapes}, float32\n")
     candidates = {
-        provider: sessions.create(data, arguments.network, provider, threads=arguments.threads)
+        provider: sessions.create(source, provider, threads=arguments.threads)
         for provider in (sessions.CPU_PROVIDER, name)
     }
     times = measure(candidates, feed, arguments.rounds)
@@ -103,6 +106,20 @@ def _show(
     off, largest = difference
     out.print(f"\n[bold]Speed-up: {cpu / here:.2f}x[/bold] (ratio of the medians)")
     out.print(f"Largest difference of the outputs: {off:.2g}, their largest magnitude: {largest:.3g}\n")
-    out.print(placement_table(explain.nodes_of(report)))
+    out.print(placement_table(nodes_of(report)))
     out.print()
-    out.print(explain.summary({**report, "totals": explain.totals(report)}), markup=False)
+    out.print(explain.summary(with_totals(report)), markup=False)
+
+
+COMMAND = Command(
+    "demo",
+    help="time a pruned network on both providers",
+    description="Build a pruned network, run it on the CPU provider and on SparseCPUProvider in turns,\nand print "
+    "the latencies, the largest difference of the outputs, and which nodes went where.",
+    examples="""
+sparsecpu demo
+sparsecpu demo --network bert --sparsity 0.95 --threads 1
+""",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -21,7 +21,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["demo", "--network", "mobilenet_v1", "--rounds", "2", "--threads", "1"]) == 0
+    assert cli.main(["demo", "--network", "mobilenet", "--rounds", "2", "--threads", "1"]) == 0
     text = capsys.readouterr().out
     for part in ("CPUExecutionProvider", PROVIDER, "Speed-up", "Largest difference", "Conv"):
         assert part in text
@@ -99,7 +99,7 @@ def test_help_has_an_example(arguments: list[str], capsys: pytest.CaptureFixture
 
 def test_quickstart(encoder: str) -> None:
     """The example of the README, on a model of its own and on one that is given."""
-    script = Path(__file__).resolve().parent.parent / "examples" / "quickstart.py"
+    script = Path(__file__).resolve().parents[2] / "examples" / "quickstart.py"
     for arguments in ([], [encoder]):
         done = subprocess.run(
             [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=300, check=True

@@ -1,0 +1,11 @@
+"""The commands of `sparsecpu`, one module each: arguments, and a rendering of what a tool returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnxruntime_ep_sparsecpu.commands import demo, explain
+from onnxruntime_ep_sparsecpu.commands.command import Command
+
+COMMANDS: Sequence[Command] = (demo.COMMAND, explain.COMMAND)
+"""In the order in which `sparsecpu --help` lists them."""

@@ -1,0 +1,109 @@
+"""Arguments that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from onnxruntime_ep_sparsecpu import models
+from onnxruntime_ep_sparsecpu.tools import feeds
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
+
+
+def share(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """MODEL, --sparsity, --int8: read with source_of."""
+    names = ", ".join(models.NETWORKS)
+    parser.add_argument("model", metavar="MODEL", help=f"path of an ONNX model, or a built-in network: {names}")
+    parser.add_argument("--sparsity", type=share, metavar="SHARE", help="zero weights of a built-in network (0.9)")
+    parser.add_argument("--int8", action="store_true", help="quantize the built-in network (QDQ)")
+
+
+def source_of(arguments: argparse.Namespace) -> Source:
+    return open_source(arguments.model, arguments.sparsity, arguments.int8)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """--option, repeated: read with options_of."""
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a provider option: isa, min_sparsity, neighbours, jit, log, assume (may be repeated)",
+    )
+
+
+def options_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """Provider options. Raises UserError for one without "="."""
+    return dict(_pairs("--option", arguments.option, "min_sparsity=0"))
+
+
+def _pairs(argument: str, texts: Iterable[str], example: str) -> Iterable[tuple[str, str]]:
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise UserError(f"{argument} {text}: expected KEY=VALUE, for example {argument} {example}")
+        yield key, value
+
+
+def add_feeds(parser: argparse.ArgumentParser) -> None:
+    """--shape, repeated, and --input: read with feeds_of."""
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="AXIS=SIZE",
+        help="size of a symbolic axis (may be repeated; else 1 image, 224 pixels, 128 tokens)",
+    )
+    parser.add_argument("--input", metavar="FILE.npz", help="inputs by their names (else random ones)")
+
+
+def axes_of(arguments: argparse.Namespace) -> dict[str, int]:
+    """Sizes of symbolic axes. Raises UserError for one that is no positive number."""
+    axes = {}
+    for axis, size in _pairs("--shape", arguments.shape, "batch=8"):
+        if not size.isdecimal() or int(size) < 1:
+            raise UserError(f"--shape {axis}={size}: expected a size from 1 on")
+        axes[axis] = int(size)
+    return axes
+
+
+def feeds_of(arguments: argparse.Namespace, source: Source) -> dict[str, Any]:
+    """Feeds from --input, or random ones of the shapes that --shape gives. Raises UserError."""
+    axes = axes_of(arguments)
+    if arguments.input is None:
+        return feeds.make_feeds(source.proto, axes)
+    if axes:
+        raise UserError("--shape is for random inputs; --input has its own shapes")
+    return feeds.load_feeds(arguments.input, source.proto)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=at_least_one, default=0, metavar="N", help="of a session (all cores)")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")

@@ -1,0 +1,62 @@
+"""What the commands print with: a console of at most 100 columns, tables, numbers, progress bars, JSON."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+_MAX_COLUMNS = 100
+
+
+class Column(NamedTuple):
+    """heading; numeric: right-aligned; width: in characters, None for what is left."""
+
+    heading: str
+    numeric: bool = False
+    width: int | None = None
+
+
+def console(stderr: bool = False) -> Console:
+    """Standard output (or error), at most 100 columns wide, and exactly that where it is not a terminal."""
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    columns = shutil.get_terminal_size((_MAX_COLUMNS, 25)).columns if is_terminal else _MAX_COLUMNS
+    return Console(width=min(columns, _MAX_COLUMNS), highlight=False, stderr=stderr)
+
+
+def table(columns: Sequence[Column], title: str | None = None) -> Table:
+    """A table without lines, whose cells are cut rather than wrapped."""
+    result = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for heading, numeric, width in columns:
+        result.add_column(
+            heading, justify="right" if numeric else "left", width=width, no_wrap=True, overflow="ellipsis"
+        )
+    return result
+
+
+def progress() -> Progress:
+    """A bar on standard error that vanishes when it is done, and shows nothing where that is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2))
+
+
+def size(value: float) -> str:
+    """Bytes as KiB or MiB, in at most six characters; nothing for none."""
+    if value <= 0:
+        return ""
+    return f"{value / 1024:.1f}K" if value < 100 * 1024 else f"{value / (1 << 20):.1f}M"
+
+
+def microseconds(value: float) -> str:
+    """Nothing for none."""
+    return "" if value <= 0 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

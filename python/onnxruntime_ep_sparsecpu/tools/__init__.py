@@ -1,0 +1,8 @@
+"""What the commands of `sparsecpu` compute, as functions that return plain data. A mistake of the caller raises
+UserError, whose text is one sentence."""
+
+from onnxruntime_ep_sparsecpu.tools.assignment import explain
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
+
+__all__ = ["Source", "UserError", "explain", "open_source"]

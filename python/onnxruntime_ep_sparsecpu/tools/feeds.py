@@ -1,0 +1,102 @@
+"""Inputs for a run: random ones for any model, or those of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
+
+Array = npt.NDArray[Any]
+
+_BATCH, _PIXELS, _TOKENS = 1, 224, 128  # as provider/claim/assume.cc assumes them
+
+
+def model_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that a run must be given: those that are no initializers."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in stored]
+
+
+def _axis_name(value: onnx.ValueInfoProto, axis: int) -> str:
+    """How --shape calls a symbolic axis; one without a symbol is INPUT[AXIS]."""
+    return value.type.tensor_type.shape.dim[axis].dim_param or f"{value.name}[{axis}]"
+
+
+def symbolic_axes(model: onnx.ModelProto) -> dict[str, int]:
+    """The symbolic axes of the inputs, with the size that is assumed: 1 image, 224 pixels, 128 tokens."""
+    sizes: dict[str, int] = {}
+    for value in model_inputs(model):
+        dims = value.type.tensor_type.shape.dim
+        for axis, dim in enumerate(dims):
+            if not dim.HasField("dim_value"):
+                inner = _PIXELS if len(dims) == 4 and axis >= 2 else _TOKENS
+                sizes.setdefault(_axis_name(value, axis), _BATCH if axis == 0 else inner)
+    return sizes
+
+
+def make_feeds(model: onnx.ModelProto, axes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Array]:
+    """Random feeds for every input: normal floats; integers below the size of the table they index, masks all ones.
+
+    axes: sizes of symbolic axes (see symbolic_axes, whose sizes the others get). Raises UserError for an axis that no
+    input has, and for an input of a type that no array has.
+    """
+    sizes = symbolic_axes(model)
+    for axis in axes or {}:
+        if axis not in sizes:
+            known = ", ".join(sizes) or "none: all shapes are fixed"
+            raise UserError(f"--shape {axis}: no input has such a symbolic axis (there are: {known})")
+    sizes.update(axes or {})
+    rng = np.random.default_rng(seed)
+    limits = _index_limits(model)
+    return {value.name: _random(value, sizes, limits.get(value.name), rng) for value in model_inputs(model)}
+
+
+def _index_limits(model: onnx.ModelProto) -> dict[str, int]:
+    """Value -> rows of the smallest constant table that a Gather takes rows of by it: ids of tokens and the like."""
+    rows = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
+    limits: dict[str, int] = {}
+    for node in model.graph.node:
+        if node.op_type == "Gather" and node.input[0] in rows:
+            index = node.input[1]
+            limits[index] = min(limits.get(index, rows[node.input[0]]), rows[node.input[0]])
+    return limits
+
+
+def _random(value: onnx.ValueInfoProto, sizes: Mapping[str, int], limit: int | None, rng: np.random.Generator) -> Array:
+    tensor = value.type.tensor_type
+    shape = [
+        dim.dim_value if dim.HasField("dim_value") else sizes[_axis_name(value, axis)]
+        for axis, dim in enumerate(tensor.shape.dim)
+    ]
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    except KeyError as error:
+        raise UserError(f"input {value.name} is no tensor of numbers: give it with --input FILE.npz") from error
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    if limit is not None:
+        return rng.integers(0, limit, shape).astype(dtype)
+    if dtype.itemsize == 1 and dtype.kind in "iu":  # quantized activations
+        return rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape).astype(dtype)
+    return np.ones(shape, dtype)
+
+
+def load_feeds(path: str, model: onnx.ModelProto) -> dict[str, Array]:
+    """The arrays of an .npz file, by the names of the inputs. Raises UserError if one is missing or too many."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            feeds = {name: arrays[name] for name in arrays.files}
+    except Exception as error:
+        raise UserError(f"{path} is no .npz file that can be read: {first_line(error)}") from error
+    wanted = [value.name for value in model_inputs(model)]
+    if set(feeds) != set(wanted):
+        raise UserError(f"{path} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(wanted)}")
+    return feeds

@@ -1,0 +1,58 @@
+"""Sessions on either provider; every failure becomes one sentence for its user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import onnxruntime as ort
+
+import onnxruntime_ep_sparsecpu as sparsecpu
+from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
+from onnxruntime_ep_sparsecpu.tools.source import Source
+
+CPU_PROVIDER = "CPUExecutionProvider"
+
+
+def session_options(threads: int = 0) -> Any:
+    """SessionOptions as the tools use them. threads: 0 for all cores."""
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3  # errors: nodes left to the CPU provider are shown in the output anyway
+    settings.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave the cores to others
+    return settings
+
+
+def create(
+    source: Source, provider: str, options: Mapping[str, str] | None = None, threads: int = 0, settings: Any = None
+) -> Any:
+    """An InferenceSession on `provider` and, behind it, the CPU provider.
+
+    options: of the provider. settings: SessionOptions instead of those of session_options(threads).
+    Raises UserError when the session cannot be created.
+    """
+    chosen = [(provider, dict(options or {}))]
+    if provider != CPU_PROVIDER:
+        _register()
+        chosen.append((CPU_PROVIDER, {}))
+    try:
+        return ort.InferenceSession(
+            source.argument, settings or session_options(threads), providers=chosen, enable_fallback=0
+        )
+    except Exception as error:
+        raise UserError(f"cannot create a session for {source.name}: {first_line(error)}") from error
+
+
+def run(session: Any, feeds: Mapping[str, Any], source: Source) -> list[Any]:
+    """All outputs. Raises UserError, naming the model, when a run fails."""
+    try:
+        return list(session.run(None, dict(feeds)))
+    except Exception as error:
+        raise UserError(f"cannot run {source.name}: {first_line(error)}") from error
+
+
+def _register() -> None:
+    try:
+        sparsecpu.register()
+    except Exception as error:
+        raise UserError(f"{sparsecpu.get_ep_name()} cannot be registered: {first_line(error)}") from error
