@@ -114,6 +114,26 @@ struct Reshape {
   int64_t axis = 1;             // kFlatten
 };
 
+// y = (x - mean) / sqrt(variance + epsilon) * scale[c] + shift[c], mean and (biased) variance over the channels, each
+// token's own. inputs: {x}, token axes.
+struct LayerNorm {
+  float epsilon = 1e-5f;
+  std::vector<float> scale, shift;  // one a channel
+};
+// Multi-head attention over tokens. inputs: {q, k, v} or {q, k, v, mask}; q [batch, queries, heads * d],
+// k [batch, keys, heads * d], v [batch, keys, heads * dv]: a head is a range of channels.
+// y[b,i,(h,e)] = sum over j of softmax over j (scale * <q[b,i,h,:], k[b,j,h,:]> + mask[b,h,i,j]) * v[b,j,(h,e)];
+// output [batch, queries, heads * dv]. mask: float, broadcast to [batch, heads, queries, keys], added.
+struct Attention {
+  int64_t heads = 1;
+  float scale = 1;
+  bool has_mask = false;
+};
+// The rows of one token: x [b, s, c] -> [b, c]; index -1 is the last one. inputs: {x}.
+struct SelectToken {
+  int64_t index = 0;
+};
+
 // ---- Quantized. All float steps in float32, in the order written, rounding after each; RNE is round to
 // nearest even. What ONNX Runtime's CPU provider computes, bit for bit, unless the pattern's name says otherwise.
 
@@ -171,7 +191,8 @@ struct Lookup {
 };
 
 using OpData = std::variant<Linear, Unary, Binary, Affine, Pool, GlobalAverage, Pad, Resize, Concat, Split, Reshape,
-                            Quantize, Dequantize, DynamicQuantize, QuantizedLinear, QuantizedAdd, QuantizedMul, Lookup>;
+                            LayerNorm, Attention, SelectToken, Quantize, Dequantize, DynamicQuantize, QuantizedLinear,
+                            QuantizedAdd, QuantizedMul, Lookup>;
 
 struct Op {
   OpData data;

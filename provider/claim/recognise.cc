@@ -209,6 +209,10 @@ std::optional<Axes> own_axes(const OpData& data) {
   if (const auto* op = std::get_if<Affine>(&data)) {
     return op->scale.size() > 1 || op->shift.size() > 1 ? std::optional<Axes>(op->axes) : std::nullopt;
   }
+  if (std::holds_alternative<LayerNorm>(data) || std::holds_alternative<Attention>(data) ||
+      std::holds_alternative<SelectToken>(data)) {
+    return Axes::kTokens;
+  }
   const bool image = std::holds_alternative<Pool>(data) || std::holds_alternative<GlobalAverage>(data) ||
                      std::holds_alternative<Pad>(data) || std::holds_alternative<Resize>(data);
   return image ? std::optional<Axes>(Axes::kImage) : std::nullopt;

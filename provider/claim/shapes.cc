@@ -247,13 +247,50 @@ Shape shape_of(const Reshape& reshape, const std::vector<Shape>& inputs) {
   return reshaped(inputs[0], reshape);
 }
 
+Shape shape_of(const LayerNorm& norm, const std::vector<Shape>& inputs) {
+  expect_channels(inputs[0], channel_axis(Axes::kTokens, inputs[0]), static_cast<int64_t>(norm.scale.size()));
+  return inputs[0];
+}
+
+Shape shape_of(const Attention& attention, const std::vector<Shape>& inputs) {
+  const Shape &q = inputs[0], &k = inputs[1], &v = inputs[2];
+  for (const Shape& shape : {q, k, v}) expect_rank(shape, 3, 3);
+  const bool fits = k[0] == q[0] && v[0] == q[0] && v[1] == k[1] && k[2] == q[2] && q[2] % attention.heads == 0 &&
+                    v[2] % attention.heads == 0;
+  if (!fits) {
+    refuse("its queries, keys and values have shapes " + dims_text(q) + ", " + dims_text(k) + " and " + dims_text(v) +
+           "; [batch,queries,c], [batch,keys,c] and [batch,keys,d] of " + std::to_string(attention.heads) +
+           " heads are expected");
+  }
+  if (attention.has_mask) {
+    const Shape& mask = inputs[3];
+    const Shape scores{q[0], attention.heads, q[1], k[1]};
+    bool broadcasts = mask.size() <= scores.size();
+    for (size_t i = 0; i < mask.size() && broadcasts; ++i) {
+      const int64_t full = scores[i + scores.size() - mask.size()];
+      broadcasts = mask[i] == 1 || mask[i] == full;
+    }
+    if (!broadcasts) refuse("its mask has shape " + dims_text(mask) + "; it has to broadcast to " + dims_text(scores));
+  }
+  return {q[0], q[1], v[2]};
+}
+
+Shape shape_of(const SelectToken& select, const std::vector<Shape>& inputs) {
+  const Shape& x = inputs[0];
+  expect_rank(x, 3, 3);
+  if (select.index < -x[1] || select.index >= x[1])
+    refuse("it takes token " + std::to_string(select.index) + " of shape " + dims_text(x));
+  return {x[0], x[2]};
+}
+
 }  // namespace
 
 Shape output_shape(const Op& op, const std::vector<Shape>& inputs) {
   try {
     const bool two = std::holds_alternative<Binary>(op.data) || std::holds_alternative<QuantizedAdd>(op.data) ||
                      std::holds_alternative<QuantizedMul>(op.data);
-    const size_t least = two ? 2 : 1;
+    const auto* attention = std::get_if<Attention>(&op.data);
+    const size_t least = attention != nullptr ? (attention->has_mask ? 4 : 3) : two ? 2 : 1;
     if (inputs.size() < least)
       refuse("it has " + std::to_string(inputs.size()) + " inputs; " + std::to_string(least) + " are expected");
     for (const Shape& shape : inputs) {

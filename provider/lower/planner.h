@@ -125,6 +125,11 @@ class Planner {
   void emit(const Stage& stage, const Concat& concat);
   void emit(const Stage& stage, const Split& split);
   void emit(const Stage& stage, const Reshape& reshape);
+
+  // planner_tokens.cc
+  void emit(const Stage& stage, const LayerNorm& norm);
+  void emit(const Stage& stage, const Attention& attention);
+  void emit(const Stage& stage, const SelectToken& select);
   void emit_binary(int first, int second, int output, BinaryKind kind, std::optional<Activation> post);
   void pixel_masks(const LaneTensor& x, std::vector<ptrdiff_t>* offsets, std::vector<uint16_t>* masks);
   void copy_channels(LaneTensor x, int64_t x_first, LaneTensor y, int64_t y_first, int64_t channels, bool bytes,

@@ -68,6 +68,9 @@ struct KernelName {
   const char* operator()(const Concat&) const { return "concat"; }
   const char* operator()(const Split&) const { return "split"; }
   const char* operator()(const Reshape&) const { return "relabel"; }
+  const char* operator()(const LayerNorm&) const { return "layer norm"; }
+  const char* operator()(const Attention&) const { return "attention"; }
+  const char* operator()(const SelectToken&) const { return "select token"; }
   const char* operator()(const Quantize&) const { return "quantize"; }
   const char* operator()(const Dequantize&) const { return "dequantize"; }
   const char* operator()(const DynamicQuantize&) const { return "dynamic quantize"; }

@@ -124,10 +124,27 @@ py::dict claim_graph(const py::dict& description, int isa, std::optional<double>
                   py::arg("assumed") = result.assumed);
 }
 
-constexpr const char* kOpNames[] = {
-    "linear",           "unary",         "binary",        "affine",  "pool",     "global_average", "pad",
-    "resize",           "concat",        "split",         "reshape", "quantize", "dequantize",     "dynamic_quantize",
-    "quantized_linear", "quantized_add", "quantized_mul", "lookup"};
+constexpr const char* kOpNames[] = {"linear",
+                                    "unary",
+                                    "binary",
+                                    "affine",
+                                    "pool",
+                                    "global_average",
+                                    "pad",
+                                    "resize",
+                                    "concat",
+                                    "split",
+                                    "reshape",
+                                    "layer_norm",
+                                    "attention",
+                                    "select_token",
+                                    "quantize",
+                                    "dequantize",
+                                    "dynamic_quantize",
+                                    "quantized_linear",
+                                    "quantized_add",
+                                    "quantized_mul",
+                                    "lookup"};
 
 py::tuple describe(const Quantization& q) { return py::make_tuple(q.scale, q.zero_point, q.is_signed); }
 
