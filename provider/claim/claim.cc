@@ -37,14 +37,6 @@ std::string place_problem(const Graph& graph, const Node& node) {
   return "";
 }
 
-// Whether a node reads or makes bytes.
-bool is_quantized(const Graph& graph, const Recognised& node) {
-  const auto byte = [&](int value) { return value >= 0 && is_byte(graph.values[value].type); };
-  return std::any_of(node.ops.begin(), node.ops.end(), [&](const Op& op) {
-    return byte(op.output) || std::any_of(op.inputs.begin(), op.inputs.end(), byte);
-  });
-}
-
 class Claimer {
  public:
   Claimer(const Graph& graph, const RecognisedGraph& recognised, const ClaimOptions& options)
@@ -82,8 +74,6 @@ class Claimer {
       decision.reason = node.ok() ? place_problem(graph_, graph_.nodes[i]) : node.reason;
       pricing_.nodes.push_back(node_cost(graph_, recognised_, static_cast<int>(i), options_.isa));
       const NodeCost& cost = pricing_.nodes.back();
-      if (node.ok() && !options_.quantized && is_quantized(graph_, node))
-        decision.reason = "quantized operators are not taken";
       decision.sparsity = cost.sparsity;
       decision.group_density = cost.group_density;
       decision.dense_bytes = cost.dense_bytes;

@@ -15,7 +15,6 @@ namespace sparsecpu {
 struct ClaimOptions {
   Isa isa = Isa::kScalar;
   std::optional<double> min_sparsity;     // unset: by predicted time. 0 claims whatever is supported
-  bool quantized = true;                  // take quantized operators, too
   bool neighbours = true;                 // false: the named ops alone, one group each
   std::map<std::string, int64_t> assume;  // symbolic axis -> size; others: batch 1, 224 pixels, 128 tokens
 };

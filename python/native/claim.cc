@@ -94,9 +94,8 @@ DescribedGraph to_graph(const py::dict& description) {
 }
 
 ClaimOptions to_options(int isa, std::optional<double> min_sparsity, bool neighbours,
-                        std::map<std::string, int64_t> assume, bool quantized) {
+                        std::map<std::string, int64_t> assume) {
   ClaimOptions options;
-  options.quantized = quantized;
   options.isa = static_cast<Isa>(isa);
   options.min_sparsity = min_sparsity;
   options.neighbours = neighbours;
@@ -105,9 +104,9 @@ ClaimOptions to_options(int isa, std::optional<double> min_sparsity, bool neighb
 }
 
 py::dict claim_graph(const py::dict& description, int isa, std::optional<double> min_sparsity, bool neighbours,
-                     std::map<std::string, int64_t> assume, bool quantized) {
+                     std::map<std::string, int64_t> assume) {
   const DescribedGraph described = to_graph(description);
-  const ClaimOptions options = to_options(isa, min_sparsity, neighbours, std::move(assume), quantized);
+  const ClaimOptions options = to_options(isa, min_sparsity, neighbours, std::move(assume));
   ClaimResult result;
   {
     py::gil_scoped_release release;
@@ -251,8 +250,7 @@ std::map<std::string, Shape> infer_shapes(const py::dict& description, const std
 
 void bind_claim(py::module_& module) {
   module.def("claim", &claim_graph, py::arg("graph"), py::arg("isa") = 2, py::arg("min_sparsity") = py::none(),
-             py::arg("neighbours") = true, py::arg("assume") = std::map<std::string, int64_t>{},
-             py::arg("quantized") = true);
+             py::arg("neighbours") = true, py::arg("assume") = std::map<std::string, int64_t>{});
   module.def("recognise", &recognise, py::arg("graph"));
   module.def("infer_shapes", &infer_shapes, py::arg("graph"), py::arg("inputs"));
   module.def("contraction_is_acyclic", &contraction_is_acyclic, py::arg("successors"), py::arg("group"));

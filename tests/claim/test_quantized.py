@@ -347,7 +347,6 @@ def test_claims_follow_the_groups_of_four(form: str, isa: int) -> None:
         dense = claim.claim(pruned_network(form, sparsity), isa=isa)
         assert dense["regions"] == []
         assert any("groups of 4 input channels" in d["reason"] for d in dense["decisions"])
-    assert claim.claim(description, isa=isa, quantized=False)["regions"] == []
 
 
 def test_units_are_taken_whole() -> None:
