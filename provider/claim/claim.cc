@@ -243,6 +243,7 @@ ClaimResult spread(const Graph& graph, const Atoms& atoms, ClaimResult taken) {
         own.reason = "it goes with " + graph.nodes[atoms.main[atom]].op_type + " '" +
                      graph.nodes[atoms.main[atom]].name + "': " + decision.reason;
       }
+      own.unit = atoms.main[atom];
       if (decision.region >= 0) result.regions[decision.region].push_back(member);
     }
   }

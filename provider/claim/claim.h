@@ -21,6 +21,7 @@ struct ClaimOptions {
 
 struct NodeDecision {
   int region = -1;                 // index into ClaimResult::regions, -1: left to other providers
+  int unit = -1;                   // the node with the figures; its own index unless they are computed as one op
   std::string pattern;             // "conv", "matmul", "relu", ...; "" if not recognised
   std::string reason;              // why it is or is not claimed; a sentence a person can act on
   double sparsity = -1;            // zeros in the constant weights, 0..1; -1: has none

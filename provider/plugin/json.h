@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sparsecpu {
 
@@ -34,6 +35,11 @@ class JsonWriter {
     char text[32];
     std::snprintf(text, sizeof(text), "%.9g", number);
     return raw(text);
+  }
+  JsonWriter& value(const std::vector<std::string>& texts) {
+    begin_array();
+    for (const std::string& text : texts) value(text);
+    return end_array();
   }
   JsonWriter& null() { return raw("null"); }
   template <class T>

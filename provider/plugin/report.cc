@@ -47,11 +47,19 @@ std::vector<int> all_nodes(const Graph& graph) {
   return nodes;
 }
 
-NodeReport node_report(const Node& node) {
+std::vector<std::string> value_names(const Graph& graph, const std::vector<int>& values) {
+  std::vector<std::string> names;
+  for (int value : values) names.push_back(value >= 0 ? graph.values[static_cast<size_t>(value)].name : "");
+  return names;
+}
+
+NodeReport node_report(const Graph& graph, const Node& node) {
   NodeReport report;
   report.name = node.name;
   report.op_type = node.op_type;
   report.domain = node.domain;
+  report.inputs = value_names(graph, node.inputs);
+  report.outputs = value_names(graph, node.outputs);
   return report;
 }
 
@@ -99,7 +107,8 @@ void SessionReport::add_failed_graph(const Graph& graph, const std::string& pare
   report.parent_node = parent_node;
   report.error = error;
   for (const Node& node : graph.nodes) {
-    report.nodes.push_back(node_report(node));
+    report.nodes.push_back(node_report(graph, node));
+    report.nodes.back().decision.unit = static_cast<int>(report.nodes.size()) - 1;
     report.nodes.back().decision.reason = "the graph could not be analysed: " + error;
   }
 }
@@ -118,7 +127,7 @@ void SessionReport::add_graph(const Graph& graph, const std::string& parent_node
   report.name = graph.name;
   report.parent_node = parent_node;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    report.nodes.push_back(node_report(graph.nodes[i]));
+    report.nodes.push_back(node_report(graph, graph.nodes[i]));
     NodeReport& node = report.nodes.back();
     if (i < result.decisions.size()) node.decision = result.decisions[i];
     if (node.decision.region >= 0) {
@@ -160,8 +169,11 @@ void write_node(const NodeReport& node, JsonWriter* json) {
       .member("name", node.name)
       .member("op_type", node.op_type)
       .member("domain", node.domain)
+      .member("inputs", node.inputs)
+      .member("outputs", node.outputs)
       .member("provider", node.provider)
       .member("region", int64_t{decision.region})
+      .member("unit", int64_t{decision.unit})
       .member("reason", decision.reason)
       .member("pattern", decision.pattern)
       .key("sparsity");

@@ -15,9 +15,10 @@ namespace sparsecpu {
 
 struct NodeReport {
   std::string name, op_type, domain;
-  std::string provider;   // ours, another's, or "": left to ORT
-  NodeDecision decision;  // decision.region counts within the session
-  std::string kernel;     // "" until compiled
+  std::vector<std::string> inputs, outputs;  // names of values
+  std::string provider;                      // ours, another's, or "": left to ORT
+  NodeDecision decision;                     // decision.region counts within the session
+  std::string kernel;                        // "" until compiled
   int64_t packed_bytes = 0;
 };
 struct GraphReport {

@@ -158,10 +158,11 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
       that the prediction used);
     - ``graphs``: for the main graph and each subgraph a ``name``, the ``parent_node`` that holds it, an ``error`` if
       it could not be analysed, and its ``nodes`` as ONNX Runtime showed them after its basic optimizations. Each node
-      has ``name``, ``op_type``, ``domain``, ``provider`` ("SparseCPUProvider" or "": left to others), ``region``
-      (index into ``regions`` or -1), ``reason``, ``pattern``, ``sparsity`` (0..1, None without constant weights),
-      ``kernel``, ``dense_bytes``, ``packed_bytes``, ``cpu_us`` and ``here_us`` (predicted microseconds of one thread),
-      ``measured_us`` (reserved, None);
+      has ``name``, ``op_type``, ``domain``, ``inputs`` and ``outputs`` (names of values), ``provider``
+      ("SparseCPUProvider" or "": left to others), ``region`` (index into ``regions`` or -1), ``unit`` (index of the
+      node that has the figures: those of a unit, as in QDQ form, are computed as one; else its own), ``reason``,
+      ``pattern``, ``sparsity`` (0..1, None without constant weights), ``kernel``, ``dense_bytes``, ``packed_bytes``,
+      ``cpu_us`` and ``here_us`` (predicted microseconds of one thread), ``measured_us`` (reserved, None);
     - ``regions``: ``fused_node`` (its name in ONNX Runtime's profile), ``graph`` and ``nodes`` (indices).
 
     Raises ValueError if the session does not use the provider, and RuntimeError if onnxruntime is older than the
