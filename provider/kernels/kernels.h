@@ -127,6 +127,36 @@ using StoreRowsFn = void (*)(const float* x, int64_t stride, int64_t count, floa
 using SumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const uint16_t* mask, int64_t positions,
                                 int64_t channel_begin, int64_t channel_end, float* y);
 
+// y = (x - mean) / sqrt(variance + epsilon) * scale[c] + shift[c] over the `channels` of 16 tokens (vectors) or of one
+// token (floats, any alignment); y may equal x.
+using LayerNormFn = void (*)(const float* scale, const float* shift, float epsilon, const float* x, float* y,
+                             int64_t channels);
+
+// One head of attention between up to KernelTable::attention_tile vectors of queries and the keys of one sequence, lanes =
+// tokens: y[i, e] = sum_j softmax_j(scale * <q[i], k[j]> + mask[i, j]) v[j, e]. The sequence begins at lane
+// `first_lane` of a vector and may end inside one; what else those vectors hold does not matter. Scores have a slot for
+// every lane of the keys' vectors: [slot][query vector][16 lanes].
+constexpr int kMaxQueryVectors = 2;
+struct AttentionKeys {
+  int64_t keys = 0, depth = 0, value_depth = 0;
+  int first_lane = 0;
+  const float* k = nullptr;  // the head's first channel in the first key's vector
+  const float* v = nullptr;
+  int64_t k_stride = 0, v_stride = 0;  // from 16 keys to the next 16
+  float scale = 1;
+  const float* key_mask = nullptr;  // [keys]: added for every query; or null
+  bool masked_scores = false;       // scores hold a mask, [slot][query vector][lane]
+
+  int64_t slots() const { return (first_lane + keys + kLanes - 1) / kLanes * kLanes; }
+};
+struct AttentionQueries {
+  int vectors = 0;  // 1..attention_tile
+  const float* q[kMaxQueryVectors] = {};
+  float* y[kMaxQueryVectors] = {};
+  uint16_t lanes[kMaxQueryVectors] = {};  // of y that are written
+};
+using AttentionFn = void (*)(const AttentionKeys&, const AttentionQueries&, float* scores);
+
 struct QuantizedKernels;  // kernels/quantized.h
 
 struct KernelTable {
@@ -134,6 +164,7 @@ struct KernelTable {
   int spmm_tile;  // positions per tile at which spmm runs best
   int dense_tile;
   int depthwise_tile;
+  int attention_tile;  // query vectors, at most kMaxQueryVectors
   SpmmFn spmm;
   DenseFn dense;
   DepthwiseFn depthwise;
@@ -147,6 +178,9 @@ struct KernelTable {
   LoadRowsFn load_rows;
   StoreRowsFn store_rows;
   SumPositionsFn sum_positions;
+  LayerNormFn layer_norm;      // lanes
+  LayerNormFn layer_norm_row;  // one token, row-major
+  AttentionFn attention;
   const QuantizedKernels* quantized = nullptr;  // the same level's INT8 kernels
 };
 

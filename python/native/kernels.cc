@@ -11,6 +11,7 @@
 
 void bind_elementwise_kernels(pybind11::module_& module);  // kernels_elementwise.cc
 void bind_fma_peak(pybind11::module_& module);             // fma_peak.cc
+void bind_attention_kernels(pybind11::module_& module);    // kernels_attention.cc
 void bind_jit_kernels(pybind11::module_& module);          // kernels_jit.cc
 
 namespace py = pybind11;
@@ -154,6 +155,7 @@ void bind_kernels(py::module_& module) {
   bind_elementwise_kernels(module);
   bind_packing(module);
   bind_packed(module);
+  bind_attention_kernels(module);
   bind_jit_kernels(module);
   bind_fma_peak(module);
   bind_quantized_kernels(module);

@@ -1,9 +1,11 @@
 // Builds one level's KernelTable from the kernels in impl/. Included once, by the level's table.cc.
 #pragma once
+#include "kernels/impl/attention.h"
 #include "kernels/impl/dense.h"
 #include "kernels/impl/depthwise.h"
 #include "kernels/impl/elementwise.h"
 #include "kernels/impl/few_rows.h"
+#include "kernels/impl/layer_norm.h"
 #include "kernels/impl/permute.h"
 #include "kernels/impl/pool.h"
 #include "kernels/impl/rows.h"
@@ -30,6 +32,7 @@ const KernelTable table = {
 #else
     .depthwise_tile = 4,
 #endif
+    .attention_tile = kAttentionTile,
     .spmm = spmm,
     .dense = dense,
     .depthwise = depthwise,
@@ -43,6 +46,9 @@ const KernelTable table = {
     .load_rows = load_rows,
     .store_rows = store_rows,
     .sum_positions = sum_positions,
+    .layer_norm = layer_norm,
+    .layer_norm_row = layer_norm_row,
+    .attention = attention,
 };
 
 }  // namespace sparsecpu::SPARSECPU_LEVEL

@@ -10,6 +10,7 @@
 //     clamp(x) = min(hi, max(lo, x)) passes NaN through.
 //   fma(a, b, c) = a * b + c, one rounding on AVX2 and AVX-512, two on scalar.
 //   Mask holds one bit per lane; select(m, a, b) = m ? a : b per lane.
+//   store_lanes(p, m, v) writes only the lanes of m: threads may share a vector, each with lanes of its own.
 //   load_first(p, n), store_first(p, v, n) touch only p[0, n), 0 <= n <= 16; lanes not loaded are 0.
 #pragma once
 #include <cstddef>

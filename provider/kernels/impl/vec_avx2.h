@@ -49,6 +49,7 @@ SPARSECPU_INLINE Vec fma(Vec a, Vec b, Vec c) {
 }
 SPARSECPU_INLINE Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
 SPARSECPU_INLINE Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+SPARSECPU_INLINE Vec sqrt(Vec a) { return {_mm256_sqrt_ps(a.lo), _mm256_sqrt_ps(a.hi)}; }
 
 SPARSECPU_INLINE Vec magnitude(Vec a) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
@@ -84,6 +85,10 @@ SPARSECPU_INLINE Mask less(Vec a, Vec b) {
 }
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) {
   return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
+}
+SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) {
+  _mm256_maskstore_ps(p, _mm256_castps_si256(m.lo), v.lo);
+  _mm256_maskstore_ps(p + 8, _mm256_castps_si256(m.hi), v.hi);
 }
 
 SPARSECPU_INLINE Index load_index(const uint8_t* p) {

@@ -39,6 +39,8 @@ SPARSECPU_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v
 SPARSECPU_INLINE Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
 SPARSECPU_INLINE Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
 
+SPARSECPU_INLINE Vec sqrt(Vec a) { return {_mm512_sqrt_ps(a.v)}; }
+
 SPARSECPU_INLINE Vec magnitude(Vec a) { return {_mm512_abs_ps(a.v)}; }
 // |a| with the sign of b.
 SPARSECPU_INLINE Vec with_sign(Vec a, Vec b) {
@@ -55,6 +57,7 @@ SPARSECPU_INLINE Vec times_power_of_two(Vec a, Vec n) { return {_mm512_scalef_ps
 SPARSECPU_INLINE Mask mask_of(uint16_t bits) { return {bits}; }
 SPARSECPU_INLINE Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.bits, b.v, a.v)}; }
+SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) { _mm512_mask_store_ps(p, m.bits, v.v); }
 
 SPARSECPU_INLINE Index load_index(const uint8_t* p) {
   return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};

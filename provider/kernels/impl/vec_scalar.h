@@ -78,6 +78,9 @@ SPARSECPU_INLINE Vec min(Vec a, Vec b) {
 SPARSECPU_INLINE Vec max(Vec a, Vec b) {
   return each_lane([&](int l) { return a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]; });
 }
+SPARSECPU_INLINE Vec sqrt(Vec a) {
+  return each_lane([&](int l) { return __builtin_sqrtf(a.lane[l]); });
+}
 
 SPARSECPU_INLINE Vec magnitude(Vec a) {
   return each_lane([&](int l) { return float_of(bits_of(a.lane[l]) & 0x7fffffffu); });
@@ -103,6 +106,11 @@ SPARSECPU_INLINE Mask less(Vec a, Vec b) {
 }
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) {
   return each_lane([&](int l) { return (m.bits >> l) & 1 ? a.lane[l] : b.lane[l]; });
+}
+SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) {
+  for (int l = 0; l < 16; ++l) {
+    if ((m.bits >> l) & 1) p[l] = v.lane[l];
+  }
 }
 
 SPARSECPU_INLINE Index load_index(const uint8_t* p) {
