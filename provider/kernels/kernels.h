@@ -132,8 +132,8 @@ using SumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const u
 using LayerNormFn = void (*)(const float* scale, const float* shift, float epsilon, const float* x, float* y,
                              int64_t channels);
 
-// One head of attention between up to KernelTable::attention_tile vectors of queries and the keys of one sequence, lanes =
-// tokens: y[i, e] = sum_j softmax_j(scale * <q[i], k[j]> + mask[i, j]) v[j, e]. The sequence begins at lane
+// One head of attention between up to KernelTable::attention_tile vectors of queries and the keys of one sequence,
+// lanes = tokens: y[i, e] = sum_j softmax_j(scale * <q[i], k[j]> + mask[i, j]) v[j, e]. The sequence begins at lane
 // `first_lane` of a vector and may end inside one; what else those vectors hold does not matter. Scores have a slot for
 // every lane of the keys' vectors: [slot][query vector][16 lanes].
 constexpr int kMaxQueryVectors = 2;

@@ -80,12 +80,14 @@ class Planner {
   void form_of_linear(size_t stage, Placed& out);
   void form_of_binary(const Op& op, Placed& out);
   void form_of_reshape(const Op& op, Placed& out);
+  void form_of_norm(const Placed& in, Placed& out);
   void place_lanes(Placed& out, Axes axes);
   void demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill);
   bool runs_row_major(size_t stage) const;
   Geometry blocks_of(const Shape& shape, Axes axes) const;
   static Geometry aligned_input(const Geometry& out, const Geometry& in, const Window& window,
                                 const WindowExtent& extent);
+  static int64_t token_count(const Shape& shape);
   static FillBits pool_fill(const Pool& pool, ElementType type);
   static bool same_blocks(const Geometry& a, const Geometry& b);
   static bool covers(const Geometry& have, const Geometry& need);
@@ -125,20 +127,21 @@ class Planner {
   void emit(const Stage& stage, const Concat& concat);
   void emit(const Stage& stage, const Split& split);
   void emit(const Stage& stage, const Reshape& reshape);
-
-  // planner_tokens.cc
-  void emit(const Stage& stage, const LayerNorm& norm);
-  void emit(const Stage& stage, const Attention& attention);
-  void emit(const Stage& stage, const SelectToken& select);
   void emit_binary(int first, int second, int output, BinaryKind kind, std::optional<Activation> post);
   void pixel_masks(const LaneTensor& x, std::vector<ptrdiff_t>* offsets, std::vector<uint16_t>* masks);
   void copy_channels(LaneTensor x, int64_t x_first, LaneTensor y, int64_t y_first, int64_t channels, bool bytes,
                      const char* name);
+  void name_channels(const Op& op, const LaneTensor& source, const Split& split);
   void emit_relayout(const Stage& stage, const PixelMap& map, FillBits fill);
   void emit_outputs();
   template <class S>
   S& add_position_step(std::unique_ptr<S> step, const char* kernel, const LaneTensor& x, const LaneTensor& y,
                        int other_buffer = kNone);
+
+  // planner_tokens.cc
+  void emit(const Stage& stage, const LayerNorm& norm);
+  void emit(const Stage& stage, const Attention& attention);
+  void emit(const Stage& stage, const SelectToken& select);
 
   // planner_linear.cc
   void emit(const Stage& stage, const Linear& linear, const LayerPack& pack);

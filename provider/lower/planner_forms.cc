@@ -14,11 +14,13 @@ int64_t product(const Shape& shape, size_t begin, size_t end) {
 
 }  // namespace
 
+int64_t Planner::token_count(const Shape& shape) { return product(shape, 0, shape.size() - 1); }
+
 // Tokens: lanes are 16 consecutive tokens. Images: the split with the fewest positions.
 Geometry Planner::blocks_of(const Shape& shape, Axes axes) const {
   if (axes == Axes::kTokens) {
     Geometry g;
-    g.n = product(shape, 0, shape.size() - 1);
+    g.n = token_count(shape);
     g.lanes_n = kLanes;
     return g;
   }
@@ -176,6 +178,10 @@ void Planner::set_form(size_t stage) {
     place_lanes(out, concat->axes);
   } else if (const auto* split = std::get_if<Split>(&op.data)) {
     place_lanes(out, split->axes);
+  } else if (std::holds_alternative<LayerNorm>(op.data)) {
+    form_of_norm(in, out);
+  } else if (std::holds_alternative<Attention>(op.data)) {
+    place_lanes(out, Axes::kTokens);
   } else if (std::holds_alternative<Reshape>(op.data)) {
     form_of_reshape(op, out);
   } else if (std::holds_alternative<Pad>(op.data) || std::holds_alternative<Resize>(op.data)) {

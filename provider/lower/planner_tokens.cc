@@ -1,18 +1,104 @@
 // Emission of steps over tokens: normalization, attention, selection.
-#include "base/error.h"
 #include "lower/planner.h"
+#include "run/token_steps.h"
 
 namespace sparsecpu {
 namespace {
 
-[[noreturn]] void refuse(const Stage& stage, const char* what) {
-  throw Error("node '" + stage.op.name + "': " + what + " is not recognised in models, so it has no step");
+// Floats from one element of `mask` to the next along each axis of [sequences, heads, queries, keys]; 0: repeated.
+std::array<int64_t, 4> broadcast_steps(const Shape& mask) {
+  std::array<int64_t, 4> steps{};
+  int64_t step = 1;
+  for (size_t i = 0; i < mask.size(); ++i) {
+    const int64_t size = mask[mask.size() - 1 - i];
+    steps[3 - i] = size == 1 ? 0 : step;
+    step *= size;
+  }
+  return steps;
 }
 
 }  // namespace
 
-void Planner::emit(const Stage& stage, const LayerNorm&) { refuse(stage, "layer normalization"); }
-void Planner::emit(const Stage& stage, const Attention&) { refuse(stage, "attention"); }
-void Planner::emit(const Stage& stage, const SelectToken&) { refuse(stage, "selection of a token"); }
+void Planner::form_of_norm(const Placed& in, Placed& out) {
+  if (in.lanes && in.axes == Axes::kTokens) {
+    same_form(in, out);
+  } else if (token_count(out.shape) >= kFewRows) {
+    place_lanes(out, Axes::kTokens);
+  }
+}
+
+void Planner::emit(const Stage& stage, const LayerNorm& norm) {
+  const int in = stage.op.inputs[0], out = stage.op.output;
+  const NormParameters parameters{norm.scale, norm.shift, norm.epsilon};
+  if (at(out).lanes) {
+    const LaneTensor x = lanes_of(in, at(out).blocks, Axes::kTokens);
+    const LaneTensor y = new_lanes(out);
+    auto step = std::make_unique<LaneNormStep>();
+    step->parameters = parameters;
+    add_position_step(std::move(step), "layer norm", x, y);
+    return;
+  }
+  auto step = std::make_unique<RowNormStep>();
+  step->kernels = &kernels_;
+  step->parameters = parameters;
+  step->tokens = token_count(at(out).shape);
+  step->x = dense_of(in);
+  step->y = new_dense(out);
+  const int x = step->x.buffer, y = step->y.buffer;
+  RowNormStep& s = add(std::move(step), "layer norm", {x, y});
+  s.chunks = chunks_for(s.tokens, static_cast<int64_t>(norm.scale.size()));
+}
+
+void Planner::emit(const Stage& stage, const Attention& attention) {
+  const auto lanes = [&](size_t input) {
+    const int value = stage.op.inputs[input];
+    return lanes_of(value, blocks_of(at(value).shape, Axes::kTokens), Axes::kTokens);
+  };
+  auto step = std::make_unique<AttentionStep>();
+  step->kernels = &kernels_;
+  step->q = lanes(0);
+  step->k = lanes(1);
+  step->v = lanes(2);
+  step->y = new_lanes(stage.op.output);
+  const Shape &q = at(stage.op.inputs[0]).shape, &v = at(stage.op.inputs[2]).shape;
+  step->sequences = q[0];
+  step->queries = q[1];
+  step->keys = v[1];
+  step->heads = attention.heads;
+  step->depth = q[2] / attention.heads;
+  step->value_depth = v[2] / attention.heads;
+  step->scale = attention.scale;
+  if (attention.has_mask) {
+    const int mask = stage.op.inputs[3];
+    step->mask = AttentionMask{dense_of(mask), broadcast_steps(at(mask).shape)};
+  }
+  // A microsecond computes about eight times as many multiply-adds as it moves floats.
+  const int64_t multiplies = step->scores_floats() * (step->depth + step->value_depth);
+  step->chunks = chunks_for(step->units(), multiplies / 8);
+  step->scores = {new_buffer(checked_mul(step->scores_floats(), step->chunks), sizeof(float)), 0};
+  const int scores = step->scores.buffer, y = step->y.ref.buffer;
+  const int mask = step->mask ? step->mask->ref.buffer : y;
+  const int inputs[] = {step->q.ref.buffer, step->k.ref.buffer, step->v.ref.buffer};
+  add(std::move(step), "attention", {inputs[0], inputs[1], inputs[2], mask, scores, y});
+}
+
+void Planner::emit(const Stage& stage, const SelectToken& select) {
+  const int in = stage.op.inputs[0];
+  const Shape& shape = at(in).shape;
+  auto step = std::make_unique<SelectTokenStep>();
+  step->sequences = shape[0];
+  step->tokens = shape[1];
+  step->channels = shape[2];
+  step->index = select.index < 0 ? select.index + shape[1] : select.index;
+  if (const Version* found = complete_version(in, Axes::kTokens)) {
+    step->lanes = found->tensor;
+  } else {
+    step->rows = dense_of(in);
+  }
+  step->y = new_dense(stage.op.output);
+  const int x = step->lanes ? step->lanes->ref.buffer : step->rows.buffer, y = step->y.buffer;
+  SelectTokenStep& s = add(std::move(step), "select token", {x, y});
+  s.chunks = chunks_for(s.sequences, s.channels * kLanes);
+}
 
 }  // namespace sparsecpu

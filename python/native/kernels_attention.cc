@@ -28,7 +28,8 @@ void layer_norm_row(const std::string& isa, const FloatArray& scale, const Float
   table_of(isa).layer_norm_row(scale.data(), shift.data(), epsilon, x.data(), y.mutable_data(), scale.size());
 }
 
-// k, v: (vectors of 16 keys, depth, 16); q, y: one (depth, 16) array a query vector; scores: (slots, query vectors, 16).
+// k, v: (vectors of 16 keys, depth, 16); q, y: one (depth, 16) array a query vector; scores: (slots, query vectors,
+// 16).
 double attention(const std::string& isa, const FloatArray& k, const FloatArray& v, int first_lane, int64_t keys,
                  float scale, const std::optional<FloatArray>& key_mask, bool masked_scores, const Vectors& q,
                  Vectors y, const std::vector<uint16_t>& lanes, FloatArray scores, int repeats) {

@@ -40,8 +40,7 @@ void layer_norm(const float* scale, const float* shift, float epsilon, const flo
 }
 
 // One token: lanes run along its channels.
-void layer_norm_row(const float* scale, const float* shift, float epsilon, const float* x, float* y,
-                    int64_t channels) {
+void layer_norm_row(const float* scale, const float* shift, float epsilon, const float* x, float* y, int64_t channels) {
   const int64_t whole = channels / kVec * kVec, tail = channels - whole;
   const float share = 1.0f / static_cast<float>(channels);
   const Vec sum = sum_of(whole / kVec, [&](int64_t i) { return loadu(x + i * kVec); });
