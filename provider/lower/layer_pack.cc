@@ -110,11 +110,11 @@ LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape
   // A run's own bias cannot be part of the code.
   if (jit && !linear.dynamic_input) {
     pack.qjit =
-        pack_qjit(layer, shape.window.dilation[1], ceil_div(shape.in_channels, 4), prefetch_calls(shape.axes, rows));
+        pack_qjit(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)), prefetch_calls(shape.axes, rows));
     if (pack.qjit->code.segments.empty()) pack.qjit.reset();
   }
   if (!pack.qjit) {
-    pack.qspmm = pack_qspmm(layer, shape.window.dilation[1], ceil_div(shape.in_channels, 4), kQuantizedChunkVectors,
+    pack.qspmm = pack_qspmm(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)), kQuantizedChunkVectors,
                             kernels.quantized->split_pairs);
   }
   return pack;
@@ -146,10 +146,10 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
   }
   if (jit.floats) {
     pack.jit =
-        pack_jit(weights, linear.window.dilation[1], linear.in_channels, stage.clamp, prefetch_calls(shape.axes, rows));
+        pack_jit(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), stage.clamp, prefetch_calls(shape.axes, rows));
     if (pack.jit->segments.empty()) pack.jit.reset();
   }
-  if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], linear.in_channels, kSpmmChunkVectors);
+  if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), kSpmmChunkVectors);
   return pack;
 }
 

@@ -72,7 +72,7 @@ LaneTensor Planner::new_tensor(const Geometry& geometry, int64_t vectors) {
   LaneTensor t;
   t.geometry = geometry;
   t.vectors = vectors;
-  t.position_stride = checked_mul(vectors, kLanes);
+  t.position_stride = checked_mul(padded_vectors(vectors), kLanes);
   const int64_t floats = checked_mul(checked_mul(geometry.groups(), geometry.positions()), t.position_stride);
   t.ref = {new_buffer(floats, sizeof(float)), 0};
   return t;
