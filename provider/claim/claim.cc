@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "claim/arithmetic.h"
 #include "claim/atoms.h"
 #include "claim/quantized.h"
 #include "claim/recognise.h"
@@ -35,6 +36,11 @@ std::string place_problem(const Graph& graph, const Node& node) {
     }
   }
   return "";
+}
+
+double needed_sparsity(const NodeCost& cost) {
+  if (!cost.linear || !cost.known || cost.kernel == "depthwise") return -1;
+  return cost.group_density >= 0 ? 1 - cost.needed_density : cost.needed_sparsity;
 }
 
 class Claimer {
@@ -79,6 +85,10 @@ class Claimer {
       decision.dense_bytes = cost.dense_bytes;
       decision.cpu_us = cost.fused_cpu_us;
       decision.here_us = cost.fused_here_us;
+      decision.layer = cost.situation;
+      decision.multiply_adds =
+          cost.multiply_adds > 0 ? cost.multiply_adds : multiply_adds(graph_, recognised_.facts, graph_.nodes[i]);
+      decision.needed_sparsity = needed_sparsity(cost);
       if (node.ok() && !cost.known && !options_.min_sparsity && decision.reason.empty()) {
         decision.reason = "its shape is unknown, so no time can be predicted (min_sparsity claims it regardless)";
       }

@@ -145,6 +145,7 @@ void count_weights(const Linear& linear, Layer* layer, NodeCost* cost) {
 
 void price_linear(const Linear& linear, Layer layer, const Shape& output, const MachineSpeed& speed, NodeCost* cost) {
   place_layer(linear, output, &layer);
+  cost->multiply_adds = static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
   cost->situation = situation(linear, layer, output);
   if (is_depthwise(linear)) {
     const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);

@@ -112,6 +112,7 @@ void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, 
   const QuantizedSpeed& speed = kSpeeds[static_cast<int>(isa)];
   const Linear geometry = geometry_of(linear);
   place_layer(geometry, *output, &layer);
+  cost->multiply_adds += static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
   cost->situation = situation(geometry, layer, *output);
   const double work = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions) * 1e-3;
   if (is_depthwise(geometry)) {

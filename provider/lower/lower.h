@@ -16,6 +16,7 @@ namespace sparsecpu {
 struct OpReport {
   std::string kernel;  // "spmm", "dense", "depthwise", "few rows", "fused", "relabel", ...
   int64_t packed_bytes = 0;
+  int computed_with = -1;  // the Op in whose kernel it is computed, itself included; -1: none
 };
 
 struct LowerOptions {

@@ -220,7 +220,7 @@ template <class S>
 S& Planner::add(std::unique_ptr<S> step, const char* kernel, std::initializer_list<int> buffers) {
   S& added = *step;
   added.kernel = kernel;
-  added.op = stages_[static_cast<size_t>(stage_)].op_indices.back();
+  added.op = stages_[static_cast<size_t>(stage_)].op_indices.front();
   const int index = static_cast<int>(program_->steps.size());
   for (int b : buffers) use_buffer(b, index);
   program_->steps.push_back(std::move(step));

@@ -359,6 +359,7 @@ void Planner::emit_outputs() {
     step->x = made;
     step->y = {fixed_buffer(BufferPlace::Kind::kOutput, static_cast<size_t>(at(value).region_output)), 0};
     FlatByteStep& s = add(std::move(step), "copy", {made.buffer});
+    s.layout = LayoutChange::kCopy;
     s.chunks = chunks_for(ceil_div(s.count, 64), kLanes);
   }
 }

@@ -50,6 +50,7 @@ TensorRef Planner::dense_of(int value) {
     step->lanes = lanes.ref;
     step->tensor = target;
     auto& s = add(std::move(step), "export", {lanes.ref.buffer, target.buffer});
+    s.layout = LayoutChange::kExport;
     const int64_t units = s.plan.rows() * s.plan.segments();
     s.chunks = chunks_for(units, lanes.floats() / units);
   };
@@ -112,6 +113,7 @@ void Planner::add_import(TensorRef source, const LaneTensor& target, const Trans
     step->tensor = source;
     step->lanes = target.ref;
     auto& s = add(std::move(step), "import", {source.buffer, target.ref.buffer});
+    s.layout = LayoutChange::kImport;
     const int64_t units = s.plan.rows() * s.plan.segments();
     s.chunks = chunks_for(units, target.floats() / units);
   };
@@ -130,6 +132,7 @@ void Planner::add_import(TensorRef source, const LaneTensor& target, const Trans
 LaneTensor Planner::relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, FillBits fill) {
   const LaneTensor target = new_tensor(destination, source.vectors);
   permute_into(source, target, map, fill);
+  program_->steps.back()->layout = LayoutChange::kRelayout;
   return target;
 }
 
@@ -158,7 +161,9 @@ void Planner::fill_halo(int value) {
   if (!v.halo || v.versions.empty()) return;
   const LaneTensor home = v.versions.front().tensor;
   PermutePlan plan = plan_halo(home.geometry, home.position_stride);
-  if (!plan.copies.empty()) add_permute(std::move(plan), home, home, v.fill, "halo");
+  if (plan.copies.empty()) return;
+  add_permute(std::move(plan), home, home, v.fill, "halo");
+  program_->steps.back()->layout = LayoutChange::kHalo;
 }
 
 // With `fill`, positions and lanes outside the image must hold it; without, they do not matter.

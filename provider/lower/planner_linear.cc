@@ -63,6 +63,7 @@ LaneTensor Planner::residual_of(int value, int out) {
   const LaneTensor small = channel_lanes_of(value, blocks);
   const LaneTensor spread = new_tensor(blocks, small.vectors);
   LaneCopyStep& step = add_position_step(std::make_unique<LaneCopyStep>(), "spread", small, spread);
+  step.layout = LayoutChange::kRelayout;
   step.x = walk_broadcast(small);
   return spread;
 }

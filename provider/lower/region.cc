@@ -137,7 +137,9 @@ void Region::State::pack(JitUse jit) {
 void Region::State::report() {
   reports.resize(graph.ops.size());
   for (size_t s = 0; s < stages.size(); ++s) {
-    for (int op : stages[s].op_indices) reports[static_cast<size_t>(op)].kernel = "fused";
+    for (int op : stages[s].op_indices) {
+      reports[static_cast<size_t>(op)] = {"fused", 0, stages[s].op_indices.front()};
+    }
     OpReport& main = reports[static_cast<size_t>(stages[s].op_indices.front())];
     const bool linear = linear_shape(stages[s].op.data).has_value();
     main.kernel = linear ? packs[s].kernel() : kernel_name(stages[s].op.data);

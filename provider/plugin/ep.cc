@@ -120,7 +120,7 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
     const Graph graph = read_graph(graphs[i]);
     nodes.push_back(
         std::make_unique<FusedNode>(graph, fused_nodes[i], LowerOptions{options_.claim.isa, options_.jit}, scratch_));
-    report_->add_compiled(graph, nodes.back()->name(), nodes.back()->region());
+    report_->add_compiled(graph, *nodes.back());
   }
   for (size_t i = 0; i < count; ++i) infos[i] = nodes[i].release();
 }
@@ -128,7 +128,13 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
 void Ep::set_dynamic_options(const char* const* keys, const char* const* values, size_t count) {
   // Options for other providers pass by here too.
   for (size_t i = 0; i < count; ++i) {
-    if (std::string_view(keys[i]) == kIdentifyOption) file_report(values[i], report_);
+    const std::string_view key = keys[i], value = values[i];
+    if (key == kIdentifyOption) file_report(values[i], report_);
+    if (key != kMeasureOption) continue;
+    if (value != "on" && value != "off") {
+      throw Error("dynamic option '" + std::string(key) + "' is '" + std::string(value) + "': expected on or off");
+    }
+    report_->measure(value == "on");
   }
 }
 

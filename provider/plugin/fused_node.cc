@@ -46,6 +46,7 @@ FusedNode::FusedNode(const Graph& graph, const ort::OrtNode* fused, const LowerO
   name_ = ort::get_string(api().Node_GetName, fused);
   region_ = std::make_unique<Region>(recognise_all(graph), options);
   const OpGraph& ops = region_->ops();
+  times_ = std::make_shared<RegionTimes>(ops.ops.size());
   input_slots_ = slots_of(ops.inputs, ort::get_list(api().Node_GetNumInputs, api().Node_GetInputs, fused), "input");
   output_slots_ =
       slots_of(ops.outputs, ort::get_list(api().Node_GetNumOutputs, api().Node_GetOutputs, fused), "output");
@@ -72,6 +73,8 @@ std::vector<int> FusedNode::slots_of(const std::vector<int>& values, const std::
 }
 
 void FusedNode::compute(ort::OrtKernelContext* context) const {
+  const bool measured = times_->on();
+  const int64_t started = measured ? now_ns() : 0;
   std::vector<const void*> inputs;
   std::vector<Shape> shapes;
   for (int slot : input_slots_) {
@@ -96,8 +99,10 @@ void FusedNode::compute(ort::OrtKernelContext* context) const {
   }
   const Frame frame = make_frame(*program, arena.data(), inputs, outputs);
   HostThreads threads{context};
-  execute(*program, frame, ParallelFor{&HostThreads::invoke, &threads}, workers_);
+  std::vector<int64_t> step_ns(measured ? program->steps.size() : 0);
+  execute(*program, frame, ParallelFor{&HostThreads::invoke, &threads}, workers_, measured ? step_ns.data() : nullptr);
   check(threads.status);
+  if (measured) times_->add(*program, step_ns, now_ns() - started);
 }
 
 }  // namespace sparsecpu

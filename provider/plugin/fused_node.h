@@ -7,11 +7,12 @@
 #include "abi/ort_abi.h"
 #include "graph/graph.h"
 #include "lower/lower.h"
+#include "plugin/region_times.h"
 #include "plugin/scratch.h"
 
 namespace sparsecpu {
 
-// Read-only once built: any number of Runs may be in compute() at once.
+// Read-only once built, but for the measured times: any number of Runs may be in compute() at once.
 class FusedNode : public ort::OrtNodeComputeInfo {
  public:
   // `fused` is ORT's node that stands for `graph`: its inputs and outputs are matched by name.
@@ -20,6 +21,7 @@ class FusedNode : public ort::OrtNodeComputeInfo {
 
   const Region& region() const { return *region_; }
   const std::string& name() const { return name_; }
+  const std::shared_ptr<RegionTimes>& times() const { return times_; }
 
  private:
   void compute(ort::OrtKernelContext* context) const;
@@ -31,6 +33,7 @@ class FusedNode : public ort::OrtNodeComputeInfo {
   std::vector<int> input_slots_, output_slots_;  // kernel context index of each of the region's inputs, outputs
   int workers_;
   std::shared_ptr<ScratchPool> scratch_;
+  std::shared_ptr<RegionTimes> times_;  // the report reads them, also when ORT has released this node
 };
 
 }  // namespace sparsecpu

@@ -63,24 +63,25 @@ NodeReport node_report(const Graph& graph, const Node& node) {
   return report;
 }
 
-struct KernelUse {
-  std::vector<std::string> kernels;
+// A node of a fused graph as its region computes it. Several Ops may stand for one node.
+struct NodeUse {
+  std::vector<std::string> kernels;  // in order, each once
   int64_t packed_bytes = 0;
+  int computed_in = -1;  // another node of the fused graph, if that has all of it
 };
 
-// Several Ops may stand for one node: their kernels in order, each once.
-std::vector<KernelUse> kernels_by_node(const Graph& fused, const Region& region) {
-  std::vector<KernelUse> uses(fused.nodes.size());
+std::vector<NodeUse> uses_of(const Graph& fused, const Region& region) {
+  std::vector<NodeUse> uses(fused.nodes.size());
   const std::vector<Op>& ops = region.ops().ops;
   const std::vector<OpReport>& reports = region.reports();
-  for (size_t i = 0; i < ops.size() && i < reports.size(); ++i) {
-    if (ops[i].node < 0 || static_cast<size_t>(ops[i].node) >= uses.size()) continue;
-    KernelUse& use = uses[static_cast<size_t>(ops[i].node)];
+  for (size_t i = 0; i < ops.size(); ++i) {
+    NodeUse& use = uses[static_cast<size_t>(ops[i].node)];
     use.packed_bytes += reports[i].packed_bytes;
     const std::string& kernel = reports[i].kernel;
-    if (!kernel.empty() && std::find(use.kernels.begin(), use.kernels.end(), kernel) == use.kernels.end()) {
-      use.kernels.push_back(kernel);
-    }
+    const int host = ops[static_cast<size_t>(reports[i].computed_with)].node;
+    if (use.kernels.empty()) use.computed_in = host;
+    if (host == ops[i].node) use.computed_in = -1;
+    if (std::find(use.kernels.begin(), use.kernels.end(), kernel) == use.kernels.end()) use.kernels.push_back(kernel);
   }
   return uses;
 }
@@ -138,11 +139,10 @@ void SessionReport::add_graph(const Graph& graph, const std::string& parent_node
   assumed_.insert(result.assumed.begin(), result.assumed.end());
 }
 
-void SessionReport::add_compiled(const Graph& fused, const std::string& fused_name, const Region& region) {
+void SessionReport::add_compiled(const Graph& fused, const FusedNode& compiled) {
   const std::string signature = signature_of(fused, all_nodes(fused));
-  const std::vector<KernelUse> uses = kernels_by_node(fused, region);
-  std::unordered_map<std::string, const KernelUse*> by_output;
-  for (size_t i = 0; i < uses.size(); ++i) by_output[first_output(fused, fused.nodes[i])] = &uses[i];
+  std::unordered_map<std::string, size_t> by_output;  // -> node of the fused graph
+  for (size_t i = 0; i < fused.nodes.size(); ++i) by_output[first_output(fused, fused.nodes[i])] = i;
 
   const std::lock_guard<std::mutex> lock(mutex_);
   // Two branches of an If may use the same names: the first that has not been compiled yet is meant.
@@ -150,20 +150,69 @@ void SessionReport::add_compiled(const Graph& fused, const std::string& fused_na
     return candidate.fused_name.empty() && candidate.signature == signature;
   });
   if (found == regions_.end()) return;
-  found->fused_name = fused_name;
-  GraphReport& graph = graphs_[found->graph];
-  for (size_t i = 0; i < found->nodes.size(); ++i) {
-    NodeReport& node = graph.nodes[static_cast<size_t>(found->nodes[i])];
-    const auto use = by_output.find(found->first_outputs[i]);
-    if (use == by_output.end()) continue;
-    for (const std::string& kernel : use->second->kernels) node.kernel += (node.kernel.empty() ? "" : ", ") + kernel;
-    node.packed_bytes = use->second->packed_bytes;
+  found->fused_name = compiled.name();
+  found->times = compiled.times();
+  std::vector<int> node_of(fused.nodes.size(), -1);  // fused graph -> whole graph
+  for (size_t i = 0; i < found->nodes.size(); ++i) node_of[by_output.at(found->first_outputs[i])] = found->nodes[i];
+  for (const Op& op : compiled.region().ops().ops) found->op_nodes.push_back(node_of[static_cast<size_t>(op.node)]);
+  const std::vector<NodeUse> uses = uses_of(fused, compiled.region());
+  for (size_t i = 0; i < uses.size(); ++i) {
+    NodeReport& node = graphs_[found->graph].nodes[static_cast<size_t>(node_of[i])];
+    for (const std::string& kernel : uses[i].kernels) node.kernel += (node.kernel.empty() ? "" : ", ") + kernel;
+    node.packed_bytes = uses[i].packed_bytes;
+    node.computed_in = uses[i].computed_in >= 0 ? node_of[static_cast<size_t>(uses[i].computed_in)] : -1;
+    if (uses[i].kernels.empty() && node.decision.unit != node_of[i]) node.computed_in = node.decision.unit;
   }
+}
+
+void SessionReport::measure(bool on) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const RegionReport& region : regions_) {
+    if (region.times) region.times->turn(on);
+  }
+}
+
+std::vector<NodeTimes> SessionReport::node_times(size_t graph) const {
+  std::vector<NodeTimes> nodes(graphs_[graph].nodes.size());
+  for (const RegionReport& region : regions_) {
+    if (region.graph != graph || !region.times || region.times->runs() == 0) continue;
+    for (size_t op = 0; op < region.op_nodes.size(); ++op) {
+      NodeTimes& node = nodes[static_cast<size_t>(region.op_nodes[op])];
+      node.measured = true;
+      node.kernel_us += region.times->op_us(op);
+      for (size_t change = 0; change < node.layout_us.size(); ++change) {
+        node.layout_us[change] += region.times->layout_us(op, static_cast<LayoutChange>(change));
+      }
+    }
+  }
+  return nodes;
 }
 
 namespace {
 
-void write_node(const NodeReport& node, JsonWriter* json) {
+void write_or_null(const char* name, bool known, double number, JsonWriter* json) {
+  json->key(name);
+  known ? json->value(number) : json->null();
+}
+
+void write_layout(const std::array<double, kLayoutChanges>& microseconds, JsonWriter* json) {
+  json->key("layout_us").begin_object();
+  for (size_t change = 0; change < microseconds.size(); ++change) {
+    if (microseconds[change] > 0) {
+      json->member(layout_change_name(static_cast<LayoutChange>(change)), microseconds[change]);
+    }
+  }
+  json->end_object();
+}
+
+// The node whose kernel does the work of `node`: a quantized unit's operator may itself be fused into another.
+int host_of(const GraphReport& graph, int node) {
+  const int host = graph.nodes[static_cast<size_t>(node)].computed_in;
+  return host < 0 ? node : host_of(graph, host);
+}
+
+void write_node(const GraphReport& graph, int index, const NodeTimes& times, JsonWriter* json) {
+  const NodeReport& node = graph.nodes[static_cast<size_t>(index)];
   const NodeDecision& decision = node.decision;
   json->begin_object()
       .member("name", node.name)
@@ -176,30 +225,31 @@ void write_node(const NodeReport& node, JsonWriter* json) {
       .member("unit", int64_t{decision.unit})
       .member("reason", decision.reason)
       .member("pattern", decision.pattern)
-      .key("sparsity");
-  if (decision.sparsity >= 0) {
-    json->value(decision.sparsity);
-  } else {
-    json->null();
-  }
-  json->member("kernel", node.kernel)
-      .member("dense_bytes", decision.dense_bytes)
+      .member("layer", decision.layer)
+      .member("multiply_adds", decision.multiply_adds);
+  write_or_null("sparsity", decision.sparsity >= 0, decision.sparsity, json);
+  write_or_null("group_sparsity", decision.group_density >= 0, 1 - decision.group_density, json);
+  write_or_null("needed_sparsity", decision.needed_sparsity >= 0, decision.needed_sparsity, json);
+  json->member("kernel", node.kernel).key("computed_in");
+  const int host = host_of(graph, index);
+  host == index ? json->null() : json->value(int64_t{host});
+  json->member("dense_bytes", decision.dense_bytes)
       .member("packed_bytes", node.packed_bytes)
       .member("cpu_us", decision.cpu_us)
-      .member("here_us", decision.here_us)
-      .key("measured_us")
-      .null()
-      .end_object();
+      .member("here_us", decision.here_us);
+  write_or_null("measured_us", times.measured && host == index, times.kernel_us, json);
+  write_layout(times.layout_us, json);
+  json->end_object();
 }
 
-void write_graph(const GraphReport& graph, JsonWriter* json) {
+void write_graph(const GraphReport& graph, const std::vector<NodeTimes>& times, JsonWriter* json) {
   json->begin_object()
       .member("name", graph.name)
       .member("parent_node", graph.parent_node)
       .member("error", graph.error)
       .key("nodes")
       .begin_array();
-  for (const NodeReport& node : graph.nodes) write_node(node, json);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) write_node(graph, static_cast<int>(i), times[i], json);
   json->end_array().end_object();
 }
 
@@ -226,10 +276,13 @@ std::string SessionReport::json() const {
         .key("nodes")
         .begin_array();
     for (int node : region.nodes) json.value(int64_t{node});
-    json.end_array().end_object();
+    const int64_t runs = region.times ? region.times->runs() : 0;
+    json.end_array().member("measured_runs", runs);
+    write_or_null("measured_us", runs > 0, runs > 0 ? region.times->whole_us() : 0, &json);
+    json.end_object();
   }
   json.end_array().key("graphs").begin_array();
-  for (const GraphReport& graph : graphs_) write_graph(graph, &json);
+  for (size_t i = 0; i < graphs_.size(); ++i) write_graph(graphs_[i], node_times(i), &json);
   json.end_array().end_object();
   return json.text();
 }

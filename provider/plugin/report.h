@@ -1,5 +1,7 @@
-// What became of every node of a session's model. Written by GetCapability and Compile, read by Python.
+// What became of every node of a session's model, and how long it took. Written by GetCapability and Compile, read by
+// Python.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -8,7 +10,7 @@
 
 #include "base/export.h"
 #include "claim/claim.h"
-#include "lower/lower.h"
+#include "plugin/fused_node.h"
 #include "plugin/options.h"
 
 namespace sparsecpu {
@@ -20,11 +22,18 @@ struct NodeReport {
   NodeDecision decision;                     // decision.region counts within the session
   std::string kernel;                        // "" until compiled
   int64_t packed_bytes = 0;
+  int computed_in = -1;  // the node of this graph in whose kernel it is computed; -1: its own
 };
 struct GraphReport {
   std::string name, parent_node;  // parent_node: of If, Loop or Scan; "" for the main graph
   std::string error;              // why nothing of this graph was claimed, if that was a failure
   std::vector<NodeReport> nodes;
+};
+
+struct NodeTimes {
+  bool measured = false;
+  double kernel_us = 0;
+  std::array<double, kLayoutChanges> layout_us{};  // to bring its inputs and output into form
 };
 
 class SessionReport {
@@ -37,7 +46,9 @@ class SessionReport {
   void add_failed_graph(const Graph& graph, const std::string& parent_node, const std::string& error);
   void add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result);
   // Called in Compile: finds the nodes of a fused graph again by the values they produce.
-  void add_compiled(const Graph& fused, const std::string& fused_name, const Region& region);
+  void add_compiled(const Graph& fused, const FusedNode& node);
+  // Turns measuring on, from zero, or off: for every compiled region.
+  void measure(bool on);
 
   std::string json() const;
 
@@ -48,7 +59,10 @@ class SessionReport {
     size_t graph = 0;
     std::vector<int> nodes;                  // of that graph
     std::vector<std::string> first_outputs;  // of each node: the value by which it is found again
+    std::shared_ptr<RegionTimes> times;      // null until compiled
+    std::vector<int> op_nodes;               // of each Op: the node of `graph` that it belongs to
   };
+  std::vector<NodeTimes> node_times(size_t graph) const;
 
   const uint64_t id_;
   mutable std::mutex mutex_;
@@ -64,6 +78,9 @@ class SessionReport {
 // last 64 nonces that nobody has taken.
 constexpr const char kIdentifyOption[] = "ep.sparsecpuprovider.identify";
 void file_report(const std::string& nonce, std::shared_ptr<const SessionReport> report);
+
+// The other dynamic option, "on" or "off": measures the runs of this session.
+constexpr const char kMeasureOption[] = "ep.sparsecpuprovider.measure";
 
 // JSON, or "" when no report was filed under the nonce.
 SPARSECPU_EXPORT std::string take_report(const std::string& nonce);

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 #include <sched.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 
@@ -14,11 +15,6 @@ namespace {
 struct alignas(kCacheLine) StepProgress {
   std::atomic<int> done{0};
 };
-
-int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 // One call's shared state. All memory is had before the workers start.
 class Run {
@@ -87,6 +83,16 @@ class Run {
 };
 
 }  // namespace
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+const char* layout_change_name(LayoutChange change) {
+  constexpr std::array<const char*, kLayoutChanges> kNames{"", "import", "export", "relayout", "halo", "copy"};
+  return kNames[static_cast<size_t>(change)];
+}
 
 Frame make_frame(const Program& program, std::byte* arena, const std::vector<const void*>& inputs,
                  const std::vector<void*>& outputs) {

@@ -27,13 +27,19 @@ struct Frame {
   float* at(TensorRef ref) const { return buffers[static_cast<size_t>(ref.buffer)] + ref.offset; }
 };
 
+// What a step does that computes nothing, only brings a value into the form that an Op needs.
+enum class LayoutChange { kNone, kImport, kExport, kRelayout, kHalo, kCopy };
+constexpr int kLayoutChanges = 6;
+const char* layout_change_name(LayoutChange change);
+
 // One dependent stage: `chunks` independent pieces of work.
 class Step {
  public:
   virtual ~Step() = default;
   virtual void run(int chunk, const Frame& frame) const noexcept = 0;
   int chunks = 1;
-  int op = -1;         // index of the (last) Op it computes, -1: a layout change
+  int op = -1;  // index of the Op that it computes first, or whose input or output it brings into form
+  LayoutChange layout = LayoutChange::kNone;
   std::string kernel;  // "spmm", "dense", "permute", ...
 };
 
@@ -55,6 +61,8 @@ struct ParallelFor {
   void (*invoke)(void* host, void (*fn)(void* user, size_t index), size_t total, void* user) = nullptr;
   void* host = nullptr;
 };
+
+int64_t now_ns();  // of a steady clock
 
 // Runs every step in order. `workers` items walk the steps together: a chunk is taken by whoever sets its
 // flag first; a worker starts at its own share and then helps elsewhere; step s+1 starts when every chunk of

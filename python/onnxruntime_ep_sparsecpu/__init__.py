@@ -54,6 +54,7 @@ __all__ = [
     "get_ep_name",
     "get_ep_names",
     "get_library_path",
+    "measure",
     "register",
     "report",
     "unregister",
@@ -63,6 +64,7 @@ _EP_NAME = "SparseCPUProvider"
 _LIBRARY = "libonnxruntime_ep_sparsecpu.so"
 _OLDEST_ORT = (1, 23)
 _IDENTIFY = "ep.sparsecpuprovider.identify"
+_MEASURE = "ep.sparsecpuprovider.measure"
 
 _lock = threading.Lock()
 _registered = False
@@ -158,25 +160,50 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
       that the prediction used);
     - ``graphs``: for the main graph and each subgraph a ``name``, the ``parent_node`` that holds it, an ``error`` if
       it could not be analysed, and its ``nodes`` as ONNX Runtime showed them after its basic optimizations. Each node
-      has ``name``, ``op_type``, ``domain``, ``inputs`` and ``outputs`` (names of values), ``provider``
-      ("SparseCPUProvider" or "": left to others), ``region`` (index into ``regions`` or -1), ``unit`` (index of the
-      node that has the figures: those of a unit, as in QDQ form, are computed as one; else its own), ``reason``,
-      ``pattern``, ``sparsity`` (0..1, None without constant weights), ``kernel``, ``dense_bytes``, ``packed_bytes``,
-      ``cpu_us`` and ``here_us`` (predicted microseconds of one thread), ``measured_us`` (reserved, None);
-    - ``regions``: ``fused_node`` (its name in ONNX Runtime's profile), ``graph`` and ``nodes`` (indices).
+      has
+
+      - ``name``, ``op_type``, ``domain``, ``inputs`` and ``outputs`` (names of values), ``provider``
+        ("SparseCPUProvider" or "": left to others), ``region`` (index into ``regions`` or -1), ``unit`` (index of the
+        node that has the figures: those of a unit, as in QDQ form, are computed as one; else its own), ``reason``,
+        ``pattern``;
+      - of a matrix operator: ``layer`` ("a 3x3 convolution at 56x56"), ``multiply_adds`` (at the assumed shape, zero
+        weights included; 0 where unknown), ``sparsity`` of its constant weights (0..1 or None), ``group_sparsity``
+        (INT8: share of the groups of 4 input channels without a nonzero weight), ``needed_sparsity`` (from which share
+        of zeros, INT8: of such groups, it is faster here by itself; None where zeros do not help);
+      - ``kernel``, ``computed_in`` (index of the node of this graph whose kernel does its work, None: its own),
+        ``dense_bytes``, ``packed_bytes``, ``cpu_us`` and ``here_us`` (predicted microseconds of one thread);
+      - after :func:`measure`: ``measured_us`` (its kernel in an average run, else None), ``layout_us`` (kind ->
+        microseconds spent on bringing its inputs and output into form: import, export, relayout, halo, copy);
+    - ``regions``: ``fused_node`` (its name in ONNX Runtime's profile), ``graph``, ``nodes`` (indices),
+      ``measured_runs``, ``measured_us`` (the whole call in an average run, or None).
 
     Raises ValueError if the session does not use the provider, and RuntimeError if onnxruntime is older than the
     way that a report is found (1.23).
     """
-    if not hasattr(session, "set_ep_dynamic_options"):
-        raise RuntimeError("report() needs a newer onnxruntime: pip install --upgrade onnxruntime")
     nonce = uuid.uuid4().hex
-    session.set_ep_dynamic_options({_IDENTIFY: nonce})
+    _set_dynamic_option(session, _IDENTIFY, nonce)
     text = _native.take_report(nonce)
     if not text:
         raise ValueError(f"the session does not use {_EP_NAME}: its providers are {session.get_providers()}")
     content: dict[str, Any] = json.loads(text.decode("utf-8", errors="replace"))
     return content
+
+
+def measure(session: onnxruntime.InferenceSession, on: bool = True) -> None:
+    """Time every kernel of the session's runs from now on, or stop; :func:`report` has the averages.
+
+    Turning it on begins afresh, turning it off keeps what was measured. Runs at once add up. A step is timed from the
+    end of the one before, which costs a few clock readings a node; a session that is not measured pays nothing.
+
+    Raises RuntimeError if onnxruntime is older than 1.23. Does nothing for a session without the provider.
+    """
+    _set_dynamic_option(session, _MEASURE, "on" if on else "off")
+
+
+def _set_dynamic_option(session: onnxruntime.InferenceSession, key: str, value: str) -> None:
+    if not hasattr(session, "set_ep_dynamic_options"):
+        raise RuntimeError("this needs a newer onnxruntime: pip install --upgrade onnxruntime")
+    session.set_ep_dynamic_options({key: value})
 
 
 def _register_on_import() -> None:

@@ -1,0 +1,11 @@
+// Multiply-adds of any matrix operator, recognised or not: so that a report can say which share of a model's
+// arithmetic runs here.
+#pragma once
+#include "claim/recognise.h"
+
+namespace sparsecpu {
+
+// At the assumed shapes, zero weights included; 0 for other operators and where a shape is unknown.
+double multiply_adds(const Graph& graph, const std::vector<ValueFacts>& facts, const Node& node);
+
+}  // namespace sparsecpu

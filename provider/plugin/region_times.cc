@@ -1,0 +1,33 @@
+#include "plugin/region_times.h"
+
+namespace sparsecpu {
+
+void RegionTimes::turn(bool on) {
+  if (on) {
+    for (std::vector<Counter>* counters : {&op_ns_, &layout_ns_}) {
+      for (Counter& counter : *counters) counter.store(0, std::memory_order_relaxed);
+    }
+    whole_ns_.store(0, std::memory_order_relaxed);
+    runs_.store(0, std::memory_order_relaxed);
+  }
+  on_.store(on, std::memory_order_relaxed);
+}
+
+void RegionTimes::add(const Program& program, const std::vector<int64_t>& step_ns, int64_t whole_ns) {
+  for (size_t s = 0; s < step_ns.size(); ++s) {
+    const Step& step = *program.steps[s];
+    const size_t op = static_cast<size_t>(step.op);
+    Counter& counter = step.layout == LayoutChange::kNone ? op_ns_[op] : layout_ns_[slot(op, step.layout)];
+    counter.fetch_add(step_ns[s], std::memory_order_relaxed);
+  }
+  whole_ns_.fetch_add(whole_ns, std::memory_order_relaxed);
+  runs_.fetch_add(1, std::memory_order_relaxed);
+}
+
+double RegionTimes::average_us(const Counter& sum) const {
+  const int64_t count = runs();
+  return count == 0 ? 0.0
+                    : 1e-3 * static_cast<double>(sum.load(std::memory_order_relaxed)) / static_cast<double>(count);
+}
+
+}  // namespace sparsecpu

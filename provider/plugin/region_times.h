@@ -1,0 +1,37 @@
+// Measured times of one fused region: sums over the runs since measuring was turned on. Off, a run pays one load.
+#pragma once
+#include <atomic>
+#include <vector>
+
+#include "run/program.h"
+
+namespace sparsecpu {
+
+// Atomic counters without a lock: any number of runs add to them while a report reads.
+class RegionTimes {
+ public:
+  explicit RegionTimes(size_t ops) : op_ns_(ops), layout_ns_(ops * kLayoutChanges) {}
+
+  bool on() const { return on_.load(std::memory_order_relaxed); }
+  // Turning it on starts afresh. Runs that are under way may be counted in part.
+  void turn(bool on);
+  // step_ns: of every step, as execute() measures them. whole_ns: of the call, planning and waking included.
+  void add(const Program& program, const std::vector<int64_t>& step_ns, int64_t whole_ns);
+
+  int64_t runs() const { return runs_.load(std::memory_order_relaxed); }
+  // Microseconds of an average run; 0 without runs.
+  double whole_us() const { return average_us(whole_ns_); }
+  double op_us(size_t op) const { return average_us(op_ns_[op]); }  // of the step that computes this Op first
+  double layout_us(size_t op, LayoutChange change) const { return average_us(layout_ns_[slot(op, change)]); }
+
+ private:
+  using Counter = std::atomic<int64_t>;
+  static size_t slot(size_t op, LayoutChange change) { return op * kLayoutChanges + static_cast<size_t>(change); }
+  double average_us(const Counter& sum) const;
+
+  std::atomic<bool> on_{false};
+  Counter runs_{0}, whole_ns_{0};
+  std::vector<Counter> op_ns_, layout_ns_;
+};
+
+}  // namespace sparsecpu
