@@ -1,5 +1,6 @@
-// Lane permutation. Most copies have one source (all lanes, or a mask), halos one to four, a relayout that halves
-// the pixels up to eight: those prepare indices and masks once for all channels.
+// Lane permutation, one register of a destination vector at a time, for all channels. A register made of few registers
+// of the sources (as in halos) permutes them; one made of many (as in a relayout that halves the pixels) is collected
+// lane by lane.
 #pragma once
 #include "kernels/impl/vec.h"
 #include "kernels/kernels.h"
@@ -7,88 +8,116 @@
 namespace sparsecpu::SPARSECPU_LEVEL {
 namespace {
 
-constexpr uint16_t kAllLanes = 0xffff;
+// Lanes that one register of the destination takes from one register of a source.
+struct LaneMove {
+  ptrdiff_t offset;  // of the source's register, in floats
+  Pick lanes;
+};
 
-// y[c] = lanes of the sources, else `fill`, for channels [begin, end). A source may be y itself.
-template <int Sources>
-SPARSECPU_INLINE void permute_few(const LaneSource* sources, const float* x, float* y, int64_t begin, int64_t end,
-                                  Vec fill) {
-  Index index[Sources];
-  Mask mask[Sources];
-  const float* from[Sources];
-  SPARSECPU_UNROLL
-  for (int s = 0; s < Sources; ++s) {
-    index[s] = load_index(sources[s].index);
-    mask[s] = mask_of(sources[s].mask);
-    from[s] = x + sources[s].offset;
+// Moves whose indices and masks stay in registers; with more, collecting is as fast.
+#if defined(SPARSECPU_LEVEL_AVX512)
+constexpr int kMostMoves = 8;
+#else
+constexpr int kMostMoves = 4;
+#endif
+
+// Where one register of a destination vector comes from: register `part` of what these sources make.
+struct RegisterSources {
+  const LaneSource* sources;
+  uint32_t count;
+  int part;
+
+  const uint8_t* index(uint32_t s) const { return sources[s].index + part * kRegisterLanes; }
+  uint32_t lanes(uint32_t s) const {
+    return (sources[s].mask >> (part * kRegisterLanes)) & ((1u << kRegisterLanes) - 1u);
   }
-  for (int64_t c = begin; c < end; ++c) {
-    Vec v = fill;
-    SPARSECPU_UNROLL
-    for (int s = 0; s < Sources; ++s) v = permute_lanes(v, mask[s], load(from[s] + c * kVec), index[s]);
-    store(y + c * kVec, v);
-  }
-}
+};
 
-SPARSECPU_INLINE void permute_all_lanes(const LaneSource& source, const float* x, float* y, int64_t begin,
-                                        int64_t end) {
-  const Index index = load_index(source.index);
-  const float* from = x + source.offset;
-  for (int64_t c = begin; c < end; ++c) store(y + c * kVec, permute_lanes(load(from + c * kVec), index));
-}
-
-SPARSECPU_INLINE void permute_many(const LaneSource* sources, uint32_t count, const float* x, float* y, int64_t begin,
-                                   int64_t end, Vec fill) {
-  for (int64_t c = begin; c < end; ++c) {
-    Vec v = fill;
-    for (uint32_t s = 0; s < count; ++s) {
-      const Vec from = load(x + sources[s].offset + c * kVec);
-      v = permute_lanes(v, mask_of(sources[s].mask), from, load_index(sources[s].index));
+// The moves, or kMostMoves + 1 if there are more than kMostMoves.
+SPARSECPU_INLINE int find_moves(const RegisterSources& r, LaneMove (&moves)[kMostMoves]) {
+  int found = 0;
+  for (uint32_t s = 0; s < r.count; ++s) {
+    for (int from = 0; from < kVec / kRegisterLanes; ++from) {
+      const uint32_t lanes = r.lanes(s) & lanes_from(r.index(s), from);
+      if (lanes == 0) continue;
+      if (found == kMostMoves) return kMostMoves + 1;
+      moves[found++] = {r.sources[s].offset + from * kRegisterLanes, make_pick(r.index(s), lanes)};
     }
-    store(y + c * kVec, v);
+  }
+  return found;
+}
+
+template <int Moves>
+SPARSECPU_INLINE void move_lanes(const LaneMove (&moves)[kMostMoves], const float* x, float* y, int64_t begin,
+                                 int64_t end, Register fill) {
+  Pick lanes[Moves + 1];  // not empty
+  const float* from[Moves + 1];
+  SPARSECPU_UNROLL
+  for (int m = 0; m < Moves; ++m) {
+    lanes[m] = moves[m].lanes;
+    from[m] = x + moves[m].offset;
+  }
+#pragma GCC unroll 4
+  for (int64_t c = begin; c < end; ++c) {
+    Register v = fill;
+    SPARSECPU_UNROLL
+    for (int m = 0; m < Moves; ++m) v = pick(v, lanes[m], load_register(from[m] + c * kVec));
+    store_register(y + c * kVec, v);
   }
 }
 
-void permute(const LaneCopy* copies, int64_t count, const LaneSource* all_sources, const float* x, float* y,
-             int64_t begin, int64_t end, float fill_value) {
-  const Vec fill = set1(fill_value);
+void collect_lanes(const RegisterSources& r, const float* x, float* y, int64_t begin, int64_t end, Register fill) {
+  const float* from[kRegisterLanes];
+  for (const float*& lane : from) lane = x + r.sources->offset;  // anything readable
+  uint32_t inside = 0;
+  for (uint32_t s = 0; s < r.count; ++s) {
+    inside |= r.lanes(s);
+    for (uint32_t left = r.lanes(s); left != 0; left &= left - 1) {
+      const int l = __builtin_ctz(left);
+      from[l] = x + r.sources[s].offset + r.index(s)[l];
+    }
+  }
+  const Pick lanes = make_pick(r.index(0), inside);
+  for (int64_t c = begin; c < end; ++c) store_register(y + c * kVec, blend(fill, lanes, collect(from, c * kVec)));
+}
+
+// A source may be y itself.
+void permute_register(const RegisterSources& r, const float* x, float* y, int64_t begin, int64_t end, Register fill) {
+  LaneMove moves[kMostMoves];
+  switch (find_moves(r, moves)) {
+    case 0:
+      return move_lanes<0>(moves, x, y, begin, end, fill);
+    case 1:
+      return move_lanes<1>(moves, x, y, begin, end, fill);
+    case 2:
+      return move_lanes<2>(moves, x, y, begin, end, fill);
+    case 3:
+      return move_lanes<3>(moves, x, y, begin, end, fill);
+    case 4:
+      return move_lanes<4>(moves, x, y, begin, end, fill);
+#if defined(SPARSECPU_LEVEL_AVX512)
+    case 5:
+      return move_lanes<5>(moves, x, y, begin, end, fill);
+    case 6:
+      return move_lanes<6>(moves, x, y, begin, end, fill);
+    case 7:
+      return move_lanes<7>(moves, x, y, begin, end, fill);
+    case 8:
+      return move_lanes<8>(moves, x, y, begin, end, fill);
+#endif
+    default:
+      return collect_lanes(r, x, y, begin, end, fill);
+  }
+}
+
+void permute(const LaneCopy* copies, int64_t count, const LaneSource* sources, const float* x, float* y, int64_t begin,
+             int64_t end, float fill_value) {
+  const Register fill = set1_register(fill_value);
   for (int64_t i = 0; i < count; ++i) {
-    const LaneSource* sources = all_sources + copies[i].first_source;
     float* to = y + copies[i].destination;
-    switch (copies[i].sources) {
-      case 0:
-        for (int64_t c = begin; c < end; ++c) store(to + c * kVec, fill);
-        break;
-      case 1:
-        if (sources->mask == kAllLanes) {
-          permute_all_lanes(*sources, x, to, begin, end);
-        } else {
-          permute_few<1>(sources, x, to, begin, end, fill);
-        }
-        break;
-      case 2:
-        permute_few<2>(sources, x, to, begin, end, fill);
-        break;
-      case 3:
-        permute_few<3>(sources, x, to, begin, end, fill);
-        break;
-      case 4:
-        permute_few<4>(sources, x, to, begin, end, fill);
-        break;
-      case 5:
-        permute_few<5>(sources, x, to, begin, end, fill);
-        break;
-      case 6:
-        permute_few<6>(sources, x, to, begin, end, fill);
-        break;
-      case 7:
-        permute_few<7>(sources, x, to, begin, end, fill);
-        break;
-      case 8:
-        permute_few<8>(sources, x, to, begin, end, fill);
-        break;
-      default:
-        permute_many(sources, copies[i].sources, x, to, begin, end, fill);
+    for (int part = 0; part < kVec / kRegisterLanes; ++part) {
+      const RegisterSources from{sources + copies[i].first_source, copies[i].sources, part};
+      permute_register(from, x, to + part * kRegisterLanes, begin, end, fill);
     }
   }
 }

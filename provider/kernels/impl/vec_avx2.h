@@ -11,9 +11,6 @@ struct Vec {
 struct Mask {
   __m256 lo, hi;  // sign bit of each lane
 };
-struct Index {
-  __m256i lo, hi;  // vpermps reads bits 0-2; bit 3 tells the source's half
-};
 
 SPARSECPU_INLINE Vec load(const float* p) { return {_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }
 SPARSECPU_INLINE Vec loadu(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
@@ -91,21 +88,36 @@ SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) {
   _mm256_maskstore_ps(p + 8, _mm256_castps_si256(m.hi), v.hi);
 }
 
-SPARSECPU_INLINE Index load_index(const uint8_t* p) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return {_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+using Register = __m256;
+constexpr int kRegisterLanes = 8;
+SPARSECPU_INLINE Register load_register(const float* p) { return _mm256_load_ps(p); }
+SPARSECPU_INLINE void store_register(float* p, Register v) { _mm256_store_ps(p, v); }
+SPARSECPU_INLINE Register set1_register(float x) { return _mm256_set1_ps(x); }
+struct Pick {
+  __m256i index;  // vpermps reads bits 0-2
+  __m256 mask;    // sign bit of each lane
+};
+SPARSECPU_INLINE Pick make_pick(const uint8_t* index, uint32_t lanes) {
+  return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(index))), sign_lanes(lanes)};
 }
-SPARSECPU_INLINE __m256 permute_half(Vec v, __m256i index) {
-  const __m256 from_hi = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
-  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(v.lo, index), _mm256_permutevar8x32_ps(v.hi, index), from_hi);
+// Bit l: index[l] names a lane of the register that holds lanes [8 * from, 8 * from + 8).
+SPARSECPU_INLINE uint32_t lanes_from(const uint8_t* index, int from) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index));
+  const uint32_t upper = static_cast<uint32_t>(_mm_movemask_epi8(_mm_slli_epi16(bytes, 4)));
+  return (from != 0 ? upper : ~upper) & 0xff;
 }
-// Lane l of the result is lane index[l] (0..15) of v.
-SPARSECPU_INLINE Vec permute_lanes(Vec v, Index index) {
-  return {permute_half(v, index.lo), permute_half(v, index.hi)};
+SPARSECPU_INLINE Register pick(Register rest, Pick p, Register v) {
+  return _mm256_blendv_ps(rest, _mm256_permutevar8x32_ps(v, p.index), p.mask);
 }
-// Lane l of the result: lane index[l] of v if m has it, else lane l of `rest`.
-SPARSECPU_INLINE Vec permute_lanes(Vec rest, Mask m, Vec v, Index index) {
-  return select(m, permute_lanes(v, index), rest);
+SPARSECPU_INLINE Register blend(Register rest, Pick p, Register v) { return _mm256_blendv_ps(rest, v, p.mask); }
+SPARSECPU_INLINE __m128 collect_four(const float* const* from, int64_t at) {
+  __m128 v = _mm_load_ss(from[0] + at);
+  v = _mm_insert_ps(v, _mm_load_ss(from[1] + at), 0x10);
+  v = _mm_insert_ps(v, _mm_load_ss(from[2] + at), 0x20);
+  return _mm_insert_ps(v, _mm_load_ss(from[3] + at), 0x30);
+}
+SPARSECPU_INLINE Register collect(const float* const* from, int64_t at) {
+  return _mm256_set_m128(collect_four(from + 4, at), collect_four(from, at));
 }
 
 }  // namespace

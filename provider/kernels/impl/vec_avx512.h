@@ -17,9 +17,6 @@ struct Vec {
 struct Mask {
   __mmask16 bits;
 };
-struct Index {
-  __m512i lane;
-};
 
 SPARSECPU_INLINE Vec load(const float* p) { return {_mm512_load_ps(p)}; }
 SPARSECPU_INLINE Vec loadu(const float* p) { return {_mm512_loadu_ps(p)}; }
@@ -59,14 +56,31 @@ SPARSECPU_INLINE Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, 
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.bits, b.v, a.v)}; }
 SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) { _mm512_mask_store_ps(p, m.bits, v.v); }
 
-SPARSECPU_INLINE Index load_index(const uint8_t* p) {
-  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+using Register = Vec;
+constexpr int kRegisterLanes = 16;
+SPARSECPU_INLINE Register load_register(const float* p) { return load(p); }
+SPARSECPU_INLINE void store_register(float* p, Register v) { store(p, v); }
+SPARSECPU_INLINE Register set1_register(float x) { return set1(x); }
+struct Pick {
+  __m512i index;
+  __mmask16 mask;
+};
+SPARSECPU_INLINE Pick make_pick(const uint8_t* index, uint32_t lanes) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(index))),
+          static_cast<__mmask16>(lanes)};
 }
-// Lane l of the result is lane index[l] (0..15) of v.
-SPARSECPU_INLINE Vec permute_lanes(Vec v, Index index) { return {_mm512_permutexvar_ps(index.lane, v.v)}; }
-// Lane l of the result: lane index[l] of v if m has it, else lane l of `rest`.
-SPARSECPU_INLINE Vec permute_lanes(Vec rest, Mask m, Vec v, Index index) {
-  return {_mm512_mask_permutexvar_ps(rest.v, m.bits, index.lane, v.v)};
+SPARSECPU_INLINE uint32_t lanes_from(const uint8_t*, int) { return 0xffff; }
+SPARSECPU_INLINE Register pick(Register rest, Pick p, Register v) {
+  return {_mm512_mask_permutexvar_ps(rest.v, p.mask, p.index, v.v)};
+}
+SPARSECPU_INLINE Register blend(Register rest, Pick p, Register v) {
+  return {_mm512_mask_blend_ps(p.mask, rest.v, v.v)};
+}
+SPARSECPU_INLINE Register collect(const float* const* from, int64_t at) {
+  alignas(64) float lanes[16];
+  SPARSECPU_UNROLL
+  for (int l = 0; l < 16; ++l) lanes[l] = from[l][at];
+  return load(lanes);
 }
 
 }  // namespace

@@ -11,9 +11,6 @@ struct Vec {
 struct Mask {
   uint32_t bits;
 };
-struct Index {
-  uint8_t lane[16];
-};
 
 template <class F>
 SPARSECPU_INLINE Vec each_lane(F f) {
@@ -113,18 +110,28 @@ SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) {
   }
 }
 
-SPARSECPU_INLINE Index load_index(const uint8_t* p) {
-  Index r;
-  __builtin_memcpy(r.lane, p, sizeof r.lane);
-  return r;
+using Register = Vec;
+constexpr int kRegisterLanes = 16;
+SPARSECPU_INLINE Register load_register(const float* p) { return load(p); }
+SPARSECPU_INLINE void store_register(float* p, Register v) { store(p, v); }
+SPARSECPU_INLINE Register set1_register(float x) { return set1(x); }
+struct Pick {
+  uint8_t index[16];
+  Mask mask;
+};
+SPARSECPU_INLINE Pick make_pick(const uint8_t* index, uint32_t lanes) {
+  Pick p;
+  __builtin_memcpy(p.index, index, sizeof p.index);
+  p.mask = mask_of(static_cast<uint16_t>(lanes));
+  return p;
 }
-// Lane l of the result is lane index[l] (0..15) of v.
-SPARSECPU_INLINE Vec permute_lanes(Vec v, Index index) {
-  return each_lane([&](int l) { return v.lane[index.lane[l] & 15]; });
+SPARSECPU_INLINE uint32_t lanes_from(const uint8_t*, int) { return 0xffff; }
+SPARSECPU_INLINE Register pick(Register rest, Pick p, Register v) {
+  return select(p.mask, each_lane([&](int l) { return v.lane[p.index[l] & 15]; }), rest);
 }
-// Lane l of the result: lane index[l] of v if m has it, else lane l of `rest`.
-SPARSECPU_INLINE Vec permute_lanes(Vec rest, Mask m, Vec v, Index index) {
-  return select(m, permute_lanes(v, index), rest);
+SPARSECPU_INLINE Register blend(Register rest, Pick p, Register v) { return select(p.mask, v, rest); }
+SPARSECPU_INLINE Register collect(const float* const* from, int64_t at) {
+  return each_lane([&](int l) { return from[l][at]; });
 }
 
 }  // namespace
