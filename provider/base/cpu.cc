@@ -26,7 +26,7 @@ uint64_t read_xcr0() {
 
 bool has_all(uint32_t value, uint32_t bits) { return (value & bits) == bits; }
 
-Isa hardware_isa() {
+Isa read_hardware_isa() {
   uint32_t a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return Isa::kScalar;
   constexpr uint32_t kLeaf1 = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
@@ -67,8 +67,13 @@ bool parse_isa(std::string_view name, Isa* isa) {
   return false;
 }
 
+Isa hardware_isa() {
+  static const Isa isa = read_hardware_isa();
+  return isa;
+}
+
 Isa detected_isa() {
-  static const Isa hardware = hardware_isa();
+  const Isa hardware = hardware_isa();
   // Read every time, so that a test can change it between two sessions of one process.
   const char* forced = std::getenv("SPARSECPU_ISA");
   if (forced == nullptr || *forced == '\0') return hardware;

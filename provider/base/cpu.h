@@ -10,8 +10,8 @@ namespace sparsecpu {
 std::string_view isa_name(Isa isa);  // "scalar", "avx2", "avx512", "avx512_vnni"
 bool parse_isa(std::string_view name, Isa* isa);
 
-// Best level of this CPU and operating system (XCR0 checked); SPARSECPU_ISA lowers it, never raises it.
-Isa detected_isa();
+Isa hardware_isa();                 // best level of this CPU and operating system (XCR0 checked)
+Isa detected_isa();                 // that which is used: SPARSECPU_ISA lowers it, never raises it
 std::vector<Isa> available_isas();  // every level up to detected_isa(), ascending
 
 // CPUs this process may run on (affinity mask), at least 1.

@@ -10,7 +10,6 @@
 #include "kernels_layer.h"
 
 void bind_elementwise_kernels(pybind11::module_& module);  // kernels_elementwise.cc
-void bind_fma_peak(pybind11::module_& module);             // fma_peak.cc
 void bind_attention_kernels(pybind11::module_& module);    // kernels_attention.cc
 void bind_jit_kernels(pybind11::module_& module);          // kernels_jit.cc
 
@@ -157,6 +156,5 @@ void bind_kernels(py::module_& module) {
   bind_packed(module);
   bind_attention_kernels(module);
   bind_jit_kernels(module);
-  bind_fma_peak(module);
   bind_quantized_kernels(module);
 }

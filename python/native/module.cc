@@ -30,6 +30,8 @@ PYBIND11_MODULE(_native, module) {
       py::arg("nonce"), "The report filed under a nonce as JSON, or b'' if there is none; forgets it.");
   py::module_ kernels = module.def_submodule("kernels", "The kernels, as the tests call them.");
   bind_kernels(kernels);
+  py::module_ machine = module.def_submodule("machine", "What this machine has, and can do at best.");
+  bind_machine(machine);
   py::module_ claim = module.def_submodule("claim", "Recognition, decisions and shapes, as the tests call them.");
   bind_claim(claim);
 }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from lane_arrays import LANES, LEVELS, aligned
 from linear_cases import NO_CLAMP, kernels, sparse_weights
+from onnxruntime_ep_sparsecpu._native import machine
 
 # name, input channels, output channels, output positions of 16 lanes, kernel size
 LAYERS = [
@@ -69,9 +70,9 @@ def spmm(level: str, tiles: list[int], chunks: list[int]) -> None:
                     step = channels * LANES
                     base = [(r * (14 + width - 1) + c) * step + i * LANES for r, c, i in packed.origins]
                     shape = (width, positions, channels, rows)
-                    peak = kernels.fma_peak(level)
+                    peak = machine.fma_peak(level)
                     seconds = measure(packed, level, packed.blocks, base, shape, tile)
-                    peak = max(peak, kernels.fma_peak(level))
+                    peak = max(peak, machine.fma_peak(level))
                     cells.append(f"{tile}/{chunk}: {100 * packed.nonzeros * positions / seconds / peak:5.1f}")
             print(f"{1 - density:4.0%} zeros {name:17} {'  '.join(cells)}", flush=True)
 
@@ -87,9 +88,9 @@ def dense(level: str, tiles: list[int], _: list[int]) -> None:
         offsets = [tap + i * LANES for tap in taps for i in range(channels)]
         cells = []
         for tile in tiles:
-            peak = kernels.fma_peak(level)
+            peak = machine.fma_peak(level)
             seconds = measure(packed, level, packed.blocks, offsets, (width, positions, channels, rows), tile)
-            peak = max(peak, kernels.fma_peak(level))
+            peak = max(peak, machine.fma_peak(level))
             cells.append(f"{tile}: {100 * weights.size * positions / seconds / peak:5.1f}")
         print(f"{name:17} {'  '.join(cells)}", flush=True)
 
@@ -106,7 +107,7 @@ def depthwise(level: str, tiles: list[int], _: list[int]) -> None:
         taps = [(r * columns + c) * step for r in range(width) for c in range(width)]
         cells = []
         for tile in tiles:
-            peak = kernels.fma_peak(level)
+            peak = machine.fma_peak(level)
             seconds = repeat_run(packed, level, 0, channels, taps, inputs, out, None, NO_CLAMP, tile)
             cells.append(f"{tile}: {100 * channels * width * width * positions / seconds / peak:5.1f}")
         print(f"{channels} channels {width}x{width} stride {stride}: {'  '.join(cells)}", flush=True)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnxruntime_ep_sparsecpu.commands import demo, explain
+from onnxruntime_ep_sparsecpu.commands import demo, explain, profile
 from onnxruntime_ep_sparsecpu.commands.command import Command
 
-COMMANDS: Sequence[Command] = (demo.COMMAND, explain.COMMAND)
+COMMANDS: Sequence[Command] = (
+    demo.COMMAND,
+    explain.COMMAND,
+    profile.COMMAND,
+)
 """In the order in which `sparsecpu --help` lists them."""

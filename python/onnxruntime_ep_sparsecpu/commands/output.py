@@ -23,15 +23,23 @@ class Column(NamedTuple):
     width: int | None = None
 
 
-def console(stderr: bool = False) -> Console:
-    """Standard output (or error), at most 100 columns wide, and exactly that where it is not a terminal."""
+def _width(stderr: bool = False) -> int:
+    """At most 100 columns, and exactly that where it is not a terminal."""
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     columns = shutil.get_terminal_size((_MAX_COLUMNS, 25)).columns if is_terminal else _MAX_COLUMNS
-    return Console(width=min(columns, _MAX_COLUMNS), highlight=False, stderr=stderr)
+    return min(columns, _MAX_COLUMNS)
+
+
+def console(stderr: bool = False) -> Console:
+    """Standard output (or error), at most 100 columns wide."""
+    return Console(width=_width(stderr), highlight=False, stderr=stderr)
 
 
 def table(columns: Sequence[Column], title: str | None = None) -> Table:
-    """A table without lines, whose cells are cut rather than wrapped."""
+    """A table without lines, whose cells are cut rather than wrapped. A single column without a width gets the rest."""
+    taken = sum(1 + (column.width or 0) for column in columns)
+    if [column.width for column in columns].count(None) == 1:
+        columns = [column._replace(width=column.width or max(_width() - taken, 8)) for column in columns]
     result = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold")
     for heading, numeric, width in columns:
         result.add_column(

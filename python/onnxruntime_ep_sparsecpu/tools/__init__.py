@@ -3,6 +3,15 @@ UserError, whose text is one sentence."""
 
 from onnxruntime_ep_sparsecpu.tools.assignment import explain
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.feeds import make_feeds
+from onnxruntime_ep_sparsecpu.tools.profiling import profile
 from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
 
-__all__ = ["Source", "UserError", "explain", "open_source"]
+__all__ = [
+    "Source",
+    "UserError",
+    "explain",
+    "make_feeds",
+    "open_source",
+    "profile",
+]

@@ -100,3 +100,14 @@ def load_feeds(path: str, model: onnx.ModelProto) -> dict[str, Array]:
     if set(feeds) != set(wanted):
         raise UserError(f"{path} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(wanted)}")
     return feeds
+
+
+def axes_in(feeds: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, int]:
+    """The size that each symbolic axis with a name has in these feeds."""
+    return {
+        dim.dim_param: size
+        for value in model_inputs(model)
+        if value.name in feeds
+        for dim, size in zip(value.type.tensor_type.shape.dim, feeds[value.name].shape, strict=False)
+        if dim.dim_param
+    }
