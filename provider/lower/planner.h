@@ -251,6 +251,7 @@ void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const
   if (operands.addend) step->residual = walk_pixels(*operands.addend);
   step->post = operands.post;
   step->rows = linear.out_channels;
+  step->rows_per_vector = static_cast<int>(ceil_div(linear.out_channels, operands.y.vectors));
   partition(*step);
   const int y = operands.y.ref.buffer;
   add(std::move(step), kernel, {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->ref.buffer : y});

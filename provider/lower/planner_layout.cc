@@ -1,4 +1,5 @@
 // Second pass: a value in the form that a stage needs, converting at most once per form.
+#include <algorithm>
 #include <utility>
 
 #include "lower/planner.h"
@@ -15,6 +16,33 @@ TensorStrides strides_of(const Shape& shape, Axes axes) {
   const int64_t h = shape.size() > 3 ? shape[2] : 1;
   const int64_t w = shape.size() > 2 ? shape.back() : 1;
   return {c * h * w, h * w, w, 1};
+}
+
+size_t bytes_of(const PermutePlan& plan) {
+  return plan.copies.size() * sizeof(LaneCopy) + plan.sources.size() * sizeof(LaneSource);
+}
+
+// A halo position holds the pixels of one inner position, in other lanes: it follows that position. Those that are all
+// fill follow the first.
+HaloCopies copies_by_source(PermutePlan plan, const LaneTensor& tensor, FillBits fill) {
+  const Geometry& g = tensor.geometry;
+  const auto source_of = [&](const LaneCopy& copy) {
+    if (copy.sources == 0) return int64_t{0};
+    const int64_t place = plan.sources[copy.first_source].offset / tensor.position_stride;
+    return (place / g.grid_w + g.origin_h) * g.step_w + place % g.grid_w + g.origin_w;
+  };
+  std::stable_sort(plan.copies.begin(), plan.copies.end(),
+                   [&](const LaneCopy& a, const LaneCopy& b) { return source_of(a) < source_of(b); });
+  HaloCopies halo;
+  for (const LaneCopy& copy : plan.copies) {
+    const auto index = static_cast<uint32_t>(&copy - plan.copies.data());
+    halo.begin.resize(std::max(halo.begin.size(), static_cast<size_t>(source_of(copy)) + 1), index);
+  }
+  halo.begin.resize(static_cast<size_t>(g.step_h * g.step_w) + 1, static_cast<uint32_t>(plan.copies.size()));
+  halo.plan = std::move(plan);
+  halo.tensor = tensor.ref;
+  halo.fill = std::bit_cast<float>(fill);
+  return halo;
 }
 
 }  // namespace
@@ -150,20 +178,27 @@ void Planner::add_permute(PermutePlan plan, const LaneTensor& source, const Lane
   step->x = source.ref;
   step->y = target.ref;
   step->fill = std::bit_cast<float>(fill);
-  program_->plan_bytes += step->plan.copies.size() * sizeof(LaneCopy) + step->plan.sources.size() * sizeof(LaneSource);
+  program_->plan_bytes += bytes_of(step->plan);
   PermuteStep& s = add(std::move(step), name, {source.ref.buffer, target.ref.buffer});
   const int64_t copies = static_cast<int64_t>(s.plan.copies.size()) * s.plan.repeats;
   s.chunks = chunks_for(ceil_div(s.vectors, 8), 8 * kLanes * copies);
 }
 
+// The step that computes a tensor completes its halo too, if it can; else another one does.
 void Planner::fill_halo(int value) {
   const Placed& v = at(value);
   if (!v.halo || v.versions.empty()) return;
   const LaneTensor home = v.versions.front().tensor;
   PermutePlan plan = plan_halo(home.geometry, home.position_stride);
   if (plan.copies.empty()) return;
-  add_permute(std::move(plan), home, home, v.fill, "halo");
-  program_->steps.back()->layout = LayoutChange::kHalo;
+  auto* producer = dynamic_cast<LaneStep*>(program_->steps.back().get());
+  if (producer == nullptr || producer->y.ref.buffer != home.ref.buffer) {
+    add_permute(std::move(plan), home, home, v.fill, "halo");
+    program_->steps.back()->layout = LayoutChange::kHalo;
+    return;
+  }
+  program_->plan_bytes += bytes_of(plan);
+  producer->halo = copies_by_source(std::move(plan), home, v.fill);
 }
 
 // With `fill`, positions and lanes outside the image must hold it; without, they do not matter.

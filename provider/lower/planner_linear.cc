@@ -148,8 +148,8 @@ void Planner::partition(LaneLinearStep& step) const {
   const int64_t most = std::min<int64_t>(4 * workers_, worth);
   step.position_chunks = static_cast<int>(std::min(tiles, most));
   const int64_t most_by_rows = std::max<int64_t>(1, step.rows / std::max(kMinChunkRows, step.block_rows));
-  step.block_chunks = static_cast<int>(std::clamp<int64_t>(most / step.position_chunks, 1, most_by_rows));
-  step.chunks = step.position_chunks * step.block_chunks;
+  step.unit_chunks = static_cast<int>(std::clamp<int64_t>(most / step.position_chunks, 1, most_by_rows));
+  step.chunks = step.position_chunks * step.unit_chunks;
 }
 
 // Generated code is worth fetching for eight positions or more.
@@ -159,9 +159,9 @@ void Planner::partition(JitStep& step) const {
   const int64_t worth = std::max<int64_t>(1, step.code->nonzeros * step.positions.count() / kMinMultiplies);
   const int64_t most = std::min<int64_t>(4 * workers_, worth);
   step.position_chunks = static_cast<int>(std::clamp<int64_t>(step.positions.count() / kMinPositions, 1, most));
-  step.block_chunks =
+  step.unit_chunks =
       static_cast<int>(std::clamp<int64_t>(ceil_div(most, step.position_chunks), 1, step.code->blocks()));
-  step.chunks = step.position_chunks * step.block_chunks;
+  step.chunks = step.position_chunks * step.unit_chunks;
 }
 
 }  // namespace sparsecpu

@@ -35,7 +35,7 @@ class QSpmmStep final : public LaneLinearStep {
   std::vector<ptrdiff_t> chunk_base;
 
  private:
-  void compute(int64_t begin, int64_t end, const LaneTile& tile, const Frame& frame) const noexcept override {
+  void multiply(int64_t begin, int64_t end, const LaneTile& tile, const Frame& frame) const noexcept override {
     kernels->quantized->spmm(*weights, begin, end, chunk_base.data(), tile, finish_with.at(frame));
   }
 };
@@ -47,7 +47,7 @@ class QDenseStep final : public LaneLinearStep {
   std::vector<ptrdiff_t> offsets;
 
  private:
-  void compute(int64_t begin, int64_t end, const LaneTile& tile, const Frame& frame) const noexcept override {
+  void multiply(int64_t begin, int64_t end, const LaneTile& tile, const Frame& frame) const noexcept override {
     kernels->quantized->dense(*weights, begin, end, offsets.data(), tile, finish_with.at(frame));
   }
 };
@@ -59,7 +59,7 @@ class QDepthwiseStep final : public LaneLinearStep {
   std::vector<ptrdiff_t> tap_offsets;
 
  private:
-  void compute(int64_t begin, int64_t end, const LaneTile& tile, const Frame& frame) const noexcept override {
+  void multiply(int64_t begin, int64_t end, const LaneTile& tile, const Frame& frame) const noexcept override {
     kernels->quantized->depthwise(*weights, begin, end, tap_offsets.data(), tile, finish_with.at(frame));
   }
 };
