@@ -17,22 +17,13 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from onnxruntime_ep_sparsecpu.magnitude import prune
+
 Dim = int | str
 FloatArray = npt.NDArray[np.float32]
 
 _OPSET = 17
 _IR_VERSION = 8  # the oldest that carries opset 17; newer numbers are refused by older runtimes
-
-
-def prune(weight: FloatArray, sparsity: float) -> FloatArray:
-    """Returns `weight` with the given share (0..1) of its entries, the smallest by magnitude, set to zero."""
-    if not 0.0 <= sparsity <= 1.0:
-        raise ValueError(f"sparsity is {sparsity}; expected a share between 0 and 1")
-    zeros = round(weight.size * sparsity)
-    if zeros == 0:
-        return weight
-    threshold = np.partition(np.abs(weight).ravel(), zeros - 1)[zeros - 1]
-    return np.where(np.abs(weight) > threshold, weight, np.float32(0)).astype(np.float32)
 
 
 class GraphBuilder:

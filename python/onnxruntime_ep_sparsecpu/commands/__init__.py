@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnxruntime_ep_sparsecpu.commands import demo, explain, profile
+from onnxruntime_ep_sparsecpu.commands import benchmark, compare, demo, explain, profile, prune
 from onnxruntime_ep_sparsecpu.commands.command import Command
 
 COMMANDS: Sequence[Command] = (
     demo.COMMAND,
     explain.COMMAND,
     profile.COMMAND,
+    compare.COMMAND,
+    benchmark.COMMAND,
+    prune.COMMAND,
 )
 """In the order in which `sparsecpu --help` lists them."""

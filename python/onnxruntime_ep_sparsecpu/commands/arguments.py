@@ -101,8 +101,10 @@ def feeds_of(arguments: argparse.Namespace, source: Source) -> dict[str, Any]:
     return feeds.load_feeds(arguments.input, source.proto)
 
 
-def add_threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=at_least_one, default=0, metavar="N", help="of a session (all cores)")
+def add_threads(parser: argparse.ArgumentParser, *aliases: str) -> None:
+    parser.add_argument(
+        "--threads", *aliases, type=at_least_one, default=0, metavar="N", help="of a session (all cores)"
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

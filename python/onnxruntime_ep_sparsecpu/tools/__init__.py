@@ -2,16 +2,22 @@
 UserError, whose text is one sentence."""
 
 from onnxruntime_ep_sparsecpu.tools.assignment import explain
+from onnxruntime_ep_sparsecpu.tools.comparison import compare
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.feeds import make_feeds
 from onnxruntime_ep_sparsecpu.tools.profiling import profile
+from onnxruntime_ep_sparsecpu.tools.pruning import prune
 from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
+from onnxruntime_ep_sparsecpu.tools.timing import benchmark
 
 __all__ = [
     "Source",
     "UserError",
+    "benchmark",
+    "compare",
     "explain",
     "make_feeds",
     "open_source",
     "profile",
+    "prune",
 ]

@@ -35,10 +35,11 @@ def create(
     if provider != CPU_PROVIDER:
         _register()
         chosen.append((CPU_PROVIDER, {}))
+    settings = settings or session_options(threads)
+    if source.path is None and source.folder:
+        settings.add_session_config_entry("session.model_external_initializers_file_folder_path", source.folder)
     try:
-        return ort.InferenceSession(
-            source.argument, settings or session_options(threads), providers=chosen, enable_fallback=0
-        )
+        return ort.InferenceSession(source.argument, settings, providers=chosen, enable_fallback=0)
     except Exception as error:
         raise UserError(f"cannot create a session for {source.name}: {first_line(error)}") from error
 

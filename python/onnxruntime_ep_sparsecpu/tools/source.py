@@ -20,11 +20,24 @@ _DEFAULT_SPARSITY = 0.9
 
 
 class Source:
-    """A model by the path of its file, or made in memory. name: what to call it in messages."""
+    """A model by the path of its file, or made in memory.
 
-    def __init__(self, name: str, model: Path | onnx.ModelProto) -> None:
+    name: what to call it in messages. folder: where its external data lies, "" if it has none.
+    """
+
+    def __init__(self, name: str, model: Path | onnx.ModelProto, folder: str = "") -> None:
         self.name = name
+        self.folder = str(model.parent) if isinstance(model, Path) else folder
         self._model = model
+
+    @property
+    def path(self) -> Path | None:
+        """The file, None for a model made in memory."""
+        return self._model if isinstance(self._model, Path) else None
+
+    def changed(self, model: onnx.ModelProto) -> Source:
+        """The same with `model` instead, a changed copy of `proto`; external data stays where it is."""
+        return Source(self.name, model, self.folder)
 
     @cached_property
     def argument(self) -> str | bytes:

@@ -1,0 +1,99 @@
+"""`sparsecpu prune`: a copy of a model with its smallest weights at zero."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from onnxruntime_ep_sparsecpu import magnitude, models
+from onnxruntime_ep_sparsecpu.commands import arguments as shared
+from onnxruntime_ep_sparsecpu.commands import output
+from onnxruntime_ep_sparsecpu.commands.command import Command
+from onnxruntime_ep_sparsecpu.commands.output import Column
+from onnxruntime_ep_sparsecpu.tools.pruning import prune
+from onnxruntime_ep_sparsecpu.tools.source import open_source
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", metavar="MODEL", help=f"path, or a built-in dense network: {', '.join(models.NETWORKS)}"
+    )
+    parser.add_argument("out", metavar="OUT", help="path of the pruned model")
+    parser.add_argument("--sparsity", type=shared.share, required=True, metavar="SHARE", help="of zeros in each weight")
+    parser.add_argument(
+        "--pattern",
+        choices=magnitude.PATTERNS,
+        default=magnitude.PATTERNS[0],
+        help="1x4: whole groups of four input channels, as INT8 layers skip them (unstructured)",
+    )
+    parser.add_argument(
+        "--exclude", action="append", default=[], metavar="REGEX", help="nodes or weights to leave (may be repeated)"
+    )
+    shared.add_feeds(parser)
+    shared.add_json(parser)
+
+
+def layer_table(layers: list[dict[str, Any]]) -> Table:
+    columns = [Column("node"), Column("op", width=14), Column("weight"), Column("shape", width=16)]
+    table = output.table(
+        [*columns, Column("zeros before", numeric=True, width=12), Column("after", numeric=True, width=6)]
+    )
+    for layer in layers:
+        more = f" and {layer['nodes'] - 1} more" if layer["nodes"] > 1 else ""
+        shares = (layer[key] / max(layer["size"], 1) for key in ("zeros_before", "zeros"))
+        cells = [layer["node"] + more, layer["op_type"], layer["weight"], "x".join(map(str, layer["shape"]))]
+        table.add_row(*map(escape, cells), *(f"{share:.1%}" for share in shares))
+    return table
+
+
+def _show(result: Mapping[str, Any], out: Console) -> None:
+    layers, kept = result["layers"], result["kept"]
+    out.print(layer_table(layers))
+    for layer in kept:
+        out.print(f"kept: {layer['op_type']} {layer['node']}: {layer['reason']}", markup=False)
+    size, zeros = (sum(layer[key] for layer in layers) for key in ("size", "zeros"))
+    data = f" and {result['external_data']}" if result["external_data"] else ""
+    out.print(f"\n{len(layers)} weights pruned, {zeros / size:.1%} of their {size:,} entries are zero.", markup=False)
+    for row in result["outputs"]:
+        if row["rms_error"] is not None:
+            out.print(
+                f"Output {row['value']} on random inputs: changed by {row['rms_error']:.0%} (root mean square).",
+                markup=False,
+            )
+    out.print(
+        f"Written: {result['out']}{data}. What it is for: to see the speed before training for it. Its accuracy needs "
+        "fine-tuning with the zeros held.",
+        markup=False,
+    )
+    out.print(f"Next: sparsecpu benchmark {result['out']} --vs CPUExecutionProvider", markup=False)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    source = open_source(arguments.model, 0.0 if arguments.model in models.NETWORKS else None)
+    feeds = shared.feeds_of(arguments, source)
+    result = prune(source, arguments.out, arguments.sparsity, arguments.pattern, arguments.exclude, feeds)
+    if arguments.json:
+        output.print_json(result)
+    else:
+        _show(result, output.console())
+
+
+COMMAND = Command(
+    "prune",
+    help="set the smallest weights to zero, to try a sparsity",
+    description="Write a copy of a model whose constant weights of Conv, MatMul and Gemm (INT8 ones too) have the\n"
+    "given share of zeros, the smallest by magnitude. It shows what speed a sparsity would give;\nits accuracy needs "
+    "fine-tuning.",
+    examples="""
+sparsecpu prune model.onnx pruned.onnx --sparsity 0.9
+sparsecpu prune int8.onnx pruned.onnx --sparsity 0.75 --pattern 1x4 --exclude '^/conv1' --exclude classifier
+sparsecpu prune resnet50 pruned.onnx --sparsity 0.9 && sparsecpu benchmark pruned.onnx
+""",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,219 @@
+"""Our outputs against those of the CPU provider: of the model, and of every operator that runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+
+import onnxruntime_ep_sparsecpu as sparsecpu
+from onnxruntime_ep_sparsecpu.tools import sessions
+from onnxruntime_ep_sparsecpu.tools.assignment import Node, is_here
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.source import Source
+
+Array = npt.NDArray[Any]
+
+TOLERANCE = 1e-4  # of the largest magnitude; what fp32 rounding stays below in whole networks
+_SMALLEST_MAGNITUDE = 1e-6  # below it, errors are compared with this instead of with the values
+
+
+def compare(
+    source: Source,
+    feeds: Mapping[str, Any],
+    options: Mapping[str, str] | None = None,
+    *,
+    per_op: bool = False,
+    tolerance: float = TOLERANCE,
+    steps: int = 0,
+    threads: int = 0,
+) -> dict[str, Any]:
+    """Runs the model here and on the CPU provider, and compares what comes out.
+
+    options: of the provider. tolerance, steps: see difference. per_op: compares also every value that an operator
+    claimed here makes, on copies of the model that have these values as outputs: those that are stored in memory
+    anyway. A value inside a fusion (a Conv's output that goes into a fused Relu) or inside a QDQ unit is none; the
+    fused whole is compared, and fusion stays as it is. With the option neighbours=off nothing is fused, so that each
+    Conv, MatMul or Gemm is compared alone. A value that differs makes those computed from it differ, too: the first
+    is the one to look at. The bodies of If and Loop are not looked into.
+
+    Returns `model`, `provider`, `options`, `outputs` (see difference), `cpu_changes` (where outputs differ: the
+    relative errors, by output, of the CPU provider without its own fusions, None where it cannot run so: how much the
+    network makes of rounding), `per_op` (the same as outputs with `node`, `op_type`, `kernel` and `fused`, the names
+    of the other nodes in it; None if not asked for), `unchecked` (names of nodes that are left to the CPU provider
+    once their value is an output), `first_different` (name of a node or output, or None) and `equal`. Raises UserError
+    when a session cannot be created or run.
+    """
+    return _Comparison(source, feeds, dict(options or {}), tolerance, steps, threads).result(per_op)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The arguments of compare, and its steps."""
+
+    source: Source
+    feeds: Mapping[str, Any]
+    options: Mapping[str, str]
+    tolerance: float
+    steps: int
+    threads: int
+
+    def result(self, per_op: bool) -> dict[str, Any]:
+        here, there = self._session_here(self.source), self._session_there(self.source)
+        expected = self._run(there)
+        outputs = differences(self._run(here), expected, self.tolerance, self.steps)
+        nodes = _main_graph(here)
+        del here, there
+        rows, unchecked = self._operators(nodes) if per_op else (None, [])
+        different = [row["node"] for row in rows or () if not row["equal"]]
+        unequal = [row["value"] for row in outputs if not row["equal"]]
+        return {
+            "model": self.source.name,
+            "provider": sparsecpu.get_ep_name(),
+            "options": self.options,
+            "outputs": outputs,
+            "cpu_changes": self._cpu_changes(expected) if unequal else None,
+            "per_op": rows,
+            "unchecked": unchecked,
+            "first_different": next(iter([*different, *unequal]), None),
+            "equal": not different and not unequal,
+        }
+
+    def _session_here(self, source: Source) -> Any:
+        return sessions.create(source, sparsecpu.get_ep_name(), self.options, self.threads)
+
+    def _session_there(self, source: Source, settings: Any = None) -> Any:
+        return sessions.create(source, sessions.CPU_PROVIDER, threads=self.threads, settings=settings)
+
+    def _run(self, session: Any) -> dict[str, Any]:
+        names = [value.name for value in session.get_outputs()]
+        return dict(zip(names, sessions.run(session, self.feeds, self.source), strict=True))
+
+    def _cpu_changes(self, expected: Mapping[str, Any]) -> dict[str, float | None] | None:
+        settings = sessions.session_options(self.threads)
+        settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        try:
+            changed = self._run(self._session_there(self.source, settings))
+        except UserError:
+            return None
+        return {row["value"]: row["relative_error"] for row in differences(changed, expected)}
+
+    def _operators(self, nodes: list[Node]) -> tuple[list[dict[str, Any]], list[str]]:
+        """The rows of `per_op`, and the nodes that could not be checked. nodes: of the main graph, in the report."""
+        known = {output for node in self.source.proto.graph.node for output in node.output}
+        stored = {value: owners for value, owners in _stored_values(nodes) if value in known}
+        rows: dict[str, dict[str, Any]] = {}
+        pending = stored
+        while pending:
+            checked = self._check(pending)
+            if not checked:
+                break
+            rows.update(checked)
+            # An output costs a copy, and some nodes then gain nothing here any more: again with fewer of them.
+            pending = {value: owners for value, owners in pending.items() if value not in rows}
+        return [rows[value] for value in stored if value in rows], [owners[0]["name"] for owners in pending.values()]
+
+    def _check(self, values: Mapping[str, list[Node]]) -> dict[str, dict[str, Any]]:
+        """Compares those of the values that are still made here when all of them are outputs."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.source.proto)
+        present = {output.name for output in model.graph.output}
+        # ONNX Runtime infers the types.
+        model.graph.output.extend(onnx.ValueInfoProto(name=value) for value in values if value not in present)
+        extended = self.source.changed(model)
+        here, there = self._session_here(extended), self._session_there(extended)
+        claimed = {node["name"] for node in _main_graph(here) if is_here(node)}
+        actual, expected = self._run(here), self._run(there)
+        rows = {}
+        for value, (main, *fused) in values.items():
+            if main["name"] in claimed:
+                names = {"node": main["name"], "op_type": main["op_type"], "kernel": main["kernel"]}
+                (row,) = differences(actual, {value: expected[value]}, self.tolerance, self.steps)
+                rows[value] = {**names, "fused": [node["name"] for node in fused], **row}
+        return rows
+
+
+def differences(
+    actual: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float = TOLERANCE, steps: int = 0
+) -> list[dict[str, Any]]:
+    """The difference of every expected value, in order, with its name as `value`. Raises UserError for one that is no
+    tensor."""
+    rows = []
+    for name, want in expected.items():
+        if not isinstance(want, np.ndarray):
+            raise UserError(f"output {name} is a {type(want).__name__}; expected a tensor")
+        rows.append({"value": name, **difference(actual[name], want, tolerance, steps)})
+    return rows
+
+
+def difference(actual: Array, expected: Array, tolerance: float = TOLERANCE, steps: int = 0) -> dict[str, Any]:
+    """How far two arrays are apart.
+
+    Returns `dtype` and `shape` of the expected one; `max_error` (largest absolute difference; of integers in steps);
+    `relative_error` (max_error as a share of the expected one's largest magnitude, at least 1e-6); `rms_error` (root of
+    the mean square of the difference, as a share of that of the expected one); `same` (how many entries are the same)
+    of `size`; `equal`; and `note` (what is wrong beyond numbers, or ""). The three errors are None where there are no
+    numbers to subtract. Equal are: floats with relative_error <= tolerance, and infinities and NaN in the same places;
+    integers with max_error <= steps; all else if it is the same.
+    """
+    row = {"dtype": str(expected.dtype), "shape": list(expected.shape), "size": expected.size}
+    nothing = {"max_error": None, "relative_error": None, "rms_error": None}
+    if actual.shape != expected.shape or actual.dtype != expected.dtype:
+        note = f"{actual.dtype} {list(actual.shape)}, expected {expected.dtype} {list(expected.shape)}"
+        return {**row, **nothing, "same": 0, "equal": False, "note": note}
+    if expected.dtype.kind not in "fiu":
+        count = int(np.count_nonzero(actual == expected))
+        return {**row, **nothing, "same": count, "equal": count == expected.size, "note": ""}
+    got, want = actual.astype(np.float64), expected.astype(np.float64)
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    finite = np.isfinite(got) & np.isfinite(want)
+    misplaced = int(np.count_nonzero(~finite & ~same))
+    error = np.abs(got[finite] - want[finite])
+    max_error = float(error.max(initial=0))
+    relative = max_error / max(float(np.abs(want[finite]).max(initial=0)), _SMALLEST_MAGNITUDE)
+    power = float(np.square(want[finite]).sum())
+    within = relative <= tolerance if expected.dtype.kind == "f" else max_error <= steps
+    return {
+        **row,
+        "max_error": max_error,
+        "relative_error": relative,
+        "rms_error": float(np.sqrt(np.square(error).sum() / power)) if power else relative,
+        "same": int(np.count_nonzero(same)),
+        "equal": within and not misplaced,
+        "note": f"{misplaced} infinities or NaN in one of the two" if misplaced else "",
+    }
+
+
+def _main_graph(session: Any) -> list[Node]:
+    """The nodes of the main graph, which comes after those in it."""
+    nodes: list[Node] = sparsecpu.report(session)["graphs"][-1]["nodes"]
+    return nodes
+
+
+def _stored_values(nodes: list[Node]) -> Iterator[tuple[str, list[Node]]]:
+    """The values that claimed nodes leave in memory, in order, each with the main nodes of the units that one pass over
+    it computes: the one with a kernel of its own first, then those that are fused into it."""
+    readers: dict[str, list[Node]] = {}
+    for node in nodes:
+        for value in node["inputs"]:
+            readers.setdefault(value, []).append(node)
+    waiting: dict[int, list[Node]] = {}  # unit -> the units whose result goes into it without being stored
+    for node in nodes:
+        if not is_here(node):
+            continue
+        main = nodes[node["unit"]]
+        for value in filter(None, node["outputs"]):
+            users = readers.get(value, [])
+            if any(user["unit"] == node["unit"] for user in users):
+                continue
+            owners = [*waiting.get(node["unit"], []), main]
+            into = nodes[users[0]["unit"]] if len(users) == 1 else None
+            if into is not None and is_here(into) and into["kernel"] == "fused" and into["region"] == main["region"]:
+                waiting.setdefault(users[0]["unit"], []).extend(owners)
+            else:
+                yield value, sorted(owners, key=lambda owner: bool(owner["kernel"] == "fused"))

@@ -1,0 +1,126 @@
+"""`sparsecpu compare`: what it compares, and that it sees a difference where there is one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small
+from harness import available_levels
+from onnxruntime_ep_sparsecpu import cli
+from onnxruntime_ep_sparsecpu.tools.comparison import difference
+
+EVERYTHING = ["--option", "min_sparsity=0"]
+
+
+def compared(capsys: pytest.CaptureFixture[str], status: int, *arguments: str) -> dict[str, Any]:
+    assert cli.main(["compare", *arguments, "--json"]) == status
+    result = json.loads(capsys.readouterr().out)
+    assert result["equal"] == (status == 0)
+    return result
+
+
+@pytest.mark.parametrize("external_data", [False, True])
+def test_fused_nodes_are_compared_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], external_data: bool
+) -> None:
+    path = small.save(small.convolutional(), tmp_path / "m.onnx", external_data)
+    result = compared(capsys, 0, path, "--per-op", *EVERYTHING)
+    fused = {row["node"]: len(row["fused"]) for row in result["per_op"] if row["op_type"] == "Conv"}
+    assert list(fused.values()) == [1, 2, 1, 2]  # Relu; Add and Relu
+    assert not result["unchecked"]
+    assert all(0 <= row["relative_error"] < 1e-5 and row["dtype"] == "float32" for row in result["per_op"])
+
+
+def test_layers_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small.save(small.convolutional(), tmp_path / "m.onnx")
+    result = compared(capsys, 0, path, "--per-op", "--option", "neighbours=off", *EVERYTHING)
+    assert [row["op_type"] for row in result["per_op"]] == ["Conv"] * 4 + ["Gemm"]
+    assert not any(row["fused"] for row in result["per_op"])
+
+
+@pytest.mark.parametrize("isa", available_levels())
+def test_int8_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str], isa: str) -> None:
+    path = small.save(small.quantized(), tmp_path / "m.onnx")
+    result = compared(capsys, 0, path, "--per-op", "--option", f"isa={isa}", *EVERYTHING)
+    bytes_ = [row for row in result["per_op"] if row["dtype"] == "uint8"]
+    assert {row["op_type"] for row in bytes_} >= {"Conv"}
+    assert all(row["same"] == row["size"] and row["max_error"] == 0 for row in bytes_)
+
+
+def test_the_first_node_that_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Zero times infinity is NaN on the CPU provider; a weight that is skipped makes none."""
+    model = small.convolutional()
+    path = small.save(model, tmp_path / "m.onnx")
+    x = np.ones((1, 32, 16, 16), np.float32)
+    x[0, 5, 8, 8] = np.inf
+    np.savez(tmp_path / "x.npz", x=x)
+    arguments = [path, "--input", str(tmp_path / "x.npz"), "--per-op", *EVERYTHING]
+    result = compared(capsys, 1, *arguments)
+    first = next(node for node in model.graph.node if node.op_type == "Conv")
+    assert result["first_different"] == first.name
+    assert "infinities or NaN" in result["per_op"][0]["note"]
+    assert cli.main(["compare", *arguments]) == 1
+    text = capsys.readouterr().out
+    assert f"Different, first: {first.name}" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_tolerance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small.save(small.convolutional(), tmp_path / "m.onnx")
+    result = compared(capsys, 1, path, "--tolerance", "1e-12", *EVERYTHING)
+    (output,) = result["outputs"]
+    assert result["first_different"] == output["value"]
+    assert result["cpu_changes"][output["value"]] >= 0
+
+
+def test_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small.save(small.encoder(), tmp_path / "m.onnx")
+    result = compared(capsys, 0, path, "--shape", "s=9", "--shape", "n=2", "--per-op", *EVERYTHING)
+    assert result["outputs"][0]["shape"] == [2, 9, 64]
+    assert result["per_op"]
+
+
+def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small.save(small.convolutional(), tmp_path / "m.onnx")
+    np.savez(tmp_path / "y.npz", y=np.ones(3))
+    np.savez(tmp_path / "x.npz", x=np.ones((1, 2), np.float32))
+    mistakes = {
+        "the inputs are x": ["--input", str(tmp_path / "y.npz")],
+        "cannot run": ["--input", str(tmp_path / "x.npz")],
+        "no such file": ["--input", str(tmp_path / "none.npz")],
+        "all shapes are fixed": ["--shape", "n=2"],
+    }
+    for part, arguments in mistakes.items():
+        assert cli.main(["compare", path, *arguments]) == 2
+        error = capsys.readouterr().err
+        assert part in error
+        assert len(error.splitlines()) == 1
+
+
+def test_difference_of_integers() -> None:
+    a, b = np.array([1, 2, 250], np.uint8), np.array([1, 3, 250], np.uint8)
+    assert difference(a, b)["max_error"] == 1
+    assert difference(a, b)["same"] == 2
+    assert not difference(a, b)["equal"]
+    assert difference(a, b, steps=1)["equal"]
+
+
+def test_difference_of_floats() -> None:
+    want = np.array([[0.5, -2.0], [np.inf, np.nan]], np.float32)
+    got = np.array([[0.5, -2.5], [np.inf, np.nan]], np.float32)
+    result = difference(got, want)
+    assert (result["max_error"], result["relative_error"], result["same"]) == (0.5, 0.25, 3)
+    assert not result["equal"]
+    assert difference(got, want, tolerance=0.25)["equal"]
+    assert not difference(np.zeros_like(want), want, tolerance=9)["equal"]
+
+
+def test_difference_of_kinds() -> None:
+    assert "expected float32 [2]" in difference(np.ones(3, np.float32), np.ones(2, np.float32))["note"]
+    assert not difference(np.ones(2), np.ones(2, np.float32))["equal"]
+    assert difference(np.array([True]), np.array([True]))["equal"]
+    assert difference(np.ones((0, 2), np.float32), np.ones((0, 2), np.float32))["equal"]
