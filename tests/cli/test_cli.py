@@ -11,6 +11,7 @@ import onnx
 import pytest
 from harness import PROVIDER
 from onnxruntime_ep_sparsecpu import cli, models
+from onnxruntime_ep_sparsecpu.commands import COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_bad_usage(arguments: list[str]) -> None:
     assert stop.value.code == 2
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["explain", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], *([command.name, "--help"] for command in COMMANDS)])
 def test_help_has_an_example(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
