@@ -61,7 +61,7 @@ def output_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def operator_table(rows: list[dict[str, Any]]) -> Table:
-    table = output.table([Column("node"), Column("op", width=12), Column("fused into it"), *_NUMBERS])
+    table = output.table([Column("node"), Column("op", width=12), Column("fused into it", width=18), *_NUMBERS])
     for row in rows:
         table.add_row(escape(row["node"]), row["op_type"], escape(", ".join(row["fused"])), *numbers(row))
     return table

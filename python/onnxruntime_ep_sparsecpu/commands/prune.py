@@ -39,7 +39,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def layer_table(layers: list[dict[str, Any]]) -> Table:
-    columns = [Column("node"), Column("op", width=14), Column("weight"), Column("shape", width=16)]
+    columns = [Column("node"), Column("op", width=14), Column("weight", width=24), Column("shape", width=16)]
     table = output.table(
         [*columns, Column("zeros before", numeric=True, width=12), Column("after", numeric=True, width=6)]
     )
@@ -91,7 +91,7 @@ COMMAND = Command(
     "fine-tuning.",
     examples="""
 sparsecpu prune model.onnx pruned.onnx --sparsity 0.9
-sparsecpu prune int8.onnx pruned.onnx --sparsity 0.75 --pattern 1x4 --exclude '^/conv1' --exclude classifier
+sparsecpu prune int8.onnx pruned.onnx --sparsity 0.75 --pattern 1x4 --exclude '^conv1'
 sparsecpu prune resnet50 pruned.onnx --sparsity 0.9 && sparsecpu benchmark pruned.onnx
 """,
     add_arguments=_add_arguments,

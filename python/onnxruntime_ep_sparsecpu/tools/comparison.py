@@ -196,24 +196,17 @@ def _main_graph(session: Any) -> list[Node]:
 
 
 def _stored_values(nodes: list[Node]) -> Iterator[tuple[str, list[Node]]]:
-    """The values that claimed nodes leave in memory, in order, each with the main nodes of the units that one pass over
-    it computes: the one with a kernel of its own first, then those that are fused into it."""
-    readers: dict[str, list[Node]] = {}
-    for node in nodes:
+    """The values that claimed nodes leave in memory, in order, each with the nodes that one kernel computes it by: the
+    one whose kernel it is, then those fused into it (of a unit, only its main node)."""
+    kernels = [index if node["computed_in"] is None else node["computed_in"] for index, node in enumerate(nodes)]
+    readers: dict[str, set[int]] = {}
+    fused: dict[int, list[Node]] = {}
+    for index, node in enumerate(nodes):
         for value in node["inputs"]:
-            readers.setdefault(value, []).append(node)
-    waiting: dict[int, list[Node]] = {}  # unit -> the units whose result goes into it without being stored
-    for node in nodes:
-        if not is_here(node):
-            continue
-        main = nodes[node["unit"]]
-        for value in filter(None, node["outputs"]):
-            users = readers.get(value, [])
-            if any(user["unit"] == node["unit"] for user in users):
-                continue
-            owners = [*waiting.get(node["unit"], []), main]
-            into = nodes[users[0]["unit"]] if len(users) == 1 else None
-            if into is not None and is_here(into) and into["kernel"] == "fused" and into["region"] == main["region"]:
-                waiting.setdefault(users[0]["unit"], []).extend(owners)
-            else:
-                yield value, sorted(owners, key=lambda owner: bool(owner["kernel"] == "fused"))
+            readers.setdefault(value, set()).add(kernels[index])
+        if kernels[index] != index == node["unit"]:
+            fused.setdefault(kernels[index], []).append(node)
+    for kernel, node in zip(kernels, nodes, strict=True):
+        for value in node["outputs"]:
+            if is_here(node) and value and readers.get(value) != {kernel}:
+                yield value, [nodes[kernel], *fused.get(kernel, [])]
