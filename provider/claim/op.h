@@ -7,6 +7,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -123,11 +124,15 @@ struct LayerNorm {
 // Multi-head attention over tokens. inputs: {q, k, v} or {q, k, v, mask}; q [batch, queries, heads * d],
 // k [batch, keys, heads * d], v [batch, keys, heads * dv]: a head is a range of channels.
 // y[b,i,(h,e)] = sum over j of softmax over j (scale * <q[b,i,h,:], k[b,j,h,:]> + mask[b,h,i,j]) * v[b,j,(h,e)];
-// output [batch, queries, heads * dv]. mask: float, broadcast to [batch, heads, queries, keys], added.
+// output [batch, queries, heads * dv]. mask, broadcast to [batch, heads, queries, keys]: floats are added; where a bool
+// mask is false (mask_drops: true), `masked` is added. A row whose scores are all minus infinity gives NaN as in ONNX
+// Runtime, or zeros where the model guards against that (zero_nan).
 struct Attention {
   int64_t heads = 1;
   float scale = 1;
-  bool has_mask = false;
+  bool has_mask = false, mask_drops = false;
+  float masked = -std::numeric_limits<float>::infinity();
+  bool zero_nan = false;
 };
 // The rows of one token: x [b, s, c] -> [b, c]; index -1 is the last one. inputs: {x}.
 struct SelectToken {

@@ -146,6 +146,7 @@ struct AttentionKeys {
   float scale = 1;
   const float* key_mask = nullptr;  // [keys]: added for every query; or null
   bool masked_scores = false;       // scores hold a mask, [slot][query vector][lane]
+  bool zero_nan = false;            // a query whose scores are all -inf, or NaN, gives zeros instead of NaN
 
   int64_t slots() const { return (first_lane + keys + kLanes - 1) / kLanes * kLanes; }
 };

@@ -67,6 +67,12 @@ class Planner {
     bool shared = false;                    // a Reshape gave its memory a second name
     std::vector<Version> versions;          // lane-blocked, home first
   };
+  struct FloatMask {  // made of a bool mask
+    int value;
+    bool drops;
+    float masked;
+    TensorRef ref;
+  };
   struct Buffer {
     BufferPlace place;
     int64_t bytes = 0;
@@ -87,6 +93,7 @@ class Planner {
   Geometry blocks_of(const Shape& shape, Axes axes) const;
   static Geometry aligned_input(const Geometry& out, const Geometry& in, const Window& window,
                                 const WindowExtent& extent);
+  static int64_t element_count(const Shape& shape);
   static int64_t token_count(const Shape& shape);
   static FillBits pool_fill(const Pool& pool, ElementType type);
   static bool same_blocks(const Geometry& a, const Geometry& b);
@@ -142,6 +149,7 @@ class Planner {
   void emit(const Stage& stage, const LayerNorm& norm);
   void emit(const Stage& stage, const Attention& attention);
   void emit(const Stage& stage, const SelectToken& select);
+  TensorRef float_mask(int value, const Attention& attention);
 
   // planner_linear.cc
   void emit(const Stage& stage, const Linear& linear, const LayerPack& pack);
@@ -212,6 +220,7 @@ class Planner {
   const int workers_;
   int stage_ = 0;  // being emitted
   std::vector<Placed> values_;
+  std::vector<FloatMask> float_masks_;
   std::vector<Buffer> buffers_;
   std::unique_ptr<Program> program_;
 };

@@ -16,12 +16,6 @@ std::optional<Activation> activation_of(const std::optional<Unary>& unary) {
   return Activation{unary->kind, unary->a, unary->b};
 }
 
-int64_t element_count(const Shape& shape) {
-  int64_t n = 1;
-  for (int64_t d : shape) n = checked_mul(n, d);
-  return n;
-}
-
 int64_t image_rows(const Shape& shape) { return shape.size() > 3 ? shape[2] : 1; }
 int64_t image_columns(const Shape& shape) { return shape.size() > 2 ? shape.back() : 1; }
 

@@ -10,12 +10,6 @@
 namespace sparsecpu {
 namespace {
 
-int64_t element_count(const Shape& shape) {
-  int64_t n = 1;
-  for (int64_t d : shape) n = checked_mul(n, d);
-  return n;
-}
-
 QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
 uint8_t sign_byte(const Quantization& q) { return q.is_signed ? 0x80 : 0; }
 

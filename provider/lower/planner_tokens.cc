@@ -49,6 +49,26 @@ void Planner::emit(const Stage& stage, const LayerNorm& norm) {
   s.chunks = chunks_for(s.tokens, static_cast<int64_t>(norm.scale.size()));
 }
 
+// A bool mask is converted once for all that use it alike.
+TensorRef Planner::float_mask(int value, const Attention& attention) {
+  const TensorRef source = dense_of(value);
+  if (at(value).type == ElementType::kFloat) return source;
+  for (const FloatMask& made : float_masks_) {
+    if (made.value == value && made.drops == attention.mask_drops && made.masked == attention.masked) return made.ref;
+  }
+  auto step = std::make_unique<BoolMaskStep>();
+  step->count = element_count(at(value).shape);
+  step->drops = attention.mask_drops;
+  step->masked = attention.masked;
+  step->x = source;
+  step->y = {new_buffer(step->count, sizeof(float)), 0};
+  const TensorRef made = step->y;
+  BoolMaskStep& s = add(std::move(step), "mask", {source.buffer, made.buffer});
+  s.chunks = chunks_for(s.count, 1);
+  float_masks_.push_back({value, attention.mask_drops, attention.masked, made});
+  return made;
+}
+
 void Planner::emit(const Stage& stage, const Attention& attention) {
   const auto lanes = [&](size_t input) {
     const int value = stage.op.inputs[input];
@@ -68,9 +88,10 @@ void Planner::emit(const Stage& stage, const Attention& attention) {
   step->depth = q[2] / attention.heads;
   step->value_depth = v[2] / attention.heads;
   step->scale = attention.scale;
+  step->zero_nan = attention.zero_nan;
   if (attention.has_mask) {
     const int mask = stage.op.inputs[3];
-    step->mask = AttentionMask{dense_of(mask), broadcast_steps(at(mask).shape)};
+    step->mask = AttentionMask{float_mask(mask, attention), broadcast_steps(at(mask).shape)};
   }
   // A microsecond computes about eight times as many multiply-adds as it moves floats.
   const int64_t multiplies = step->scores_floats() * (step->depth + step->value_depth);

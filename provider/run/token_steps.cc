@@ -16,6 +16,13 @@ void RowNormStep::run(int chunk, const Frame& frame) const noexcept {
   }
 }
 
+void BoolMaskStep::run(int chunk, const Frame& frame) const noexcept {
+  const Share share = share_of(count, chunk, chunks);
+  const auto* from = reinterpret_cast<const uint8_t*>(frame.at(x));
+  float* to = frame.at(y);
+  for (int64_t i = share.begin; i < share.end; ++i) to[i] = (from[i] != 0) == drops ? masked : 0.0f;
+}
+
 int64_t AttentionStep::tiles() const {
   const int64_t most_vectors = ceil_div(queries + kLanes - 1, kLanes);
   return ceil_div(queries % kLanes == 0 ? queries / kLanes : most_vectors, kernels->attention_tile);
@@ -37,6 +44,7 @@ AttentionKeys AttentionStep::keys_of(Sequence sequence, const Frame& frame) cons
   now.k_stride = k.group_stride();
   now.v_stride = v.group_stride();
   now.scale = scale;
+  now.zero_nan = zero_nan;
   return now;
 }
 

@@ -42,6 +42,17 @@ struct AttentionMask {
   std::array<int64_t, 4> step{};  // floats to the next sequence, head, query, key
 };
 
+// Bytes of a bool mask to floats: 0, or `masked` where a score is dropped.
+class BoolMaskStep final : public Step {
+ public:
+  int64_t count = 0;
+  bool drops = false;  // true means dropped
+  float masked = 0;
+  TensorRef x, y;
+
+  void run(int chunk, const Frame& frame) const noexcept override;
+};
+
 // A unit of work is a head of a sequence with some of its query vectors. Sequences follow one another without gaps, so
 // a vector may hold tokens of several: each computes it for itself and writes its own lanes.
 class AttentionStep final : public Step {
@@ -50,6 +61,7 @@ class AttentionStep final : public Step {
   int64_t sequences = 1, heads = 1, queries = 1, keys = 1;  // queries, keys: of one sequence
   int64_t depth = 1, value_depth = 1;                       // channels of a head
   float scale = 1;
+  bool zero_nan = false;
   LaneTensor q, k, v, y;
   std::optional<AttentionMask> mask;
   TensorRef scores;  // scratch: a part for each chunk

@@ -58,15 +58,15 @@ SPARSECPU_INLINE void all_scores(const AttentionKeys& a, const float* const (&q)
   }
 }
 
-// Scores to e^(score - largest); returns 1 / their sum. A row of nothing but -inf becomes even weights, because the
-// largest is finite and exp() stops at a small positive number: as onnxruntime's softmax does.
+// Scores to e^(score - largest); returns 1 / their sum: NaN for a row of nothing but -inf, even weights for one of
+// nothing but the lowest float, as in onnxruntime's softmax.
 template <int Q>
 SPARSECPU_INLINE void soften(const AttentionKeys& a, float* scores, Vec (&inverse)[Q]) {
   float* first = scores + a.first_lane * Q * kVec;
   Vec largest[Q], sum[Q];
   SPARSECPU_UNROLL
   for (int i = 0; i < Q; ++i) {
-    largest[i] = set1(-__FLT_MAX__);
+    largest[i] = set1(-__builtin_inff());
     sum[i] = zero();
   }
   for (int64_t j = 0; j < a.keys; ++j) {
@@ -124,7 +124,9 @@ SPARSECPU_INLINE void weigh_block(const AttentionKeys& a, const AttentionQueries
   for (int e = 0; e < E; ++e) {
     SPARSECPU_UNROLL
     for (int i = 0; i < Q; ++i) {
-      store_lanes(queries.y[i] + (c + e) * kVec, mask_of(queries.lanes[i]), mul(acc[e][i], inverse[i]));
+      const Vec y = mul(acc[e][i], inverse[i]);
+      store_lanes(queries.y[i] + (c + e) * kVec, mask_of(queries.lanes[i]),
+                  a.zero_nan ? select(less(zero(), inverse[i]), y, zero()) : y);
     }
   }
 }
