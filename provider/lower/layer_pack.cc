@@ -1,5 +1,7 @@
 #include "lower/layer_pack.h"
 
+#include "base/quantization.h"
+
 namespace sparsecpu {
 namespace {
 
@@ -83,7 +85,18 @@ QuantizedLayer quantized_layer(const QuantizedLinear& linear) {
   return layer;
 }
 
-LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape, int64_t rows,
+// What generated code does with the sums of this stage.
+JitFinishForm finish_form(const Stage& stage, const QuantizedLinear& linear) {
+  using Kind = JitFinishForm::Kind;
+  if (linear.output == QuantizedLinear::Output::kFloat) return {};
+  const bool lookup = stage.table && jit_looks_up();
+  if (!stage.sum) return {Kind::kBytes, lookup};
+  const SumRatios ratios = quantized_sum(stage.sum->a, stage.sum->b, stage.sum->y);
+  if (stage.sum->y.is_signed || !jit_clamps(ratios.a_ratio, ratios.b_ratio, ratios.shift)) return {};
+  return {stage.residual_is_a ? Kind::kResidualIsA : Kind::kSum, lookup};
+}
+
+LayerPack pack_quantized(const Stage& stage, const QuantizedLinear& linear, const LinearShape& shape, int64_t rows,
                          const KernelTable& kernels, bool jit) {
   const QuantizedLayer layer = quantized_layer(linear);
   LayerPack pack;
@@ -107,15 +120,14 @@ LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape
     pack.qdense = pack_qdense(layer);
     return pack;
   }
-  // A run's own bias cannot be part of the code.
-  if (jit && !linear.dynamic_input) {
-    pack.qjit =
-        pack_qjit(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)), prefetch_calls(shape.axes, rows));
+  if (jit) {
+    pack.qjit = pack_qjit(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)),
+                          finish_form(stage, linear), prefetch_calls(shape.axes, rows));
     if (pack.qjit->code.segments.empty()) pack.qjit.reset();
   }
   if (!pack.qjit) {
-    pack.qspmm = pack_qspmm(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)), kQuantizedChunkVectors,
-                            kernels.quantized->split_pairs);
+    pack.qspmm = pack_qspmm(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)),
+                            kQuantizedChunkVectors, kernels.quantized->split_pairs);
   }
   return pack;
 }
@@ -125,7 +137,7 @@ LayerPack pack_quantized(const QuantizedLinear& linear, const LinearShape& shape
 LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, JitUse jit) {
   const LinearShape shape = *linear_shape(stage.op.data);
   if (const auto* quantized = std::get_if<QuantizedLinear>(&stage.op.data)) {
-    return pack_quantized(*quantized, shape, rows, kernels, jit.bytes);
+    return pack_quantized(stage, *quantized, shape, rows, kernels, jit.bytes);
   }
   const Linear& linear = std::get<Linear>(stage.op.data);
   const LayerWeights weights = layer_weights(stage, linear);
@@ -145,11 +157,12 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
     return pack;
   }
   if (jit.floats) {
-    pack.jit =
-        pack_jit(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), stage.clamp, prefetch_calls(shape.axes, rows));
+    pack.jit = pack_jit(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), stage.clamp,
+                        prefetch_calls(shape.axes, rows));
     if (pack.jit->segments.empty()) pack.jit.reset();
   }
-  if (!pack.jit) pack.spmm = pack_spmm(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), kSpmmChunkVectors);
+  if (!pack.jit)
+    pack.spmm = pack_spmm(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), kSpmmChunkVectors);
   return pack;
 }
 

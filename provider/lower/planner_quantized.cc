@@ -239,7 +239,10 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
     auto step = std::make_unique<QJitStep>();
     set_code(*step, linear.window, pack.qjit->code, operands);
     step->tile = std::min(step->tile, QJitStep::kMaxTile);
+    step->packed = &*pack.qjit;
     step->finish_with = finish_of(stage, linear, pack.qjit->rows);
+    step->finishes =
+        pack.qjit->form != JitFinishForm() && step->finish_with.output.residual_is_a == stage.residual_is_a;
     add_linear_step(std::move(step), "jit spmm int8", shape, operands);
   } else if (pack.qspmm) {
     auto step = std::make_unique<QSpmmStep>();

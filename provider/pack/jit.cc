@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <map>
 
 #include "pack/fold.h"
 #include "pack/groups.h"
@@ -18,8 +19,9 @@ constexpr size_t kSegmentEntries = 2000;
 struct Matrix {
   int64_t rows = 0, tap_columns = 0, kernel_width = 1;
   bool integer = false;
-  std::vector<int64_t> begin;             // rows + 1
-  std::vector<uint32_t> k, weight, bias;  // weight, bias: bits
+  std::vector<int64_t> begin;       // rows + 1
+  std::vector<uint32_t> k, weight;  // weight: bits
+  std::vector<float> bias;          // floats
   Clamp clamp{};
 };
 
@@ -60,26 +62,43 @@ Block gather_block(const Matrix& matrix, int64_t first_row, int64_t rows, int64_
 class LayerEmitter {
  public:
   LayerEmitter(const Matrix& matrix, int64_t column_bytes, int prefetch_calls)
-      : matrix_(matrix), column_bytes_(column_bytes) {
+      : matrix_(matrix), column_bytes_(column_bytes), blocks_(ceil_div(matrix.rows, kJitRows)) {
     packed_.nonzeros = matrix.begin.back();
     packed_.prefetch_lines = static_cast<int>(kSegmentEntries * 12 / kCacheLine) / prefetch_calls;
   }
 
   PackedJit emit() {
-    const int64_t blocks = ceil_div(matrix_.rows, kJitRows);
-    const auto first_row = [&](int64_t block) {
-      const int64_t row = matrix_.rows * block / blocks;
-      return matrix_.integer ? std::min(round_up(row, 4), matrix_.rows) : row;
-    };
     packed_.block_begin.push_back(0);
-    for (int64_t b = 0; b < blocks; ++b) {
+    for (int64_t b = 0; b < blocks_; ++b) {
       add_block(first_row(b), first_row(b + 1));
       packed_.block_begin.push_back(static_cast<uint32_t>(packed_.segments.size()));
     }
     return seal();
   }
 
+  // Call before emit(): the routine that finishes each block, in bytes from the start of the code.
+  std::vector<size_t> add_finish(JitFinishForm form) {
+    std::vector<size_t> places;
+    std::map<int, size_t> place_of;  // by rows
+    for (int64_t b = 0; b < blocks_; ++b) {
+      const int rows = quad_rows(first_row(b), first_row(b + 1));
+      const auto [found, is_new] = place_of.try_emplace(rows, code_.size());
+      if (is_new) add_code(emit_finish(rows, form));
+      places.push_back(found->second);
+    }
+    segments_at_ = code_.size();
+    return places;
+  }
+
  private:
+  int64_t first_row(int64_t block) const {
+    const int64_t row = matrix_.rows * block / blocks_;
+    return matrix_.integer ? std::min(round_up(row, 4), matrix_.rows) : row;
+  }
+  static int quad_rows(int64_t first_row, int64_t end_row) {
+    return static_cast<int>(round_up(end_row - first_row, 4));
+  }
+
   void add_block(int64_t first_row, int64_t end_row) {
     const Block block = gather_block(matrix_, first_row, end_row - first_row, column_bytes_);
     const size_t pieces = std::max<size_t>(1, (block.entries.size() + kSegmentEntries - 1) / kSegmentEntries);
@@ -89,10 +108,11 @@ class LayerEmitter {
       size_t end = column;
       while (end < block.columns.size() && (piece + 1 == pieces || block.columns[end].first < until)) ++end;
       JitSegmentSource source;
-      source.rows = static_cast<int>(end_row - first_row);
+      source.rows = matrix_.integer ? quad_rows(first_row, end_row) : static_cast<int>(end_row - first_row);
       source.integer = matrix_.integer;
-      source.bias = piece == 0 ? matrix_.bias.data() + first_row : nullptr;
-      source.last = piece + 1 == pieces && !matrix_.integer;
+      source.first = piece == 0;
+      source.last = piece + 1 == pieces;
+      if (!matrix_.integer) source.bias = matrix_.bias.data() + first_row;
       source.clamp = matrix_.clamp;
       source.columns = block.columns.data() + column;
       source.column_count = end - column;
@@ -105,6 +125,10 @@ class LayerEmitter {
 
   void add_segment(int64_t first_row, const std::vector<uint8_t>& code) {
     packed_.segments.push_back({nullptr, first_row, code.size()});
+    add_code(code);
+  }
+
+  void add_code(const std::vector<uint8_t>& code) {
     code_.insert(code_.end(), code.begin(), code.end());
     code_.resize(static_cast<size_t>(round_up(static_cast<int64_t>(code_.size()), kCacheLine)));
   }
@@ -113,7 +137,7 @@ class LayerEmitter {
     packed_.memory = CodeMemory(code_.size());
     std::memcpy(packed_.memory.data(), code_.data(), code_.size());
     if (!packed_.memory.seal()) return {};
-    uint8_t* at = packed_.memory.data();
+    uint8_t* at = packed_.memory.data() + segments_at_;
     for (JitSegment& segment : packed_.segments) {
       segment.run = reinterpret_cast<JitFn>(at);
       at += round_up(static_cast<int64_t>(segment.bytes), kCacheLine);
@@ -123,8 +147,10 @@ class LayerEmitter {
 
   const Matrix& matrix_;
   const int64_t column_bytes_;
+  const int64_t blocks_;
   PackedJit packed_;
   std::vector<uint8_t> code_;
+  size_t segments_at_ = 0;
 };
 
 Matrix matrix_of(const LayerWeights& layer, Clamp clamp) {
@@ -136,12 +162,12 @@ Matrix matrix_of(const LayerWeights& layer, Clamp clamp) {
   matrix.begin = nonzeros.begin;
   matrix.k = nonzeros.k;
   for (float w : nonzeros.value) matrix.weight.push_back(std::bit_cast<uint32_t>(w));
-  for (int64_t r = 0; r < matrix.rows; ++r) matrix.bias.push_back(std::bit_cast<uint32_t>(folded_bias(layer, r)));
+  for (int64_t r = 0; r < matrix.rows; ++r) matrix.bias.push_back(folded_bias(layer, r));
   matrix.clamp = clamp;
   return matrix;
 }
 
-Matrix matrix_of(const QuantizedLayer& layer, const QuantizedRows& rows) {
+Matrix matrix_of(const QuantizedLayer& layer) {
   const GroupSpace space = group_space(layer);
   Matrix matrix;
   matrix.rows = layer.weight.rows;
@@ -157,8 +183,6 @@ Matrix matrix_of(const QuantizedLayer& layer, const QuantizedRows& rows) {
     }
     matrix.begin.push_back(static_cast<int64_t>(matrix.k.size()));
   });
-  for (int64_t r = 0; r < matrix.rows; ++r)
-    matrix.bias.push_back(static_cast<uint32_t>(rows.bias[static_cast<size_t>(r)]));
   return matrix;
 }
 
@@ -175,12 +199,22 @@ PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t positi
   return LayerEmitter(matrix, column_bytes_of(dilation_w, position_vectors), prefetch_calls).emit();
 }
 
-PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t position_vectors, int prefetch_calls) {
+PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t position_vectors, JitFinishForm form,
+                     int prefetch_calls) {
   check_layer(layer);
   PackedQJit packed;
   packed.rows = quantized_rows(layer);
-  const Matrix matrix = matrix_of(layer, packed.rows);
-  packed.code = LayerEmitter(matrix, column_bytes_of(dilation_w, position_vectors), prefetch_calls).emit();
+  if (std::all_of(packed.rows.multiplier.begin(), packed.rows.multiplier.end(),
+                  [](float multiplier) { return jit_clamps(multiplier); })) {
+    packed.form = form;
+  }
+  const Matrix matrix = matrix_of(layer);
+  LayerEmitter emitter(matrix, column_bytes_of(dilation_w, position_vectors), prefetch_calls);
+  const std::vector<size_t> store = emitter.add_finish({});
+  const std::vector<size_t> finish = packed.form == JitFinishForm() ? store : emitter.add_finish(packed.form);
+  packed.code = emitter.emit();
+  for (size_t at : store) packed.store.push_back(packed.code.memory.data() + at);
+  for (size_t at : finish) packed.finish.push_back(packed.code.memory.data() + at);
   return packed;
 }
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/jit/code_memory.h"
+#include "kernels/jit/finish_emitter.h"
 #include "kernels/jit/spmm_emitter.h"
 #include "pack/pack.h"
 #include "pack/quantized.h"
@@ -33,13 +34,16 @@ constexpr int kJitPrefetchCalls = 8;
 PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp,
                    int prefetch_calls = kJitPrefetchCalls);
 
-// The sums of a quantized layer, int32, to be requantized by QuantizedKernels::finish. Blocks begin at multiples of
-// four rows.
+// A quantized layer. Blocks begin at multiples of four rows. JitFinish::routine is an entry of `finish`, which does
+// what `form` says, or of `store`, which leaves the sums to QuantizedKernels::finish.
 struct PackedQJit {
   PackedJit code;
   QuantizedRows rows;
+  JitFinishForm form;
+  std::vector<const void*> store, finish;  // by block; the same where form is kSums
 };
-PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t position_vectors,
+// form: if multipliers are too large for it (jit_clamps), the result has kSums.
+PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t position_vectors, JitFinishForm form,
                      int prefetch_calls = kJitPrefetchCalls);
 
 }  // namespace sparsecpu

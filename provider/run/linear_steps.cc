@@ -18,20 +18,6 @@ int64_t JitStep::first_row(int64_t block) const {
   return segment < code->segments.size() ? code->segments[segment].first_row : rows;
 }
 
-// The next segment's memory is brought in meanwhile: each call fetches its share, then nothing new.
-void JitStep::run_segment(uint32_t s, const Tile& now, float* const* out, const float* const* addend) const noexcept {
-  const JitSegment& segment = code->segments[s];
-  const bool is_last = s + 1 == code->segments.size();
-  const auto* hot = reinterpret_cast<const std::byte*>(segment.run);
-  const auto* ahead = is_last ? hot : reinterpret_cast<const std::byte*>(code->segments[s + 1].run);
-  const size_t step = static_cast<size_t>(code->prefetch_lines) * kCacheLine;
-  const size_t most = is_last ? 0 : code->segments[s + 1].bytes;
-  size_t at = 0;
-  for (int p = 0; p < now.positions; ++p, at += step) {
-    segment.run(now.x[p], out[p], addend[p], row_base.data(), at < most ? ahead + at : hot);
-  }
-}
-
 void FloatJitStep::run_block(uint32_t block, const Tile& now, const Frame&) const noexcept {
   float* out[kMaxPositions];
   const float* addend[kMaxPositions];
@@ -40,7 +26,9 @@ void FloatJitStep::run_block(uint32_t block, const Tile& now, const Frame&) cons
     out[p] = now.y[p] + row;
     addend[p] = now.residual[p] != nullptr ? now.residual[p] + row : nullptr;
   }
-  for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) run_segment(s, now, out, addend);
+  for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) {
+    run_segment(s, now, out, addend, [](int) { return nullptr; });
+  }
 }
 
 void JitStep::compute_tile(Share share, Share units, const Frame& frame) const noexcept {

@@ -76,8 +76,23 @@ class JitStep : public LaneStep {
     float* y[kMaxPositions];
     const float* residual[kMaxPositions];
   };
-  // Segment s for every position: sums from and to out[p], addend[p] (or null) added at the start.
-  void run_segment(uint32_t s, const Tile& tile, float* const* out, const float* const* addend) const noexcept;
+  // Segment s for every position: sums from and to out[p], with its residual (or null) and what finish_at(p) gives.
+  // The next segment's memory is brought in meanwhile: each call fetches its share, then nothing new.
+  template <class FinishAt>
+  void run_segment(uint32_t s, const Tile& now, float* const* out, const float* const* residual,
+                   const FinishAt& finish_at) const noexcept {
+    const JitSegment& segment = code->segments[s];
+    const bool is_last = s + 1 == code->segments.size();
+    const auto* hot = reinterpret_cast<const std::byte*>(segment.run);
+    const auto* ahead = is_last ? hot : reinterpret_cast<const std::byte*>(code->segments[s + 1].run);
+    const size_t step = static_cast<size_t>(code->prefetch_lines) * kCacheLine;
+    const size_t most = is_last ? 0 : code->segments[s + 1].bytes;
+    size_t at = 0;
+    for (int p = 0; p < now.positions; ++p, at += step) {
+      const auto* prefetch = at < most ? ahead + at : hot;
+      segment.run(now.x[p], out[p], residual[p], row_base.data(), prefetch, finish_at(p));
+    }
+  }
 
  private:
   virtual void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept = 0;

@@ -1,19 +1,52 @@
 #include "run/quantized_steps.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "base/memory.h"
 
 namespace sparsecpu {
+
+JitFinish QJitStep::finish_of(const QuantizedOutput& output, uint32_t block) const noexcept {
+  JitFinish finish;
+  std::fill_n(finish.zero_point, std::size(finish.zero_point), static_cast<int16_t>(output.zero_point));
+  finish.lookup = output.lookup;
+  finish.routine = (finishes ? packed->finish : packed->store)[block];
+  finish.bias = output.bias + first_row(block);
+  finish.multiplier = output.multiplier + first_row(block);
+  if (output.sum != nullptr) {
+    finish.a_ratio = output.sum->a_ratio;
+    finish.b_ratio = output.sum->b_ratio;
+    finish.shift = output.sum->shift;
+  }
+  return finish;
+}
 
 void QJitStep::run_block(uint32_t block, const Tile& now, const Frame& frame) const noexcept {
   alignas(64) float sums[kMaxTile][kJitRows * kLanes];
   float* out[kMaxTile];
-  const float* none[kMaxTile] = {};
-  for (int p = 0; p < now.positions; ++p) out[p] = sums[p];
-  for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) run_segment(s, now, out, none);
-  const QuantizedOutput output = finish_with.at(frame);
+  const float* residual[kMaxTile];
+  const int64_t first = first_row(block), vector = first / 4 * kLanes;
   for (int p = 0; p < now.positions; ++p) {
-    kernels->quantized->finish(reinterpret_cast<const int32_t*>(sums[p]), first_row(block), first_row(block + 1),
-                               output, now.y[p], now.residual[p]);
+    out[p] = sums[p];
+    residual[p] = now.residual[p] != nullptr ? now.residual[p] + vector : nullptr;
+  }
+  const QuantizedOutput output = finish_with.at(frame);
+  JitFinish finish = finish_of(output, block);
+  for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) {
+    run_segment(s, now, out, residual, [&](int p) {
+      finish.y = now.y[p] + vector;
+      return &finish;
+    });
+  }
+  for (int p = 0; p < now.positions; ++p) {
+    if (!finishes) {
+      kernels->quantized->finish(reinterpret_cast<const int32_t*>(sums[p]), first, first_row(block + 1), output,
+                                 now.y[p], now.residual[p]);
+    } else if (output.lookup != nullptr && !packed->form.lookup) {
+      auto* bytes = reinterpret_cast<uint8_t*>(now.y[p] + vector);
+      kernels->quantized->lookup(output.lookup, bytes, bytes, round_up(first_row(block + 1) - first, 4) * kLanes);
+    }
   }
 }
 

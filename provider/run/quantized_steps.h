@@ -67,10 +67,13 @@ class QDepthwiseStep final : public LaneLinearStep {
 class QJitStep final : public JitStep {
  public:
   static constexpr int kMaxTile = 16;  // the sums of a tile's block stay in the L1 cache
+  const PackedQJit* packed = nullptr;
   QuantizedFinish finish_with;
+  bool finishes = false;  // the code makes the output's bytes
 
  private:
   void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept override;
+  JitFinish finish_of(const QuantizedOutput& output, uint32_t block) const noexcept;
 };
 
 class QFewRowsStep final : public Step {

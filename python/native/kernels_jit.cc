@@ -25,7 +25,8 @@ void run(const PackedJit& packed, size_t begin, size_t end, const std::vector<pt
     const int64_t row = segment.first_row * kLanes;
     for (size_t p = 0; p < x.at.size(); ++p) {
       const float* addend = residual ? residual->buffer.data() + residual->at[p] + row : nullptr;
-      segment.run(x.buffer.data() + x.at[p], y.buffer.mutable_data() + y.at[p] + row, addend, row_base.data(), nullptr);
+      segment.run(x.buffer.data() + x.at[p], y.buffer.mutable_data() + y.at[p] + row, addend, row_base.data(), nullptr,
+                  nullptr);
     }
   }
 }

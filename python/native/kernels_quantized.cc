@@ -1,38 +1,28 @@
 // Bindings of the INT8 kernels and their packing, for tests and benchmarks. Sizes are not checked. Lane-blocked
 // buffers are float32 arrays, whose 32 bits hold four bytes.
+#include "kernels_quantized.h"
+
 #include <pybind11/stl.h>
 
-#include <algorithm>
-#include <chrono>
 #include <optional>
 #include <vector>
 
 #include "base/quantization.h"
 #include "bindings.h"
 #include "kernels/quantized.h"
-#include "kernels_elementwise.h"
-#include "pack/quantized.h"
 
 namespace py = pybind11;
 using namespace sparsecpu;
 
 namespace {
 
-using ByteArray = py::array_t<uint8_t, py::array::c_style>;
-using StridedBytes = py::array_t<uint8_t>;
-using IntArray = py::array_t<int32_t, py::array::c_style>;
+using quantized::fastest;
+using quantized::Layer;
+using quantized::Output;
+
 using Distances = std::vector<ptrdiff_t>;
 
 const QuantizedKernels& quantized_of(const std::string& isa) { return *table_of(isa).quantized; }
-
-// Keeps the arrays alive that the layer points into.
-struct Layer {
-  StridedBytes weight;  // (rows, channels, taps), s8 as bytes where is_signed
-  std::optional<ByteArray> zero_points;
-  std::optional<IntArray> bias;
-  std::optional<FloatArray> multiplier;
-  QuantizedLayer view;
-};
 
 Layer make_layer(const StridedBytes& weight, bool is_signed, const std::optional<ByteArray>& zero_points,
                  int64_t groups, std::array<int64_t, 2> kernel, const std::optional<IntArray>& bias,
@@ -53,17 +43,6 @@ Layer make_layer(const StridedBytes& weight, bool is_signed, const std::optional
   return layer;
 }
 
-// Arrays that a QuantizedOutput points into.
-struct Output {
-  QuantizedOutput::Form form;
-  int zero_point;
-  std::optional<FloatArray> float_bias;
-  std::array<float, 2> clamp;
-  std::optional<std::tuple<float, float, float, uint8_t>> sum;
-  bool residual_is_a;
-  std::optional<ByteArray> lookup;
-};
-
 // Calls fn(QuantizedOutput) with pointers that live as long.
 template <class F>
 void with_output(const Output& args, const QuantizedRows& rows, const F& fn) {
@@ -80,18 +59,6 @@ void with_output(const Output& args, const QuantizedRows& rows, const F& fn) {
   out.residual_is_a = args.residual_is_a;
   if (args.lookup) out.lookup = args.lookup->data();
   fn(out);
-}
-
-template <class F>
-double fastest(int repeats, const F& fn) {
-  double best = 1e300;
-  for (int round = 0; round < repeats; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    fn();
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
-  }
-  return best;
 }
 
 // A lane-blocked buffer and where in it each position starts, in floats.
@@ -155,7 +122,10 @@ void bind_layers(py::module_& module) {
                     std::optional<std::tuple<float, float, float, uint8_t>>, bool, std::optional<ByteArray>>(),
            py::arg("form"), py::arg("zero_point") = 0, py::arg("float_bias") = py::none(),
            py::arg("clamp") = std::array<float, 2>{-__builtin_inff(), __builtin_inff()}, py::arg("sum") = py::none(),
-           py::arg("residual_is_a") = false, py::arg("lookup") = py::none());
+           py::arg("residual_is_a") = false, py::arg("lookup") = py::none())
+      .def_readonly("sum", &Output::sum)
+      .def_readonly("residual_is_a", &Output::residual_is_a)
+      .def_readonly("lookup", &Output::lookup);
   py::class_<Layer>(module, "Layer")
       .def(py::init(&make_layer), py::arg("weight"), py::arg("is_signed") = true, py::arg("zero_points") = py::none(),
            py::arg("groups") = 1, py::arg("kernel") = std::array<int64_t, 2>{1, 1}, py::arg("bias") = py::none(),
@@ -328,6 +298,7 @@ void bind_quantized_kernels(py::module_& kernels) {
   py::module_ module = kernels.def_submodule("quantized", "The INT8 kernels.");
   bind_layers(module);
   bind_packed(module);
+  bind_quantized_jit(module);
   bind_elementwise(module);
   bind_pools(module);
   bind_rows(module);

@@ -7,78 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned
-from quantized_cases import F, QuantizedConv, from_byte_lanes, q, requantized, run, summed, to_byte_lanes
+from quantized_cases import F, QuantizedConv, byte_cases, convs, from_byte_lanes, q, requantized, run, to_byte_lanes
 
 KINDS = ("spmm", "dense", "depthwise")
 Form = q.Form
-
-
-def weights_of(rng: np.random.Generator, shape: tuple[int, int, int], density: float, extreme: bool) -> np.ndarray:
-    values = (
-        rng.choice(np.array([-128, -127, 127], np.int8), shape) if extreme else rng.integers(-128, 128, shape, np.int8)
-    )
-    values[rng.random(shape) >= density] = 0
-    return values
-
-
-@st.composite
-def convs(draw: st.DrawFn, kind: str) -> QuantizedConv:
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    kernel = draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (1, 3), (3, 1), (2, 2), (5, 5)]))
-    dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
-    depthwise = kind == "depthwise"
-    groups = draw(st.integers(1, 40)) if depthwise else draw(st.integers(1, 3)) if kind == "spmm" else 1
-    rows = groups * (1 if depthwise else draw(st.sampled_from([1, 2, 3, 5, 16, 19])))
-    channels = 1 if depthwise else draw(st.sampled_from([1, 2, 3, 4, 7, 16, 41]))
-    shape = (rows, channels, kernel[0] * kernel[1])
-    weights = weights_of(rng, shape, draw(st.sampled_from([0.0, 0.05, 0.3, 1.0])), draw(st.booleans()))
-    size = tuple((k - 1) * d + draw(st.integers(1, n)) for k, d, n in zip(kernel, dilation, (2, 9), strict=True))
-    stride, pad = draw(st.integers(1, 2)), draw(st.integers(0, 2))
-    zero_point = draw(st.sampled_from([0, 1, 114, 128, 255]))
-    unsigned = draw(st.booleans())
-    return QuantizedConv(rng, weights, kernel, groups, dilation, stride, (size[0], size[1]), pad, zero_point, unsigned)
-
-
-def spread(rng: np.random.Generator, acc: np.ndarray) -> np.ndarray:
-    """Multipliers [row] that put most sums inside the byte range; some are powers of two, which make ties."""
-    size = np.abs(acc).max(axis=(0, 2)) + 1.0
-    multiplier = 200 / size * rng.uniform(0.2, 3, len(size))
-    ties = rng.random(len(size)) < 0.4
-    return np.where(ties, 2.0 ** np.round(np.log2(multiplier)), multiplier).astype(F)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_bytes(kind: str, data: st.DataObject) -> None:
-    conv = data.draw(convs(kind))
-    acc = conv.sums()
-    multiplier = spread(conv.rng, acc)
-    zero_point = data.draw(st.sampled_from([0, 3, 128, 255]))
-    want = requantized(acc, multiplier[:, None], zero_point)
-    residual = sums = None
-    residual_is_a = data.draw(st.booleans())
-    if data.draw(st.booleans()):
-        sign = data.draw(st.sampled_from([0, 128]))
-        ratios = tuple(
-            float(F(v)) for v in (*conv.rng.choice([0.5, 0.25, 0.731, 1.37, 1e6], 2), conv.rng.normal(0, 60))
-        )
-        residual = conv.rng.integers(0, 256, acc.shape, np.uint8)
-        sums = (*ratios, sign)
-        first, second = (residual, want) if residual_is_a else (want, residual)
-        want = summed(first, second, ratios, sign)
-    lookup = None
-    if data.draw(st.booleans()):
-        lookup = conv.rng.integers(0, 256, 256, np.uint8)
-        want = lookup[want]
-    output = q.Output(Form.bytes, zero_point, sum=sums, residual_is_a=residual_is_a, lookup=lookup)
+    case = data.draw(byte_cases(kind))
+    conv = case.conv
     tile, chunk = data.draw(st.integers(1, 8)), data.draw(st.sampled_from([1, 3, 16, 128]))
     split, in_place = data.draw(st.integers(0, 3)), data.draw(st.booleans())
     for level in LEVELS:
-        added = None if residual is None else to_byte_lanes(residual)
+        added = None if case.residual is None else to_byte_lanes(case.residual)
         y = added if in_place else None
-        got = run(kind, conv, level, output, multiplier, tile=tile, chunk=chunk, split=split, residual=added, y=y)
-        np.testing.assert_array_equal(from_byte_lanes(got, conv.rows), want, err_msg=level)
+        options = {"tile": tile, "chunk": chunk, "split": split, "residual": added, "y": y}
+        got = run(kind, conv, level, case.output, case.multiplier, **options)
+        np.testing.assert_array_equal(from_byte_lanes(got, conv.rows), case.want, err_msg=level)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,9 +1,11 @@
 #include "kernels/jit/spmm_emitter.h"
 
+#include <cstddef>
 #include <limits>
 
 #include "base/memory.h"
 #include "kernels/jit/code_memory.h"
+#include "kernels/jit/finish_emitter.h"
 
 #if defined(SPARSECPU_JIT)
 #include <xbyak/xbyak.h>
@@ -28,8 +30,6 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
     start();
     multiply();
     finish();
-    vzeroupper();
-    ret();
     align(64);
     L(constants_);
     for (uint32_t w : stream_) dd(w);
@@ -58,11 +58,16 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
   }
 
   void start() {
-    if (source_.bias == nullptr) {
+    if (!source_.first) {
       for (int r = 0; r < source_.rows; ++r) vmovaps(accumulator(r), ptr[y_ + r * 64]);
       return;
     }
-    for (int r = 0; r < source_.rows; ++r) vbroadcastss(accumulator(r), ptr[next_weight(source_.bias[r])]);
+    if (source_.integer) {
+      mov(rax, ptr[finish_ + static_cast<int>(offsetof(JitFinish, bias))]);
+      for (int r = 0; r < source_.rows; ++r) vpbroadcastd(accumulator(r), ptr[rax + r * 4]);
+      return;
+    }
+    for (int r = 0; r < source_.rows; ++r) vbroadcastss(accumulator(r), ptr[next_weight(bits_of(source_.bias[r]))]);
     Xbyak::Label no_residual;
     test(residual_, residual_);
     jz(no_residual, T_NEAR);
@@ -122,8 +127,18 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
     return ptr[x_ + static_cast<int>(distance)];
   }
 
-  // max(lo, acc) and min(hi, acc) return acc, the second operand, when it is NaN.
   void finish() {
+    if (source_.integer && source_.last) {
+      jmp(ptr[finish_ + static_cast<int>(offsetof(JitFinish, routine))]);
+      return;
+    }
+    store();
+    vzeroupper();
+    ret();
+  }
+
+  // max(lo, acc) and min(hi, acc) return acc, the second operand, when it is NaN.
+  void store() {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const bool low = source_.last && source_.clamp.lo != -kInfinity;
     const bool high = source_.last && source_.clamp.hi != kInfinity;
@@ -142,7 +157,8 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
   }
 
   const JitSegmentSource& source_;
-  const Reg64 position_ = rdi, y_ = rsi, residual_ = rdx, row_base_ = rcx, prefetch_ = r8, weight_ = r10, x_ = r11;
+  const Reg64 position_ = rdi, y_ = rsi, residual_ = rdx, row_base_ = rcx, prefetch_ = r8, finish_ = r9, weight_ = r10,
+              x_ = r11;
   std::vector<uint32_t> stream_;
   int64_t weights_from_ = 0;  // the weight pointer stands at element weights_from_ + kWeightsBehind
   int32_t kernel_row_ = -1;
