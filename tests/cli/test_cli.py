@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import onnx
@@ -96,14 +94,3 @@ def test_help_has_an_example(arguments: list[str], capsys: pytest.CaptureFixture
     text = capsys.readouterr().out
     assert "examples:\n  sparsecpu" in text
     assert max(map(len, text.splitlines())) <= 100
-
-
-def test_quickstart(encoder: str) -> None:
-    """The example of the README, on a model of its own and on one that is given."""
-    script = Path(__file__).resolve().parents[2] / "examples" / "quickstart.py"
-    for arguments in ([], [encoder]):
-        done = subprocess.run(
-            [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=300, check=True
-        )
-        assert "SparseCPUProvider:" in done.stdout
-        assert "region 0" in done.stdout
