@@ -1,9 +1,10 @@
-"""`sparsecpu explain`: where every node runs and why, as a table or as JSON."""
+"""`sparsecpu explain`: where every node runs and why, as a table, JSON, a page, or notes in a copy of the model."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,23 +16,33 @@ from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
 from onnxruntime_ep_sparsecpu.commands.output import Column
-from onnxruntime_ep_sparsecpu.tools.assignment import Node, explain, is_here
+from onnxruntime_ep_sparsecpu.tools.annotation import annotate
+from onnxruntime_ep_sparsecpu.tools.assignment import Node, arithmetic_here, explain, is_here
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.page import html_page
+
+_SHOWN_TO_PRUNE = 10
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model(parser)
     shared.add_options(parser)
+    parser.add_argument("--all", action="store_true", help="also the QuantizeLinears around quantized operators")
+    parser.add_argument("--html", metavar="FILE", help="write a page with a chart of the layers")
+    parser.add_argument("--annotate", metavar="FILE.onnx", help="write a copy of the model with notes at its nodes")
     shared.add_json(parser)
 
 
 class _Reasons:
-    """Numbers the distinct reasons, so that the table holds a number and the text stands below once."""
+    """Numbers the distinct reasons, so that the table holds a number and the text stands below once. The times that a
+    reason ends with are columns of the table."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.nodes: list[int] = []
 
-    def number(self, text: str) -> str:
+    def number(self, reason: str) -> str:
+        text = reason.partition(": predicted ")[0]
         if not text:
             return ""
         if text not in self.texts:
@@ -54,9 +65,9 @@ class _Reasons:
 _COLUMNS = (
     Column("node"),
     Column("op", width=13),
-    Column("runs on", width=8),
+    Column("runs on", width=9),
     Column("zeros", numeric=True, width=5),
-    Column("kernel", width=10),
+    Column("kernel", width=13),
     Column("packed", numeric=True, width=6),
     Column("dense", numeric=True, width=6),
     Column("CPU µs", numeric=True, width=6),
@@ -65,38 +76,92 @@ _COLUMNS = (
 )
 
 
-def node_table(nodes: Iterable[Node], reasons: _Reasons) -> Table:
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}" if share < 1 else "100%"
+
+
+def _node_table(nodes: Sequence[Node], every: bool, reasons: _Reasons) -> Table:
+    """`every`: also the other nodes of a quantized unit, whose figures its operator has."""
     table = output.table(_COLUMNS)
-    for node in nodes:
-        here = is_here(node)
-        where = f"sparse {node['region']}" if here else node["provider"] or "CPU"
+    for index, node in enumerate(nodes):
+        if node["unit"] != index and not every:
+            continue
+        here, host = is_here(node), node["computed_in"]
         cells = [
             node["name"] or "(unnamed)",
             node["op_type"],
-            where,
-            "" if node["sparsity"] is None else f"{node['sparsity']:.1%}",
-            node["kernel"],
+            f"sparse {node['region']}" if here else node["provider"] or "CPU",
+            _percent(node["sparsity"]),
+            node["kernel"] if host is None else f"in {nodes[host]['name']}",
             output.size(node["packed_bytes"]),
             output.size(node["dense_bytes"]),
             output.microseconds(node["cpu_us"]),
             output.microseconds(node["here_us"]),
-            reasons.number(node["reason"]),
+            reasons.number(node["reason"]) if node["unit"] == index else "",
         ]
-        table.add_row(*map(escape, cells), style="" if here else "dim")
+        table.add_row(*map(escape, cells), style="" if here and host is None else "dim")
     return table
+
+
+_TO_PRUNE = (
+    Column("layer"),
+    Column("what it is", width=36),
+    Column("CPU µs", numeric=True, width=6),
+    Column("zeros", numeric=True, width=6),
+    Column("needed", numeric=True, width=6),
+)
+
+
+def _show_to_prune(report: Mapping[str, Any], out: Console) -> None:
+    """Which layers lack zeros, and how many."""
+    layers = report["to_prune"]
+    if not layers:
+        return
+    groups = any(layer["of_groups"] for layer in layers)
+    what = "more zeros, counted in groups of 4 input channels" if groups else "more zeros"
+    out.print(f"[bold]To gain[/bold], these layers need {what}:")
+    table = output.table(_TO_PRUNE)
+    for layer in layers[:_SHOWN_TO_PRUNE]:
+        node = report["graphs"][layer["graph"]]["nodes"][layer["node"]]
+        figures = [output.microseconds(layer["cpu_us"]), _percent(layer["zeros"]), _percent(layer["needed"])]
+        table.add_row(escape(node["name"] or "(unnamed)"), node["layer"].removeprefix("a "), *figures)
+    out.print(table)
+    if len(layers) > _SHOWN_TO_PRUNE:
+        out.print(
+            f"and {len(layers) - _SHOWN_TO_PRUNE} more, between {_percent(min(l['needed'] for l in layers))} and "
+            f"{_percent(max(l['needed'] for l in layers))} zeros."
+        )
+    out.print("A layer needs a little less next to others that run here. To try it: sparsecpu prune.\n")
+
+
+def claims(totals: Mapping[str, Any]) -> str:
+    """ "53 of 55 convolutions, 97 % of the arithmetic"."""
+    parts = []
+    for plural, singular, count in (
+        ("convolutions", "convolution", totals["convolutions"]),
+        ("products", "matrix product", totals["products"]),
+    ):
+        if count:
+            name = singular if count == 1 else singular + "s"
+            parts.append(f"{totals[f'claimed_{plural}']} of {count} {name}")
+    if totals["multiply_adds"]:
+        parts.append(f"{arithmetic_here(totals)} of the arithmetic")
+    return ", ".join(parts) or "no layer: the model has no convolution or matrix product with constant weights"
 
 
 def summary(report: Mapping[str, Any]) -> str:
     """The sums in a few lines of plain text."""
     sums = report["totals"]
     regions = "1 region" if sums["regions"] == 1 else f"{sums['regions']} regions"
-    where = f"{sums['claimed_nodes']} of {sums['nodes']} nodes run on {sparsecpu.get_ep_name()}, in {regions}"
-    lines = [f"{where}; instruction set {report['isa']}."]
+    lines = [
+        f"{sparsecpu.get_ep_name()} claims {claims(sums)}.",
+        f"{sums['claimed_nodes']} of {sums['nodes']} nodes run here, in {regions}; instruction set {report['isa']}.",
+    ]
     if sums["claimed_nodes"]:
         lines.append(
-            f"Their weights: {output.size(sums['packed_bytes']) or '0K'} packed, {output.size(sums['dense_bytes']) or '0K'} dense. "
-            f"Predicted on one thread: {sums['claimed_here_us'] / 1000:.2f} ms here, "
-            f"{sums['claimed_cpu_us'] / 1000:.2f} ms on the CPU provider."
+            f"Their weights: {output.size(sums['packed_bytes']) or '0K'} packed, "
+            f"{output.size(sums['dense_bytes']) or '0K'} dense. Predicted on one thread: "
+            f"{sums['claimed_here_us'] / 1000:.2f} ms here, {sums['claimed_cpu_us'] / 1000:.2f} ms on the CPU provider."
         )
     if report["assumed"]:
         sizes = ", ".join(f"{axis} = {size}" for axis, size in report["assumed"].items())
@@ -104,37 +169,57 @@ def summary(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def show(report: Mapping[str, Any], out: Console) -> None:
+def _show(report: Mapping[str, Any], every: bool, out: Console) -> None:
     reasons = _Reasons()
     for graph in report["graphs"]:
         if graph["parent_node"]:
             out.print(f"\nIn the body of {escape(graph['parent_node'])}:")
         if graph["error"]:
             out.print(f"Nothing was claimed here: {escape(graph['error'])}")
-        out.print(node_table(graph["nodes"], reasons))
+        out.print(_node_table(graph["nodes"], every, reasons))
     out.print()
     reasons.show(out)
     out.print()
+    _show_to_prune(report, out)
     out.print(summary(report), markup=False)
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    report = explain(shared.source_of(arguments), shared.options_of(arguments))
+    source = shared.source_of(arguments)
+    report = explain(source, shared.options_of(arguments))
     if arguments.json:
         output.print_json(report)
-    else:
-        show(report, output.console())
+    out = output.console(stderr=arguments.json)
+    if arguments.html:
+        try:
+            Path(arguments.html).write_text(html_page(source.name, report), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {arguments.html}: {error.strerror}") from error
+        out.print(f"Wrote {arguments.html}: open it in a browser.", markup=False)
+    if arguments.annotate:
+        counts = annotate(source, report, arguments.annotate)
+        out.print(
+            f"Wrote {arguments.annotate}: {counts['same']} nodes as they run, {counts['merged']} that onnxruntime merged "
+            f"into others, {counts['gone']} that it removed.",
+            markup=False,
+        )
+    if arguments.html or arguments.annotate:
+        out.print(summary(report), markup=False)
+    elif not arguments.json:
+        _show(report, arguments.all, out)
 
 
 COMMAND = Command(
     "explain",
     help="show where every node of a model runs, and why",
     description="Create a session and print, for every node, the provider it runs on and the reason, its\nshare "
-    "of zero weights, its kernel, packed against dense bytes, and the predicted times.",
+    "of zero weights, its kernel, packed against dense bytes, and the predicted times;\nthen what would have to be "
+    "pruned, and how far, to gain.",
     examples="""
 sparsecpu explain model.onnx
 sparsecpu explain model.onnx --option min_sparsity=0 --option assume=batch=8,height=320
 sparsecpu explain model.onnx --json | jq .totals
+sparsecpu explain model.onnx --html explain.html --annotate for_netron.onnx
 """,
     add_arguments=_add_arguments,
     run=_run,
