@@ -9,7 +9,7 @@ enum class UnaryKind {
   kClip /*a=min b=max*/,
   kLeakyRelu /*a=slope*/,
   kSigmoid,
-  kSilu /*x*sigmoid(x)*/,
+  kSilu /*x*sigmoid(a*x)*/,
   kHardSigmoid /*a=alpha b=beta*/,
   kHardSwish,
   kGelu /*erf*/,

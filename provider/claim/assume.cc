@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "claim/infer.h"
 
 namespace sparsecpu {
 namespace {
@@ -24,15 +25,11 @@ bool keeps_shape(const Node& node) {
   static constexpr std::array kNames{"Softplus",
                                      "Softmax",
                                      "LogSoftmax",
-                                     "Cast",
                                      "DynamicQuantizeLinear",
                                      "LayerNormalization",
                                      "Exp",
                                      "Log",
-                                     "Sqrt",
-                                     "Neg",
                                      "Abs",
-                                     "Identity",
                                      "Dropout",
                                      "Elu",
                                      "Selu",
@@ -41,7 +38,6 @@ bool keeps_shape(const Node& node) {
                                      "Softsign",
                                      "InstanceNormalization",
                                      "GroupNormalization",
-                                     "Pow",
                                      "SimplifiedLayerNormalization",
                                      "SkipLayerNormalization",
                                      "BatchNormalization",
@@ -49,19 +45,21 @@ bool keeps_shape(const Node& node) {
                                      "Relu",
                                      "PRelu",
                                      "ThresholdedRelu",
-                                     "Reciprocal",
-                                     "Floor",
-                                     "Ceil",
+                                     "CumSum",
+                                     "IsNaN",
                                      "Round",
                                      "Sign",
                                      "BiasGelu"};
   return std::find(kNames.begin(), kNames.end(), node.op_type) != kNames.end();
 }
 
+bool is_integer(ElementType type) { return type == ElementType::kInt64 || type == ElementType::kInt32; }
+
 }  // namespace
 
-AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts)
-    : graph_(graph), options_(options), facts_(*facts) {
+AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, const KnownFacts& known,
+                             std::vector<ValueFacts>* facts)
+    : graph_(graph), options_(options), known_(known), facts_(*facts) {
   // The inputs first: a symbol is a batch, a pixel or a token count by its first place there.
   for (int input : graph.inputs) ensure(input);
 }
@@ -85,6 +83,9 @@ void AssumedShapes::ensure(int index) {
   ValueFacts& fact = facts_[index];
   if (value.is_constant) {
     fact.assumed = fact.probe = value.constant.dims;
+    fact.assumed_numbers = fact.probe_numbers = constant_numbers(value);
+  } else if (const auto known = known_.find(value.name); known != known_.end()) {
+    fact = known->second;
   } else if (value.has_shape) {
     fact.assumed.emplace();
     fact.probe.emplace();
@@ -141,6 +142,29 @@ void AssumedShapes::set_axes(const Recognised& recognised) {
   }
 }
 
+// Operators outside the recognised ones, for both sets of sizes.
+void AssumedShapes::infer_outputs(const Node& node) {
+  const bool integers =
+      !node.outputs.empty() && node.outputs[0] >= 0 && is_integer(graph_.values[node.outputs[0]].type);
+  std::vector<KnownTensor> assumed, probe;
+  for (int input : node.inputs) {
+    const ValueFacts fact = input >= 0 ? facts_[input] : ValueFacts{};
+    const bool constant = input >= 0 && graph_.values[input].is_constant;
+    assumed.push_back({fact.assumed, fact.assumed_numbers, constant});
+    probe.push_back({fact.probe, fact.probe_numbers, constant});
+  }
+  assumed = infer(node, assumed, integers);
+  probe = infer(node, probe, integers);
+  for (size_t i = 0; i < node.outputs.size() && i < probe.size(); ++i) {
+    if (node.outputs[i] < 0 || !probe[i].shape || !assumed[i].shape) continue;
+    ValueFacts& fact = facts_[node.outputs[i]];
+    fact.assumed = assumed[i].shape;
+    fact.probe = probe[i].shape;
+    fact.assumed_numbers = assumed[i].numbers;
+    fact.probe_numbers = probe[i].numbers;
+  }
+}
+
 std::string AssumedShapes::propagate(const Node& node, const Recognised& recognised) {
   std::string problem;
   if (recognised.ok()) {
@@ -155,6 +179,8 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
   } else if (keeps_shape(node) && !node.inputs.empty() && node.inputs[0] >= 0 && !node.outputs.empty() &&
              node.outputs[0] >= 0) {
     facts_[node.outputs[0]] = facts_[node.inputs[0]];
+  } else {
+    infer_outputs(node);
   }
   for (int output : node.outputs) {
     if (output >= 0 && (!facts_[output].assumed || !facts_[output].probe)) {

@@ -10,7 +10,8 @@ namespace sparsecpu {
 
 class AssumedShapes {
  public:
-  AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts);
+  AssumedShapes(const Graph& graph, const ClaimOptions& options, const KnownFacts& known,
+                std::vector<ValueFacts>* facts);
 
   // Fills the facts of a value from its declared shape, unless they are known.
   void ensure(int value);
@@ -23,10 +24,12 @@ class AssumedShapes {
   // The sizes of dimension `axis` of a value: first assumed, then probe.
   std::pair<int64_t, int64_t> sizes(const Value& value, size_t axis);
   std::string run_ops(const Recognised& recognised);
+  void infer_outputs(const Node& node);
   void set_axes(const Recognised& recognised);
 
   const Graph& graph_;
   const ClaimOptions& options_;
+  const KnownFacts& known_;
   std::vector<ValueFacts>& facts_;
   std::map<std::string, int64_t> assumed_, probe_;
   int64_t unknown_ = 0;  // dimensions without a symbol so far

@@ -265,13 +265,33 @@ ClaimResult spread(const Graph& graph, const Atoms& atoms, ClaimResult taken) {
   return result;
 }
 
+KnownFacts facts_of_regions(const Graph& graph, const std::vector<ValueFacts>& facts,
+                            const std::vector<std::vector<int>>& regions) {
+  KnownFacts known;
+  const auto add = [&](const std::vector<int>& values) {
+    for (int value : values) {
+      if (value >= 0 && !graph.values[value].is_constant && facts[value].probe)
+        known.emplace(graph.values[value].name, facts[value]);
+    }
+  };
+  for (const std::vector<int>& region : regions) {
+    for (int node : region) {
+      add(graph.nodes[node].inputs);
+      add(graph.nodes[node].outputs);
+    }
+  }
+  return known;
+}
+
 }  // namespace
 
 ClaimResult claim(const Graph& graph, const ClaimOptions& options) {
   const Atoms atoms = contract_units(graph, recognise_graph(graph, options, false));
   ClaimResult taken = Claimer(atoms.graph, atoms.recognised, options).run();
   // On the graph of atoms the graph of nodes has been contracted already: what is acyclic there is acyclic here.
-  return spread(graph, atoms, std::move(taken));
+  ClaimResult result = spread(graph, atoms, std::move(taken));
+  result.known = facts_of_regions(graph, atoms.recognised.facts, result.regions);
+  return result;
 }
 
 }  // namespace sparsecpu

@@ -35,15 +35,27 @@ struct NodeDecision {
   std::string layer;  // "a 3x3 convolution at 56x56"
 };
 
+// What is believed about a value before anything runs. Two sets of concrete sizes: `assumed` for the
+// prediction, `probe` with a different size for every symbol and every unknown dimension. Dimensions that
+// agree in both sets are taken to be equal for all sizes.
+struct ValueFacts {
+  std::optional<Shape> assumed, probe;
+  std::optional<std::vector<double>> assumed_numbers, probe_numbers;  // of a small tensor (infer.h)
+  std::optional<Axes> axes;  // of the op that made it; unset: unknown, or rank <= 2, where both mean the same
+  bool operator==(const ValueFacts&) const = default;
+};
+using KnownFacts = std::map<std::string, ValueFacts>;  // by the value's name
+
 struct ClaimResult {
   std::vector<std::vector<int>> regions;   // node indices, topological order
   std::vector<NodeDecision> decisions;     // one per node of the graph
   std::map<std::string, int64_t> assumed;  // symbolic axis -> size that the prediction used
+  KnownFacts known;                        // of every value that a node of a region reads or makes, constants aside
 };
 ClaimResult claim(const Graph& graph, const ClaimOptions& options);
 
-// The Ops of a graph all of whose nodes are recognised (a fused region in Compile). Weight views point into
-// `graph`. Throws Error naming the node otherwise.
-OpGraph recognise_all(const Graph& graph);
+// The Ops of a graph all of whose nodes are recognised (a fused region in Compile). `known`: what the whole model told
+// of its values. Weight views point into `graph`. Throws Error naming the node otherwise.
+OpGraph recognise_all(const Graph& graph, const KnownFacts& known = {});
 
 }  // namespace sparsecpu

@@ -27,12 +27,10 @@ constexpr double kMatMulRate = 0.72;                      // rate on tokens: K i
 constexpr double kEpilogueFmas = 4.0;                     // an output vector costs as much as so many nonzeros
 constexpr double kRowZeros = 0.85, kManyRowZeros = 0.55;  // zeros needed with 1 row, with 16
 constexpr int64_t kManyRows = 16;
-constexpr double kDenseRowRate = 0.95;   // our dense kernel for a few rows, against the CPU provider's
-constexpr double kTranscendental = 6.0;  // Erf, Tanh, Sigmoid, ... against a plain pass over the values
-constexpr double kFusedPass = 0.15;      // arithmetic inside the kernel before, against a pass of its own
-constexpr double kFusedHeavy = 0.6;      // the same for transcendental functions
-constexpr double kCallUs = 1.0;          // the CPU provider's fixed cost of one node
-constexpr double kSlowFraction = 2.0;    // CPU provider's rate loss on depthwise-like groups
+constexpr double kDenseRowRate = 0.95;  // our dense kernel for a few rows, against the CPU provider's
+constexpr double kFusedPass = 0.15;     // arithmetic inside the kernel before, against a pass of its own
+constexpr double kFusedHeavy = 0.6;     // the same for transcendental functions
+constexpr double kSlowFraction = 2.0;   // CPU provider's rate loss on depthwise-like groups
 
 // Vectors of 16 lanes that n images of h x w pixels take, lanes split over images, rows and columns.
 int64_t position_vectors(int64_t n, int64_t h, int64_t w) {
@@ -161,9 +159,13 @@ void price_linear(const Linear& linear, Layer layer, const Shape& output, const 
   cost->sparse_wins = cost->kernel == "sparse" && cost->sparsity > 0 && cost->here_us < cost->cpu_us;
 }
 
+}  // namespace
+
 double pass_us(int64_t values, const MachineSpeed& speed) {
   return 4.0 * static_cast<double>(values) / speed.cache_bytes * 1e-3;
 }
+
+namespace {
 
 // Bytes instead of floats move a quarter.
 double type_share(ElementType type) { return is_byte(type) ? 0.25 : 1.0; }
@@ -278,7 +280,7 @@ NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int no
     const ElementType type = op.inputs[0] >= 0 ? graph.values[op.inputs[0]].type : graph.values[anchor].type;
     if (linear != nullptr) {
       price_linear(*linear, layer, *output, speed, &cost);
-    } else {
+    } else if (!price_tokens(op, inputs, speed, &cost)) {
       price_pass(op, inputs, *output, type, speed, &cost);
     }
   }

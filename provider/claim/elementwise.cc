@@ -155,15 +155,24 @@ Recognised recognise_activation(const RecogniseContext& context, const Node& nod
   }
   if (type == "HardSwish") return unary(UnaryKind::kHardSwish);
   if (type == "Gelu") return recognise_gelu(node, x);
-  if (type == "FastGelu") {
-    return context.has_input(node, 1) ? decline("FastGelu with a bias is not supported") : unary(UnaryKind::kGeluTanh);
-  }
   if (type == "QuickGelu" || type == "Swish") {
     const float alpha = node.attribute("alpha", type == "Swish" ? 1.0f : 1.702f);
-    return alpha == 1.0f ? unary(UnaryKind::kSilu) : decline("only alpha = 1 is supported");
+    return alpha > 0.0f ? unary(UnaryKind::kSilu, alpha) : decline("only a positive alpha is supported");
   }
   if (type == "Tanh") return unary(UnaryKind::kTanh);
   return unary(UnaryKind::kErf);
+}
+
+// BiasGelu and FastGelu: GELU of x + bias.
+Recognised recognise_biased_gelu(const RecogniseContext& context, const Node& node) {
+  const int x = node.inputs[0], output = node.outputs[0];
+  const Unary gelu{node.op_type == "FastGelu" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0};
+  if (!context.has_input(node, 1)) return accept(gelu, {x}, output);
+  ChannelConstant bias = read_channel_constant(context, x, *context.input(node, 1));
+  if (!bias.problem.empty()) return decline(bias.problem);
+  Recognised result = accept(Affine{bias.axes, {1.0f}, std::move(bias.values)}, {x}, ~0);
+  result.ops.push_back(Op{gelu, {~0}, output, -1, ""});
+  return result;
 }
 
 Recognised recognise_arithmetic(const RecogniseContext& context, const Node& node) {

@@ -18,6 +18,14 @@ void place_layer(const Linear& linear, const Shape& output, Layer* layer);
 std::string situation(const Linear& linear, const Layer& layer, const Shape& output);
 bool is_depthwise(const Linear& linear);
 
+// A pass over so many floats, read and written ones alike.
+double pass_us(int64_t values, const MachineSpeed& speed);
+constexpr double kCallUs = 1.0;          // the CPU provider's fixed cost of one node
+constexpr double kTranscendental = 6.0;  // Erf, Tanh, Sigmoid, ... against a plain pass over the values
+
+// Adds to the cost of what is neither a layer nor a plain pass: attention, normalization. False if it is one of those.
+bool price_tokens(const Op& op, const std::vector<Shape>& inputs, const MachineSpeed& speed, NodeCost* cost);
+
 // Counts the weights (into cost), then prices the layer if `output` is known.
 void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Isa isa, NodeCost* cost);
 

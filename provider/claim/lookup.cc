@@ -77,7 +77,7 @@ std::function<float(float)> unary_function(const Unary& unary, bool* exact) {
     const double x = value;
     switch (kind) {
       case UnaryKind::kSilu:
-        return static_cast<float>(x / (1 + std::exp(-x)));
+        return static_cast<float>(x / (1 + std::exp(-a * x)));
       case UnaryKind::kHardSigmoid:
         return static_cast<float>(hard(x, a, b));
       case UnaryKind::kHardSwish:

@@ -72,7 +72,13 @@ Recognised recognise_matmul(const RecogniseContext& context, const Node& node) {
   const int rank = context.rank(x);
   if (rank < 0) return decline("the rank of its input is unknown");
   if (rank < 2) return decline("its input has rank " + std::to_string(rank) + "; at least 2 is expected");
-  Linear linear = token_linear(weight->constant, false, 1.0f);
+  // FusedMatMul
+  if (node.attribute("transA", int64_t{0}) != 0 || node.attribute("transBatchA", int64_t{0}) != 0 ||
+      node.attribute("transBatchB", int64_t{0}) != 0) {
+    return decline("its input is transposed");
+  }
+  const bool transposed = node.attribute("transB", int64_t{0}) != 0;
+  Linear linear = token_linear(weight->constant, transposed, node.attribute("alpha", 1.0f));
   if (std::string problem = channel_problem(context, x, rank - 1, linear.in_channels); !problem.empty()) {
     return decline(problem);
   }

@@ -31,7 +31,6 @@ constexpr double kFewChannelsSlowdown = 3.0;
 constexpr int64_t kManyRows = 16;
 // Groups that may be nonzero with one row, with 16: reading the weights takes the time.
 constexpr double kRowGroups = 0.4, kManyRowGroups = 0.7;
-constexpr double kCallUs = 1.0;  // the CPU provider's fixed cost of one node
 
 struct Count {
   int64_t nonzeros = 0, groups = 0, nonzero_groups = 0;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "claim/assume.h"
 #include "claim/constants.h"
+#include "claim/patterns.h"
 #include "claim/quantized.h"
 
 namespace sparsecpu {
@@ -39,7 +40,7 @@ constexpr Entry kTable[] = {
     {"", "Swish", 24, INT_MAX, "silu", recognise_activation},
     {"", "Gelu", 20, INT_MAX, "gelu", recognise_activation},
     {kMicrosoft, "Gelu", 1, INT_MAX, "gelu", recognise_activation},
-    {kMicrosoft, "FastGelu", 1, INT_MAX, "gelu", recognise_activation},
+    {kMicrosoft, "FastGelu", 1, INT_MAX, "gelu", recognise_biased_gelu},
     {kMicrosoft, "QuickGelu", 1, INT_MAX, "silu", recognise_activation},
     {"", "Tanh", 6, INT_MAX, "tanh", recognise_activation},
     {"", "Erf", 9, INT_MAX, "erf", recognise_activation},
@@ -48,6 +49,14 @@ constexpr Entry kTable[] = {
     {"", "Mul", 7, INT_MAX, "mul", recognise_arithmetic},
     {"", "Div", 7, INT_MAX, "div", recognise_arithmetic},
     {"", "BatchNormalization", 7, INT_MAX, "batch norm", recognise_batch_norm},
+    {"", "LayerNormalization", 1, INT_MAX, "layer norm", recognise_layer_norm},
+    {kMicrosoft, "SkipLayerNormalization", 1, INT_MAX, "layer norm", recognise_layer_norm},
+    {kMicrosoft, "BiasGelu", 1, INT_MAX, "gelu", recognise_biased_gelu},
+    {kMicrosoft, "FusedMatMul", 1, INT_MAX, "matmul", recognise_matmul},
+    {kMicrosoft, "MultiHeadAttention", 1, INT_MAX, "attention", recognise_attention},
+    {kMicrosoft, "Attention", 1, INT_MAX, "attention", recognise_attention},
+    {"", "Attention", 23, INT_MAX, "attention", recognise_attention},
+    {"", "Gather", 1, INT_MAX, "select token", recognise_select_token},
     {"", "MaxPool", 1, INT_MAX, "max pool", recognise_pool, Takes::kFloatOrBytes},
     {"", "AveragePool", 7, INT_MAX, "average pool", recognise_pool},
     {"", "GlobalAveragePool", 1, INT_MAX, "global average", recognise_global_average},
@@ -154,10 +163,7 @@ Recognised recognise_node(const RecogniseContext& context, int index) {
     result = entry->recognise(context, node);
   if (const std::string mixed = axes_problem(context, result); !mixed.empty()) result = decline(mixed);
   result.pattern = entry->pattern;
-  for (Op& op : result.ops) {
-    op.node = index;
-    op.name = node.name.empty() ? node.op_type + " #" + std::to_string(index) : node.name;
-  }
+  name_ops(context.graph, index, &result);
   return result;
 }
 
@@ -178,6 +184,13 @@ int64_t RecogniseContext::static_dim(int index, int axis) const {
   if (!fact.assumed || !fact.probe || axis >= static_cast<int>(fact.probe->size())) return -1;
   // No symbol has the same size in both sets, so a size that agrees depends on none.
   return (*fact.assumed)[axis] == (*fact.probe)[axis] ? (*fact.probe)[axis] : -1;
+}
+
+std::optional<float> RecogniseContext::static_number(int index) const {
+  const ValueFacts& fact = facts[index];
+  const bool known = fact.probe_numbers && fact.probe_numbers->size() == 1;
+  if (!known || fact.assumed_numbers != fact.probe_numbers) return std::nullopt;
+  return static_cast<float>(fact.probe_numbers->front());
 }
 
 bool same_dim(const RecogniseContext& context, int a, int axis_a, int b, int axis_b) {
@@ -218,6 +231,14 @@ std::optional<Axes> own_axes(const OpData& data) {
   return image ? std::optional<Axes>(Axes::kImage) : std::nullopt;
 }
 
+void name_ops(const Graph& graph, int main, Recognised* recognised) {
+  for (Op& op : recognised->ops) {
+    if (op.node < 0) op.node = main;
+    const Node& node = graph.nodes[op.node];
+    op.name = node.name.empty() ? node.op_type + " #" + std::to_string(op.node) : node.name;
+  }
+}
+
 Recognised decline(std::string reason) { return {"", std::move(reason), {}, -1}; }
 
 Recognised accept(OpData data, std::vector<int> inputs, int output) {
@@ -226,14 +247,38 @@ Recognised accept(OpData data, std::vector<int> inputs, int output) {
   return result;
 }
 
-RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options, bool trust_unknown_dims) {
+namespace {
+
+// Its nodes as one unit, if they are free and it is what it looks like; else its main node says why not.
+void take_pattern(const RecogniseContext& context, Pattern pattern, AssumedShapes* shapes, RecognisedGraph* result) {
+  Recognised& meaning = pattern.meaning;
+  const auto is_free = [&](int node) { return result->nodes[node].unit < 0; };
+  if (!std::all_of(pattern.unit.nodes.begin(), pattern.unit.nodes.end(), is_free)) return;
+  if (meaning.reason.empty()) meaning.reason = axes_problem(context, meaning);
+  if (meaning.reason.empty()) meaning.reason = shapes->propagate(context.graph.nodes[pattern.unit.place], meaning);
+  if (!meaning.reason.empty()) {
+    Recognised& main = result->nodes[pattern.unit.main];
+    if (!main.ok() && is_free(pattern.unit.main)) main = {meaning.pattern, meaning.reason, {}, -1};
+    return;
+  }
+  name_ops(context.graph, pattern.unit.main, &meaning);
+  for (int member : pattern.unit.nodes)
+    result->nodes[member] = {meaning.pattern, "", {}, static_cast<int>(result->units.size())};
+  result->nodes[pattern.unit.place].ops = std::move(meaning.ops);
+  result->units.push_back(std::move(pattern.unit));
+}
+
+}  // namespace
+
+RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options, bool trust_unknown_dims,
+                                const KnownFacts& known) {
   RecognisedGraph result;
   result.facts.resize(graph.values.size());
   result.nodes.resize(graph.nodes.size());
   result.units = find_units(graph);
   std::vector<int> placed(graph.nodes.size(), -1);  // the unit whose place a node is
   for (size_t u = 0; u < result.units.size(); ++u) placed[result.units[u].place] = static_cast<int>(u);
-  AssumedShapes shapes(graph, options, &result.facts);
+  AssumedShapes shapes(graph, options, known, &result.facts);
   const RecogniseContext context{graph, result.facts, trust_unknown_dims};
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
@@ -258,6 +303,8 @@ RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options,
     recognised = recognise_node(context, static_cast<int>(i));
     const std::string problem = shapes.propagate(node, recognised);
     if (!problem.empty()) recognised = {recognised.pattern, problem, {}, -1};
+    if (auto pattern = match_pattern(context, static_cast<int>(i)))
+      take_pattern(context, std::move(*pattern), &shapes, &result);
     if (!refusal.empty() && !result.nodes[result.units[placed[i]].main].ok()) {
       result.nodes[result.units[placed[i]].main].reason = refusal;
     }
@@ -266,8 +313,8 @@ RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options,
   return result;
 }
 
-OpGraph recognise_all(const Graph& graph) {
-  const RecognisedGraph recognised = recognise_graph(graph, ClaimOptions{}, true);
+OpGraph recognise_all(const Graph& graph, const KnownFacts& known) {
+  const RecognisedGraph recognised = recognise_graph(graph, ClaimOptions{}, true, known);
   OpGraph result;
   std::unordered_map<int, int> index_of;  // graph value -> OpGraph value
   std::unordered_map<int, int> inside;    // the same for the values inside one node
@@ -282,9 +329,6 @@ OpGraph recognise_all(const Graph& graph) {
     }
     return found->second;
   };
-  for (int input : graph.inputs) {
-    if (!graph.values[input].is_constant) result.inputs.push_back(value_index(input));
-  }
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Recognised& node = recognised.nodes[i];
     if (node.unit >= 0 && !node.ok()) continue;  // its work is with the unit's place
@@ -299,6 +343,10 @@ OpGraph recognise_all(const Graph& graph) {
       result.ops.push_back(std::move(copy));
     }
     inside.clear();
+  }
+  // Integers that only shapes are made of have told what they have to say: no Op reads them.
+  for (int input : graph.inputs) {
+    if (index_of.count(input) > 0 && !graph.values[input].is_constant) result.inputs.push_back(index_of.at(input));
   }
   for (int output : graph.outputs) result.outputs.push_back(value_index(output));
   return result;

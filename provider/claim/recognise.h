@@ -1,6 +1,7 @@
 // Nodes -> Ops. One function per operator family; a table in recognise.cc says which operator, domain and
 // opset goes to which function.
 #pragma once
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,14 +12,6 @@
 
 namespace sparsecpu {
 
-// What is believed about a value before anything runs. Two sets of concrete sizes: `assumed` for the
-// prediction, `probe` with a different size for every symbol and every unknown dimension. Dimensions that
-// agree in both sets are taken to be equal for all sizes.
-struct ValueFacts {
-  std::optional<Shape> assumed, probe;
-  std::optional<Axes> axes;  // of the op that made it; unset: unknown, or rank <= 2, where both mean the same
-};
-
 struct Recognised {
   std::string pattern;  // "" if the operator is not in the table
   std::string reason;   // why not; "" when recognised
@@ -27,9 +20,9 @@ struct Recognised {
   bool ok() const { return !ops.empty(); }
 };
 
-// Nodes that stand for one quantized operator and are taken whole or not at all. Either a tree that only its
-// last node leaves (DequantizeLinears, operator, activation, QuantizeLinear), or a DynamicQuantizeLinear with
-// all that it feeds, which only its first node enters: so contracting units leaves a graph acyclic.
+// Nodes that stand for one operator and are taken whole or not at all. Either nodes that only the last of them leaves
+// (DequantizeLinears, operator, activation, QuantizeLinear; the patterns of patterns.h), or a DynamicQuantizeLinear
+// with all that it feeds, which only its first node enters: so contracting units leaves a graph acyclic.
 struct Unit {
   std::vector<int> nodes;  // ascending
   int main = -1;           // the operator itself
@@ -50,6 +43,8 @@ struct RecogniseContext {
   int rank(int index) const;
   // Size of one axis if it is the same in every run, else -1.
   int64_t static_dim(int index, int axis) const;
+  // The only number of a value, constant or computed, if it is the same in every run.
+  std::optional<float> static_number(int index) const;
 };
 
 Recognised recognise_conv(const RecogniseContext&, const Node&);
@@ -58,6 +53,10 @@ Recognised recognise_gemm(const RecogniseContext&, const Node&);
 Recognised recognise_activation(const RecogniseContext&, const Node&);
 Recognised recognise_arithmetic(const RecogniseContext&, const Node&);
 Recognised recognise_batch_norm(const RecogniseContext&, const Node&);
+Recognised recognise_layer_norm(const RecogniseContext&, const Node&);  // and with the residual Add before it
+Recognised recognise_biased_gelu(const RecogniseContext&, const Node&);
+Recognised recognise_attention(const RecogniseContext&, const Node&);  // heads joined: operators that split them
+Recognised recognise_select_token(const RecogniseContext&, const Node&);
 Recognised recognise_pool(const RecogniseContext&, const Node&);
 Recognised recognise_global_average(const RecogniseContext&, const Node&);
 Recognised recognise_pad(const RecogniseContext&, const Node&);
@@ -70,6 +69,8 @@ Recognised recognise_quantize(const RecogniseContext&, const Node&);
 Recognised recognise_qlinear(const RecogniseContext&, const Node&);  // QLinear*, QGemm
 
 // Shared by the recognisers.
+// Node and name of Ops that have none yet: `main`.
+void name_ops(const Graph& graph, int main, Recognised* recognised);
 Recognised decline(std::string reason);
 Recognised accept(OpData data, std::vector<int> inputs, int output);
 // Attributes kernel_shape, strides, dilations, pads, auto_pad, ceil_mode of a window over 1 or 2 spatial axes;
@@ -86,6 +87,16 @@ std::string read_conv_geometry(const RecogniseContext&, const Node& node, int x,
 bool same_dim(const RecogniseContext&, int a, int axis_a, int b, int axis_b);
 bool same_shape(const RecogniseContext&, int a, int b);
 
+// Keys, queries, heads, batch of attention scores: the axis of a value that has this size; value -1: the number `axis`,
+// or nothing if that is negative.
+struct ScoreAxis {
+  int value = -1;
+  int axis = -1;
+};
+using ScoreAxes = std::array<ScoreAxis, 4>;
+// Whether *mask broadcasts to such scores, as a reason or "". A constant bool mask that masks nothing is -1 afterwards.
+std::string fit_mask(const RecogniseContext&, const ScoreAxes& scores, bool drops, int* mask);
+
 // The axes that an op gives to its input and output; unset: any, or as they come.
 std::optional<Axes> own_axes(const OpData& data);
 
@@ -95,6 +106,7 @@ struct RecognisedGraph {
   std::vector<Unit> units;
   std::map<std::string, int64_t> assumed;
 };
-RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options, bool trust_unknown_dims);
+RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options, bool trust_unknown_dims,
+                                const KnownFacts& known = {});
 
 }  // namespace sparsecpu

@@ -153,11 +153,7 @@ Recognised recognise_unit(const RecogniseContext& context, const Unit& unit) {
   const std::string& type = context.graph.nodes[unit.main].op_type;
   const bool integer = type == "DynamicQuantizeLinear" || type == "ConvInteger" || type == "MatMulInteger";
   Recognised result = integer ? recognise_integer_chain(context, unit) : recognise_qdq(context, unit);
-  for (Op& op : result.ops) {
-    const Node& node = context.graph.nodes[op.node >= 0 ? op.node : unit.main];
-    if (op.node < 0) op.node = unit.main;
-    op.name = node.name.empty() ? node.op_type + " #" + std::to_string(op.node) : node.name;
-  }
+  name_ops(context.graph, unit.main, &result);
   return result;
 }
 

@@ -125,7 +125,7 @@ class Fuser {
       const int x = at(i).op.inputs[1 - side];
       const int sigmoid = sole_producer(at(i).op.inputs[side]);
       if (unary(sigmoid, UnaryKind::kSigmoid) == nullptr || at(sigmoid).op.inputs[0] != x) continue;
-      at(i).op.data = Unary{UnaryKind::kSilu, 0, 0};
+      at(i).op.data = Unary{UnaryKind::kSilu, 1, 0};
       at(i).op.inputs = {x};
       uses_[static_cast<size_t>(x)] -= 1;
       swallow(i, sigmoid);

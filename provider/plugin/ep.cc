@@ -80,8 +80,17 @@ void Ep::get_capability(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo*
     for (int node : region) nodes.push_back(handles[static_cast<size_t>(node)]);
     fuse(support, nodes, /*drop_weights=*/true);
   }
+  remember(result.known);
   report_->add_graph(graph, parent, result);
   log_claims(graph, result);
+}
+
+void Ep::remember(const KnownFacts& known) {
+  for (const auto& [name, facts] : known) {
+    const auto [found, fresh] = known_.try_emplace(name, facts);
+    if (!fresh && !(found->second == facts)) ambiguous_.insert(name);
+  }
+  for (const std::string& name : ambiguous_) known_.erase(name);
 }
 
 void Ep::claim_anything(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo* support) {
@@ -118,8 +127,8 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
   std::vector<std::unique_ptr<FusedNode>> nodes;
   for (size_t i = 0; i < count; ++i) {
     const Graph graph = read_graph(graphs[i]);
-    nodes.push_back(
-        std::make_unique<FusedNode>(graph, fused_nodes[i], LowerOptions{options_.claim.isa, options_.jit}, scratch_));
+    nodes.push_back(std::make_unique<FusedNode>(graph, known_, fused_nodes[i],
+                                                LowerOptions{options_.claim.isa, options_.jit}, scratch_));
     report_->add_compiled(graph, *nodes.back());
   }
   for (size_t i = 0; i < count; ++i) infos[i] = nodes[i].release();

@@ -28,8 +28,8 @@ struct HostThreads {
 
 }  // namespace
 
-FusedNode::FusedNode(const Graph& graph, const ort::OrtNode* fused, const LowerOptions& options,
-                     std::shared_ptr<ScratchPool> scratch)
+FusedNode::FusedNode(const Graph& graph, const KnownFacts& known, const ort::OrtNode* fused,
+                     const LowerOptions& options, std::shared_ptr<ScratchPool> scratch)
     : ort::OrtNodeComputeInfo{}, workers_(usable_cpus()), scratch_(std::move(scratch)) {
   ort_version_supported = ort::kApiVersion;
   CreateState = [](ort::OrtNodeComputeInfo* self, ort::OrtNodeComputeContext*, void** state) -> ort::OrtStatus* {
@@ -44,7 +44,7 @@ FusedNode::FusedNode(const Graph& graph, const ort::OrtNode* fused, const LowerO
   ReleaseState = [](ort::OrtNodeComputeInfo*, void*) {};
 
   name_ = ort::get_string(api().Node_GetName, fused);
-  region_ = std::make_unique<Region>(recognise_all(graph), options);
+  region_ = std::make_unique<Region>(recognise_all(graph, known), options);
   const OpGraph& ops = region_->ops();
   times_ = std::make_shared<RegionTimes>(ops.ops.size());
   input_slots_ = slots_of(ops.inputs, ort::get_list(api().Node_GetNumInputs, api().Node_GetInputs, fused), "input");

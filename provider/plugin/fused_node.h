@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "abi/ort_abi.h"
+#include "claim/claim.h"
 #include "graph/graph.h"
 #include "lower/lower.h"
 #include "plugin/region_times.h"
@@ -16,7 +17,8 @@ namespace sparsecpu {
 class FusedNode : public ort::OrtNodeComputeInfo {
  public:
   // `fused` is ORT's node that stands for `graph`: its inputs and outputs are matched by name.
-  FusedNode(const Graph& graph, const ort::OrtNode* fused, const LowerOptions& options,
+  // known: what the whole model told of the graph's values.
+  FusedNode(const Graph& graph, const KnownFacts& known, const ort::OrtNode* fused, const LowerOptions& options,
             std::shared_ptr<ScratchPool> scratch);
 
   const Region& region() const { return *region_; }

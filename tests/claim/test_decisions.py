@@ -128,11 +128,7 @@ def test_bert_layer_with_symbolic_axes() -> None:
     z = g.add("Add", dense(gelu, 768, 3072), y)
     description = g.describe(g.add("LayerNormalization", z, g.constant(np.ones(768)), axis=-1))
     result = claim(description)
-    assert ops_of(description, result) == [
-        ["MatMul", "Add"],
-        ["MatMul", "Add", "Div", "Erf", "Add", "Mul", "Mul", "MatMul", "Add", "Add"],
-    ]
-    assert "LayerNormalization is not an operator" in result["decisions"][2]["reason"]
+    assert [len(region) for region in result["regions"]] == [len(description["nodes"])]
 
 
 def test_what_another_provider_or_a_subgraph_holds_is_left_alone() -> None:

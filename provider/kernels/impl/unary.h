@@ -24,7 +24,8 @@ SPARSECPU_INLINE Vec gelu_tanh(Vec x) {
   return mul(bounded, sigmoid(mul(mul(bounded, set1(1.5957691216f)), cubic)));
 }
 
-SPARSECPU_INLINE Vec silu(Vec x) { return mul(max(set1(-104.0f), x), sigmoid(x)); }
+// x * sigmoid(a x), a > 0.
+SPARSECPU_INLINE Vec silu(Vec x, Vec a) { return mul(max(div(set1(-104.0f), a), x), sigmoid(mul(a, x))); }
 
 SPARSECPU_INLINE Vec hard_swish(Vec x) {
   const Vec gate = clamp(fma(x, set1(1.0f / 6.0f), set1(0.5f)), zero(), set1(1.0f));
@@ -50,7 +51,7 @@ void unary(UnaryKind kind, float a, float b, const float* x, float* y, int64_t c
     case UnaryKind::kSigmoid:
       return map(x, y, count, [](Vec v) { return sigmoid(v); });
     case UnaryKind::kSilu:
-      return map(x, y, count, [](Vec v) { return silu(v); });
+      return map(x, y, count, [&](Vec v) { return silu(v, va); });
     case UnaryKind::kHardSigmoid:
       return map(x, y, count, [&](Vec v) { return clamp(fma(va, v, vb), zero(), one); });
     case UnaryKind::kHardSwish:

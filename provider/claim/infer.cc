@@ -1,0 +1,341 @@
+#include "claim/infer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+#include "claim/constants.h"
+
+namespace sparsecpu {
+namespace {
+
+using Numbers = std::vector<double>;
+
+// Bounds of Slice are as far out as int64 reaches; nothing that is looked at is as large.
+int64_t to_int(double number) { return static_cast<int64_t>(std::clamp(number, -1e15, 1e15)); }
+
+int64_t normal(int64_t axis, size_t rank) { return axis < 0 ? axis + static_cast<int64_t>(rank) : axis; }
+bool is_axis(int64_t axis, size_t rank) { return axis >= 0 && axis < static_cast<int64_t>(rank); }
+
+std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
+  const size_t rank = std::max(a.size(), b.size());
+  Shape result(rank, 1);
+  for (size_t i = 0; i < rank; ++i) {
+    const int64_t x = i + a.size() < rank ? 1 : a[i + a.size() - rank];
+    const int64_t y = i + b.size() < rank ? 1 : b[i + b.size() - rank];
+    if (x != y && x != 1 && y != 1) return std::nullopt;
+    result[i] = x == 1 ? y : x;
+  }
+  return result;
+}
+
+// The numbers of `from` as they repeat over `to`, to which it broadcasts.
+Numbers spread(const Numbers& numbers, const Shape& from, const Shape& to) {
+  Numbers result(static_cast<size_t>(element_count(to)));
+  for (size_t i = 0; i < result.size(); ++i) {
+    int64_t rest = static_cast<int64_t>(i), index = 0, stride = 1;
+    for (size_t axis = to.size(); axis-- > 0;) {
+      const int64_t at = rest % to[axis];
+      rest /= to[axis];
+      if (axis + from.size() < to.size()) continue;
+      const int64_t size = from[axis + from.size() - to.size()];
+      index += size == 1 ? 0 : at * stride;
+      stride *= size;
+    }
+    result[i] = numbers[static_cast<size_t>(index)];
+  }
+  return result;
+}
+
+double apply(std::string_view type, double a, double b, bool integers) {
+  if (type == "Add") return a + b;
+  if (type == "Sub") return a - b;
+  if (type == "Mul") return a * b;
+  if (type == "Div") return integers ? std::trunc(a / b) : a / b;
+  if (type == "Mod") return a - b * std::floor(a / b);
+  if (type == "Pow") return std::pow(a, b);
+  if (type == "Max") return std::max(a, b);
+  if (type == "Min") return std::min(a, b);
+  if (type == "Equal") return a == b;
+  if (type == "Less") return a < b;
+  if (type == "LessOrEqual") return a <= b;
+  if (type == "Greater") return a > b;
+  if (type == "GreaterOrEqual") return a >= b;
+  if (type == "And") return a != 0 && b != 0;
+  return a != 0 || b != 0;  // Or
+}
+
+double apply(std::string_view type, double a, bool integers) {
+  if (type == "Sqrt") return std::sqrt(a);
+  if (type == "Reciprocal") return 1 / a;
+  if (type == "Neg") return -a;
+  if (type == "Not") return a == 0;
+  if (type == "Floor") return std::floor(a);
+  if (type == "Ceil") return std::ceil(a);
+  return type == "Cast" && integers ? std::trunc(a) : a;  // Cast, Identity
+}
+
+// One node for one choice of sizes.
+class Inference {
+ public:
+  Inference(const Node& node, const std::vector<KnownTensor>& inputs, bool integers)
+      : node_(node), inputs_(inputs), integers_(integers), outputs_(node.outputs.size()) {}
+
+  std::vector<KnownTensor> run() {
+    const std::string_view type = node_.op_type;
+    const auto is = [&](auto... names) { return ((type == names) || ...); };
+    if (!node_.domain.empty() || inputs_.empty() || outputs_.empty()) return outputs_;
+    if (is("Shape"))
+      shape();
+    else if (is("Add", "Sub", "Mul", "Div", "Mod", "Pow", "Max", "Min", "Equal", "Less", "LessOrEqual", "Greater",
+                "GreaterOrEqual", "And", "Or"))
+      binary();
+    else if (is("Cast", "Identity", "Sqrt", "Reciprocal", "Neg", "Not", "Floor", "Ceil"))
+      unary();
+    else if (is("Where"))
+      where();
+    else if (is("Gather"))
+      gather();
+    else if (is("Unsqueeze", "Squeeze", "Reshape", "Flatten"))
+      reshape();
+    else if (is("Concat"))
+      concat();
+    else if (is("Slice"))
+      slice();
+    else if (is("Transpose"))
+      transpose();
+    else
+      others(type);
+    for (KnownTensor& output : outputs_) check(&output);
+    return outputs_;
+  }
+
+ private:
+  const KnownTensor& in(size_t i) const {
+    static const KnownTensor kNothing;
+    return i < inputs_.size() ? inputs_[i] : kNothing;
+  }
+  KnownTensor& out() { return outputs_[0]; }
+
+  static void check(KnownTensor* tensor) {
+    const int64_t count = tensor->shape ? element_count(*tensor->shape) : -1;
+    if (count < 0) tensor->shape.reset();
+    if (tensor->numbers && (count > kMostNumbers || count != static_cast<int64_t>(tensor->numbers->size())))
+      tensor->numbers.reset();
+  }
+
+  // Integers that are an input, or an attribute in older opsets.
+  std::optional<std::vector<int64_t>> integers(size_t input, const char* key) const {
+    if (input >= inputs_.size()) {
+      if (node_.attributes.count(key) == 0) return std::nullopt;
+      return node_.attribute(key, std::vector<int64_t>{});
+    }
+    if (!in(input).numbers) return std::nullopt;
+    std::vector<int64_t> result;
+    for (double number : *in(input).numbers) result.push_back(to_int(number));
+    return result;
+  }
+
+  void shape() {
+    if (!in(0).shape) return;
+    const int64_t rank = static_cast<int64_t>(in(0).shape->size());
+    const auto bound = [&](const char* key, int64_t fallback) {
+      return std::clamp<int64_t>(normal(node_.attribute(key, fallback), static_cast<size_t>(rank)), 0, rank);
+    };
+    const int64_t start = bound("start", 0), end = std::max(start, bound("end", rank));
+    out().shape = Shape{end - start};
+    out().numbers.emplace(in(0).shape->begin() + start, in(0).shape->begin() + end);
+  }
+
+  void binary() {
+    if (inputs_.size() != 2 || !in(0).shape || !in(1).shape) return;
+    out().shape = broadcast(*in(0).shape, *in(1).shape);
+    if (!out().shape || element_count(*out().shape) > kMostNumbers || !in(0).numbers || !in(1).numbers) return;
+    const Numbers a = spread(*in(0).numbers, *in(0).shape, *out().shape);
+    const Numbers b = spread(*in(1).numbers, *in(1).shape, *out().shape);
+    out().numbers.emplace();
+    for (size_t i = 0; i < a.size(); ++i) out().numbers->push_back(apply(node_.op_type, a[i], b[i], integers_));
+  }
+
+  void unary() {
+    out() = in(0);
+    if (!out().numbers) return;
+    for (double& number : *out().numbers) number = apply(node_.op_type, number, integers_);
+  }
+
+  void where() {
+    if (inputs_.size() != 3 || !in(0).shape || !in(1).shape || !in(2).shape) return;
+    const std::optional<Shape> values = broadcast(*in(1).shape, *in(2).shape);
+    if (!values) return;
+    out().shape = broadcast(*in(0).shape, *values);
+    if (!out().shape || element_count(*out().shape) > kMostNumbers) return;
+    if (!in(0).numbers || !in(1).numbers || !in(2).numbers) return;
+    const Numbers condition = spread(*in(0).numbers, *in(0).shape, *out().shape);
+    out().numbers = spread(*in(1).numbers, *in(1).shape, *out().shape);
+    const Numbers otherwise = spread(*in(2).numbers, *in(2).shape, *out().shape);
+    for (size_t i = 0; i < condition.size(); ++i) {
+      if (condition[i] == 0) (*out().numbers)[i] = otherwise[i];
+    }
+  }
+
+  void gather() {
+    if (!in(0).shape || !in(1).shape) return;
+    const Shape &data = *in(0).shape, &indices = *in(1).shape;
+    const int64_t axis = normal(node_.attribute("axis", int64_t{0}), data.size());
+    if (!is_axis(axis, data.size())) return;
+    out().shape = Shape(data.begin(), data.begin() + axis);
+    out().shape->insert(out().shape->end(), indices.begin(), indices.end());
+    out().shape->insert(out().shape->end(), data.begin() + axis + 1, data.end());
+    if (data.size() != 1 || !in(0).numbers || !in(1).numbers) return;
+    out().numbers.emplace();
+    for (double index : *in(1).numbers) {
+      const int64_t at = normal(to_int(index), static_cast<size_t>(data[0]));
+      if (!is_axis(at, static_cast<size_t>(data[0]))) return out().numbers.reset();
+      out().numbers->push_back((*in(0).numbers)[static_cast<size_t>(at)]);
+    }
+  }
+
+  // Unsqueeze, Squeeze, Reshape, Flatten: the numbers stay.
+  void reshape() {
+    if (!in(0).shape) return;
+    Op op{Reshape{}, {0}, 0, -1, ""};
+    Reshape& reshape = std::get<Reshape>(op.data);
+    const bool target = node_.op_type == "Reshape";
+    const auto list = integers(1, target ? "shape" : "axes");
+    if (node_.op_type == "Flatten") {
+      reshape.kind = Reshape::Kind::kFlatten;
+      reshape.axis = node_.attribute("axis", int64_t{1});
+    } else if (list) {
+      reshape.kind = target                       ? Reshape::Kind::kTarget
+                     : node_.op_type == "Squeeze" ? Reshape::Kind::kSqueeze
+                                                  : Reshape::Kind::kUnsqueeze;
+      reshape.target = *list;
+      reshape.allow_zero = node_.attribute("allowzero", int64_t{0}) != 0;
+    } else if (node_.op_type == "Squeeze" && inputs_.size() == 1) {  // all axes of size 1
+      reshape.kind = Reshape::Kind::kSqueeze;
+      for (size_t i = 0; i < in(0).shape->size(); ++i) {
+        if ((*in(0).shape)[i] == 1) reshape.target.push_back(static_cast<int64_t>(i));
+      }
+    } else {
+      return;
+    }
+    try {
+      out().shape = output_shape(op, {*in(0).shape});
+      out().numbers = in(0).numbers;
+    } catch (const std::exception&) {  // a shape that is wrong, or only assumed
+      out() = {};
+    }
+  }
+
+  void concat() {
+    if (!in(0).shape) return;
+    Shape shape = *in(0).shape;
+    const int64_t axis = normal(node_.attribute("axis", int64_t{0}), shape.size());
+    if (!is_axis(axis, shape.size())) return;
+    shape[axis] = 0;
+    Numbers joined;
+    bool numbers = shape.size() == 1;
+    for (const KnownTensor& input : inputs_) {
+      if (!input.shape || input.shape->size() != shape.size()) return;
+      shape[axis] += (*input.shape)[axis];
+      numbers = numbers && input.numbers;
+      if (numbers) joined.insert(joined.end(), input.numbers->begin(), input.numbers->end());
+    }
+    out().shape = std::move(shape);
+    if (numbers) out().numbers = std::move(joined);
+  }
+
+  void slice() {
+    const auto starts = integers(1, "starts"), ends = integers(2, "ends");
+    auto axes = integers(3, "axes"), steps = integers(4, "steps");
+    if (!in(0).shape || !starts || !ends || starts->size() != ends->size()) return;
+    if ((inputs_.size() > 3 && !axes) || (inputs_.size() > 4 && !steps)) return;
+    if ((axes && axes->size() != starts->size()) || (steps && steps->size() != starts->size())) return;
+    Shape shape = *in(0).shape;
+    std::vector<int64_t> first(shape.size(), 0);
+    for (size_t i = 0; i < starts->size(); ++i) {
+      const int64_t axis = normal(axes ? (*axes)[i] : static_cast<int64_t>(i), shape.size());
+      if (!is_axis(axis, shape.size()) || (steps && (*steps)[i] != 1)) return;
+      const int64_t size = shape[axis];
+      const auto bound = [&](int64_t b) { return std::clamp<int64_t>(b < 0 ? b + size : b, 0, size); };
+      first[axis] = bound((*starts)[i]);
+      // A computed end lies within the tensor in every run that works: a table of positions is as long as they need.
+      const bool computed = !in(2).is_constant && (*ends)[i] > size;
+      shape[axis] = std::max<int64_t>(0, (computed ? (*ends)[i] : bound((*ends)[i])) - first[axis]);
+    }
+    out().shape = shape;
+    if (shape.size() != 1 || !in(0).numbers || first[0] + shape[0] > (*in(0).shape)[0]) return;
+    const auto begin = in(0).numbers->begin() + first[0];
+    out().numbers.emplace(begin, begin + shape[0]);
+  }
+
+  void transpose() {
+    if (!in(0).shape) return;
+    const Shape& from = *in(0).shape;
+    std::vector<int64_t> perm = node_.attribute("perm", std::vector<int64_t>{});
+    if (perm.empty()) {
+      for (size_t i = from.size(); i-- > 0;) perm.push_back(static_cast<int64_t>(i));
+    }
+    if (perm.size() != from.size()) return;
+    out().shape.emplace();
+    for (int64_t axis : perm) {
+      if (!is_axis(axis, from.size())) return out().shape.reset();
+      out().shape->push_back(from[axis]);
+    }
+  }
+
+  void others(std::string_view type) {
+    if (type == "MatMul") {
+      if (!in(0).shape || !in(1).shape || in(0).shape->size() < 2 || in(1).shape->size() < 2) return;
+      const Shape &a = *in(0).shape, &b = *in(1).shape;
+      if (a.back() != b[b.size() - 2]) return;
+      out().shape = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
+      if (out().shape) out().shape->insert(out().shape->end(), {a[a.size() - 2], b.back()});
+    } else if (type == "Expand") {
+      const auto target = integers(1, "");
+      if (in(0).shape && target) out().shape = broadcast(*in(0).shape, *target);
+    } else if (type == "ConstantOfShape") {
+      const auto target = integers(0, "");
+      if (target) out().shape = *target;  // its value is an attribute that graph/ leaves out
+    } else if (type == "Range") {
+      if (!in(0).numbers || !in(1).numbers || !in(2).numbers || in(2).numbers->front() == 0) return;
+      const double steps = (in(1).numbers->front() - in(0).numbers->front()) / in(2).numbers->front();
+      out().shape = Shape{to_int(std::max(0.0, std::ceil(steps)))};
+    } else if (type == "GatherElements") {
+      out().shape = in(1).shape;
+    } else if (type == "ReduceMean" || type == "ReduceSum" || type == "ReduceMax") {
+      const auto axes = integers(1, "axes");
+      if (!in(0).shape || !axes || node_.attribute("keepdims", int64_t{1}) == 0) return;
+      out().shape = in(0).shape;
+      for (int64_t axis : *axes) {
+        axis = normal(axis, out().shape->size());
+        if (!is_axis(axis, out().shape->size())) return out().shape.reset();
+        (*out().shape)[axis] = 1;
+      }
+    }
+  }
+
+  const Node& node_;
+  const std::vector<KnownTensor>& inputs_;
+  const bool integers_;
+  std::vector<KnownTensor> outputs_;
+};
+
+}  // namespace
+
+std::optional<std::vector<double>> constant_numbers(const Value& value) {
+  if (!value.is_constant || element_count(value.constant.dims) > kMostNumbers) return std::nullopt;
+  if (const auto ints = constant_ints(value)) return Numbers(ints->begin(), ints->end());
+  if (const auto floats = constant_floats(value)) return Numbers(floats->begin(), floats->end());
+  const bool flags = value.constant.type == ElementType::kBool && value.constant.data != nullptr &&
+                     static_cast<int64_t>(value.constant.bytes) == element_count(value.constant.dims);
+  if (!flags) return std::nullopt;
+  const auto* bytes = static_cast<const uint8_t*>(value.constant.data);
+  return Numbers(bytes, bytes + value.constant.bytes);
+}
+
+std::vector<KnownTensor> infer(const Node& node, const std::vector<KnownTensor>& inputs, bool integers) {
+  return Inference(node, inputs, integers).run();
+}
+
+}  // namespace sparsecpu

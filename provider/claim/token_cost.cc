@@ -1,0 +1,64 @@
+// Prices of what transformers have between their linear layers.
+#include <algorithm>
+
+#include "base/memory.h"
+#include "claim/layer_cost.h"
+
+namespace sparsecpu {
+namespace {
+
+constexpr double kSmallProducts = 0.7;   // the CPU provider's rate in products of one head, against large ones
+constexpr int64_t kAttentionNodes = 12;  // Reshapes, Transposes, products, ... and what computes their shapes
+// Passes over the scores beside the products: scaling and mask on the CPU provider, here within the softmax.
+constexpr double kScorePasses = 4.0, kSoftmaxPasses = 1.5;
+// Sum, squares, result; there is one node, or nine.
+constexpr double kNormPasses = 1.5, kCpuNormPasses = 2.0;
+
+int64_t elements(const Shape& shape) {
+  int64_t count = 1;
+  for (int64_t d : shape) count = checked_mul(count, d);
+  return count;
+}
+
+void price_attention(const Attention& attention, const std::vector<Shape>& inputs, const MachineSpeed& speed,
+                     NodeCost* cost) {
+  const Shape &q = inputs[0], &k = inputs[1], &v = inputs[2];
+  const int64_t scores = q[0] * attention.heads * q[1] * k[1];
+  const double flops = 2.0 * static_cast<double>(q[0] * q[1] * k[1]) * static_cast<double>(q[2] + v[2]);
+  const double waste = 16.0 * static_cast<double>(ceil_div(q[1], 16)) / static_cast<double>(std::max<int64_t>(1, q[1]));
+  const int64_t moved = 2 * (elements(q) + elements(k) + elements(v) + q[0] * q[1] * v[2]);
+  const double softmax = kSoftmaxPasses * kTranscendental * pass_us(scores, speed);
+  const double cpu = flops / (speed.cpu_flops * kSmallProducts) * 1e-3 + softmax +
+                     kScorePasses * pass_us(scores, speed) + pass_us(moved, speed) +
+                     kCallUs * static_cast<double>(kAttentionNodes);
+  const double here = flops * waste / speed.dense_flops * 1e-3 + softmax * waste;
+  cost->cpu_us += cpu;
+  cost->here_us += here;
+  cost->fused_cpu_us += cpu;
+  cost->fused_here_us += here;
+}
+
+void price_norm(const Shape& x, const MachineSpeed& speed, NodeCost* cost) {
+  const double pass = pass_us(2 * elements(x), speed);
+  cost->cpu_us += kCallUs + kCpuNormPasses * pass;
+  cost->here_us += kNormPasses * pass;
+  cost->fused_cpu_us += kCallUs + kCpuNormPasses * pass;
+  cost->fused_here_us += kNormPasses * pass;
+}
+
+}  // namespace
+
+bool price_tokens(const Op& op, const std::vector<Shape>& inputs, const MachineSpeed& speed, NodeCost* cost) {
+  if (const auto* attention = std::get_if<Attention>(&op.data); attention != nullptr && inputs.size() >= 3) {
+    for (size_t i = 0; i < 3; ++i) {
+      if (inputs[i].size() != 3) return false;
+    }
+    price_attention(*attention, inputs, speed, cost);
+    return true;
+  }
+  if (!std::holds_alternative<LayerNorm>(op.data)) return false;
+  price_norm(inputs[0], speed, cost);
+  return true;
+}
+
+}  // namespace sparsecpu
