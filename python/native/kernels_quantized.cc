@@ -165,6 +165,16 @@ void bind_packed(py::module_& module) {
 }
 
 void bind_elementwise(py::module_& module) {
+  // sums, y: one position's rows in lanes.
+  module.def("finish", [](const std::string& isa, const IntArray& sums, const FloatArray& multiplier,
+                          const Output& output, FloatArray y, const std::optional<FloatArray>& residual) {
+    QuantizedRows rows;
+    rows.multiplier.assign(multiplier.data(), multiplier.data() + multiplier.size());
+    with_output(output, rows, [&](const QuantizedOutput& out) {
+      quantized_of(isa).finish(sums.data(), 0, multiplier.size(), out, y.mutable_data(),
+                               residual ? residual->data() : nullptr);
+    });
+  });
   module.def("quantize_lanes",
              [](const std::string& isa, float scale, int zero, const FloatArray& x, FloatArray y, int64_t channels) {
                quantized_of(isa).quantize_lanes({scale, zero}, x.data(), y.mutable_data(), channels);

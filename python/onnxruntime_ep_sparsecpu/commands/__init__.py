@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnxruntime_ep_sparsecpu.commands import benchmark, compare, demo, explain, profile, prune
+from onnxruntime_ep_sparsecpu.commands import benchmark, check_hardware, compare, demo, explain, profile, prune
 from onnxruntime_ep_sparsecpu.commands.command import Command
 
 COMMANDS: Sequence[Command] = (
+    check_hardware.COMMAND,
     demo.COMMAND,
     explain.COMMAND,
     profile.COMMAND,

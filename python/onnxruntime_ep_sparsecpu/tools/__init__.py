@@ -6,6 +6,7 @@ from onnxruntime_ep_sparsecpu.tools.assignment import explain
 from onnxruntime_ep_sparsecpu.tools.comparison import compare
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.feeds import make_feeds
+from onnxruntime_ep_sparsecpu.tools.hardware import check_hardware
 from onnxruntime_ep_sparsecpu.tools.page import html_page
 from onnxruntime_ep_sparsecpu.tools.profiling import profile
 from onnxruntime_ep_sparsecpu.tools.pruning import prune
@@ -17,6 +18,7 @@ __all__ = [
     "UserError",
     "annotate",
     "benchmark",
+    "check_hardware",
     "compare",
     "explain",
     "html_page",

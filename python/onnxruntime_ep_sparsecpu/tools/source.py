@@ -95,10 +95,12 @@ def quantize(model: onnx.ModelProto) -> onnx.ModelProto:
         def get_next(self) -> Any:
             return next(self.feeds, None)
 
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "int8.onnx"
         quantize_static(
-            model,
+            copy,  # it moves the weights of the one it is given
             str(path),
             RandomInputs(),
             quant_format=QuantFormat.QDQ,
