@@ -208,6 +208,7 @@ class Planner {
   Placed& at(int value) { return values_[static_cast<size_t>(value)]; }
   const Placed& at(int value) const { return values_[static_cast<size_t>(value)]; }
   int chunks_for(int64_t units, int64_t floats_per_unit) const;
+  int64_t even_chunks(int64_t most) const;
   // Nothing reads `value` after this stage.
   bool dies_here(int value) const {
     return at(value).last_use == stage_ && at(value).region_output == kNone && !at(value).shared;

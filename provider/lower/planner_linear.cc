@@ -152,17 +152,15 @@ void Planner::partition(LaneLinearStep& step) const {
   step.chunks = step.position_chunks * step.unit_chunks;
 }
 
-// Generated code is worth fetching for eight positions or more. Every worker gets as many chunks as the others, so
-// that it finds in its cache what it wrote there in the layer before: lines that another core has written cost more
-// than the arithmetic on them.
+// Generated code is worth fetching for eight positions or more.
 void Planner::partition(JitStep& step) const {
   constexpr int kMinPositions = 8;
   constexpr int kMinMultiplies = 8000;
   constexpr int kFinish = 6;  // a row's end, in multiply-adds
   const int64_t multiplies = (step.code->nonzeros + kFinish * step.rows) * step.positions.count();
-  const auto even = [&](int64_t chunks) { return chunks < workers_ ? 1 : chunks / workers_ * workers_; };
-  const int64_t most = even(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, 4 * workers_));
-  step.position_chunks = static_cast<int>(even(std::clamp<int64_t>(step.positions.count() / kMinPositions, 1, most)));
+  const int64_t most = even_chunks(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, 4 * workers_));
+  step.position_chunks =
+      static_cast<int>(even_chunks(std::clamp<int64_t>(step.positions.count() / kMinPositions, 1, most)));
   step.unit_chunks =
       static_cast<int>(std::clamp<int64_t>(ceil_div(most, step.position_chunks), 1, step.code->blocks()));
   step.chunks = step.position_chunks * step.unit_chunks;

@@ -93,7 +93,11 @@ void Planner::place_buffers() {
 int Planner::chunks_for(int64_t units, int64_t floats_per_unit) const {
   constexpr int64_t kMinFloats = 16 * 1024;
   const int64_t worth = units * floats_per_unit / kMinFloats;
-  return static_cast<int>(std::clamp<int64_t>(worth, 1, std::min<int64_t>(units, 4 * workers_)));
+  return static_cast<int>(even_chunks(std::clamp<int64_t>(worth, 1, std::min<int64_t>(units, 4 * workers_))));
 }
+
+// As many for every worker, so that it finds in its cache what it wrote there in the step before: a line that another
+// core has written costs more than the arithmetic on it.
+int64_t Planner::even_chunks(int64_t most) const { return most < workers_ ? 1 : most / workers_ * workers_; }
 
 }  // namespace sparsecpu

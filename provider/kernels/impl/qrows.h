@@ -8,49 +8,50 @@
 namespace sparsecpu::SPARSECPU_LEVEL {
 namespace {
 
-// 16 pixels of one lane: dword i is the four channels of pixel i.
-using PixelDwords = uint32_t[16];
-
-SPARSECPU_INLINE void load_pixels(const ByteRows& args, const uint8_t* row, int64_t pixels, PixelDwords& to) {
-  alignas(64) uint8_t plane[4][16];
-  for (int j = 0; j < 4; ++j) {
-    const uint8_t fill = static_cast<uint8_t>(args.fill >> (8 * j));
-    __builtin_memset(plane[j], fill, 16);
-    if (j < args.planes && pixels > 0) {
-      const uint8_t* from = row + j * args.plane_stride;
-      if (pixels >= 16) {
-        __builtin_memcpy(plane[j], from, 16);
-      } else {
-        __builtin_memcpy(plane[j], from, static_cast<size_t>(pixels));
-      }
-      // Both signs meet here: what was not loaded must stay `fill` after the flip.
-      for (int i = 0; i < 16; ++i) plane[j][i] ^= i < pixels ? args.sign : 0;
-    }
-  }
-  for (int i = 0; i < 16; ++i) {
-    to[i] = plane[0][i] | static_cast<uint32_t>(plane[1][i]) << 8 | static_cast<uint32_t>(plane[2][i]) << 16 |
-            static_cast<uint32_t>(plane[3][i]) << 24;
-  }
-}
-
-SPARSECPU_INLINE Vec load_dwords(const uint32_t* p) { return as_floats(load_bytes(p)); }
-
 // The transposed block to columns [0, columns) of y.
 SPARSECPU_INLINE void store_columns(Vec (&block)[kVec], float* y, int64_t stride, int64_t columns) {
   transpose(block);
   for (int64_t i = 0; i < kVec && i < columns; ++i) store(y + i * stride, block[i]);
 }
 
+// Four lanes' next 16 pixels of one plane, a quarter each: lanes `first`, first + 4, ... Where a row has no pixel
+// stands `fill`, before the flip as after it.
+SPARSECPU_INLINE Bytes load_plane(const ByteRows& args, int plane, int first, const uint8_t* const* rows,
+                                  const int64_t* lengths, int64_t at) {
+  const uint8_t fill = static_cast<uint8_t>(args.fill >> (8 * plane));
+  if (plane >= args.planes) return set_byte(fill);
+  alignas(16) uint8_t edge[4][16];
+  const uint8_t* from[4];
+  for (int q = 0; q < 4; ++q) {
+    const int lane = 4 * q + first;
+    const int64_t left = lengths[lane] - at;
+    const uint8_t* row = rows[lane] ? rows[lane] + plane * args.plane_stride + at : nullptr;
+    from[q] = row;
+    if (left >= 16) continue;
+    __builtin_memset(edge[q], fill ^ args.sign, 16);
+    for (int64_t i = 0; i < left; ++i) edge[q][i] = row[i];
+    from[q] = edge[q];
+  }
+  return xor_bytes(set_quarters(from), set_byte(args.sign));
+}
+
+// Blocks of 16 pixels; the last one begins early if it would not be full, so that most rows are loaded at once.
 void load_planes(const ByteRows& args, const uint8_t* const* rows, const int64_t* lengths, int64_t count, float* y,
                  int64_t stride) {
-  for (int64_t i = 0; i < count; i += 16) {
-    Vec block[kVec];
-    for (int l = 0; l < kVec; ++l) {
-      PixelDwords pixels;
-      load_pixels(args, rows[l] ? rows[l] + i : nullptr, lengths[l] - i, pixels);
-      block[l] = load_dwords(pixels);
+  for (int64_t block = 0; block < count; block += 16) {
+    const int64_t at = block + 16 > count && count >= 16 ? count - 16 : block;
+    Bytes pixels[4][4];  // [first lane][i]: in quarter q the pixels 4 i .. 4 i + 3 of lane 4 q + first
+    for (int first = 0; first < 4; ++first) {
+      Bytes plane[4];
+      for (int j = 0; j < 4; ++j) plane[j] = load_plane(args, j, first, rows, lengths, at);
+      interleave(plane[0], plane[1], plane[2], plane[3], pixels[first]);
     }
-    store_columns(block, y + i * stride, stride, count - i);
+    for (int i = 0; i < 4; ++i) {
+      Ints column[4];
+      for (int first = 0; first < 4; ++first) column[first] = as_ints(pixels[first][i]);
+      transpose_quarters(column);
+      for (int c = 0; c < 4 && at + 4 * i + c < count; ++c) store_ints(y + (at + 4 * i + c) * stride, column[c]);
+    }
   }
 }
 
@@ -78,6 +79,9 @@ SPARSECPU_INLINE void load_columns(const float* x, int64_t stride, int64_t colum
   for (int64_t i = 0; i < kVec; ++i) block[i] = i < columns ? load(x + i * stride) : zero();
   transpose(block);
 }
+
+// 16 pixels of one lane: dword i is the four channels of pixel i.
+using PixelDwords = uint32_t[16];
 
 SPARSECPU_INLINE void store_pixels(const ByteRows& args, const PixelDwords& pixels, uint8_t* row, int64_t count) {
   for (int j = 0; j < args.planes; ++j) {

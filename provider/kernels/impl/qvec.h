@@ -14,6 +14,7 @@
 //     matter, they are cheaper. flat_part(x, i)[l] = x[16i+l], pack_flat its inverse.
 //   transpose_quarters: r[i][4q+c] <-> r[c][4q+i].
 //   interleave(a, b, c, d, r): r[i] has in lane 4q+c the bytes 16q+4i+c of a, b, c and d.
+//   set_quarters(p): quarter q from the 16 bytes at p[q]; any alignment.
 //   expand(p, mask): lane l is p[number of mask bits below l] if bit l is set, else 0. p[0, 16) is readable.
 //   look_up(table, x): table[x[i]].
 #pragma once

@@ -35,6 +35,10 @@ SPARSECPU_INLINE Bytes set_byte(uint8_t one) { return twice(_mm256_set1_epi8(sta
 SPARSECPU_INLINE Bytes set_quarter(const void* p) {
   return twice(_mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p))));
 }
+SPARSECPU_INLINE Bytes set_quarters(const uint8_t* const (&p)[4]) {
+  const auto quarter = [&](int q) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p[q])); };
+  return {_mm256_set_m128i(quarter(1), quarter(0)), _mm256_set_m128i(quarter(3), quarter(2))};
+}
 SPARSECPU_INLINE Bytes shift_lanes_left_8(Bytes a) { return {_mm256_slli_epi32(a.lo, 8), _mm256_slli_epi32(a.hi, 8)}; }
 SPARSECPU_INLINE Bytes max_bytes(Bytes a, Bytes b) {
   return {_mm256_max_epu8(a.lo, b.lo), _mm256_max_epu8(a.hi, b.hi)};
@@ -66,6 +70,7 @@ SPARSECPU_INLINE Vec to_float(Ints a) { return {_mm256_cvtepi32_ps(a.lo), _mm256
 SPARSECPU_INLINE Ints to_ints(Vec a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
 SPARSECPU_INLINE Vec as_floats(Ints a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
 SPARSECPU_INLINE Vec as_floats(Bytes a) { return {_mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi)}; }
+SPARSECPU_INLINE Ints as_ints(Bytes a) { return {a.lo, a.hi}; }
 SPARSECPU_INLINE Bytes as_bytes(Vec a) { return {_mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi)}; }
 SPARSECPU_INLINE Vec set_quarter_floats(const float* p) {
   const __m256 half = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p));

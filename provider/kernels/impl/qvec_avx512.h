@@ -25,6 +25,11 @@ SPARSECPU_INLINE Bytes set_byte(uint8_t one) { return {_mm512_set1_epi8(static_c
 SPARSECPU_INLINE Bytes set_quarter(const void* p) {
   return {_mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)))};
 }
+SPARSECPU_INLINE Bytes set_quarters(const uint8_t* const (&p)[4]) {
+  const auto quarter = [&](int q) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p[q])); };
+  const __m512i first = _mm512_inserti32x4(_mm512_castsi128_si512(quarter(0)), quarter(1), 1);
+  return {_mm512_inserti32x4(_mm512_inserti32x4(first, quarter(2), 2), quarter(3), 3)};
+}
 SPARSECPU_INLINE Bytes shift_lanes_left_8(Bytes a) { return {_mm512_slli_epi32(a.v, 8)}; }
 SPARSECPU_INLINE Bytes max_bytes(Bytes a, Bytes b) { return {_mm512_max_epu8(a.v, b.v)}; }
 SPARSECPU_INLINE Bytes xor_bytes(Bytes a, Bytes b) { return {_mm512_xor_si512(a.v, b.v)}; }
@@ -41,6 +46,7 @@ SPARSECPU_INLINE Vec to_float(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
 SPARSECPU_INLINE Ints to_ints(Vec a) { return {_mm512_cvtps_epi32(a.v)}; }
 SPARSECPU_INLINE Vec as_floats(Ints a) { return {_mm512_castsi512_ps(a.v)}; }
 SPARSECPU_INLINE Vec as_floats(Bytes a) { return {_mm512_castsi512_ps(a.v)}; }
+SPARSECPU_INLINE Ints as_ints(Bytes a) { return {a.v}; }
 SPARSECPU_INLINE Bytes as_bytes(Vec a) { return {_mm512_castps_si512(a.v)}; }
 SPARSECPU_INLINE Vec set_quarter_floats(const float* p) { return {_mm512_broadcast_f32x4(_mm_loadu_ps(p))}; }
 SPARSECPU_INLINE Vec fused(Vec a, Vec b, Vec c) { return fma(a, b, c); }

@@ -33,6 +33,9 @@ SPARSECPU_INLINE void store_bytes_first(void* p, const Bytes& v, int64_t n) {
 }
 SPARSECPU_INLINE Bytes load_bytes(const void* p) { return load_bytes_first(p, 64); }
 SPARSECPU_INLINE void store_bytes(void* p, const Bytes& v) { store_bytes_first(p, v, 64); }
+SPARSECPU_INLINE Bytes set_quarters(const uint8_t* const (&p)[4]) {
+  return each_byte([&](int i) { return p[i / 16][i % 16]; });
+}
 SPARSECPU_INLINE Bytes set_lane(uint32_t four) {
   return each_byte([&](int i) { return four >> (8 * (i % 4)); });
 }
@@ -99,6 +102,7 @@ SPARSECPU_INLINE To copy_bits(const From& from) {
 }
 SPARSECPU_INLINE Vec as_floats(const Ints& a) { return copy_bits<Vec>(a); }
 SPARSECPU_INLINE Vec as_floats(const Bytes& a) { return copy_bits<Vec>(a); }
+SPARSECPU_INLINE Ints as_ints(const Bytes& a) { return load_ints(a.at); }
 SPARSECPU_INLINE Bytes as_bytes(const Vec& a) { return copy_bits<Bytes>(a); }
 SPARSECPU_INLINE Vec set_quarter_floats(const float* p) {
   return each_lane([&](int l) { return p[l % 4]; });
