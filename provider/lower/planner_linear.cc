@@ -81,6 +81,10 @@ void Planner::set_code(JitStep& step, const Window& window, const PackedJit& cod
   constexpr int64_t kTileBytes = 384 * 1024;
   const int64_t position_bytes = operands.x.tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
   step.tile = static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes, 8, JitStep::kMaxPositions));
+  // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
+  const int64_t data_bytes = (operands.x.tensor.vectors + operands.y.vectors) * kLanes *
+                             static_cast<int64_t>(sizeof(float)) * pixels_of(operands.y.geometry).count();
+  step.least_positions = static_cast<int64_t>(code.memory.bytes()) <= data_bytes ? 4 : 8;
 }
 
 void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack,
@@ -152,15 +156,13 @@ void Planner::partition(LaneLinearStep& step) const {
   step.chunks = step.position_chunks * step.unit_chunks;
 }
 
-// Generated code is worth fetching for eight positions or more.
 void Planner::partition(JitStep& step) const {
-  constexpr int kMinPositions = 8;
   constexpr int kMinMultiplies = 8000;
   constexpr int kFinish = 6;  // a row's end, in multiply-adds
   const int64_t multiplies = (step.code->nonzeros + kFinish * step.rows) * step.positions.count();
   const int64_t most = even_chunks(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, 4 * workers_));
   step.position_chunks =
-      static_cast<int>(even_chunks(std::clamp<int64_t>(step.positions.count() / kMinPositions, 1, most)));
+      static_cast<int>(even_chunks(std::clamp<int64_t>(step.positions.count() / step.least_positions, 1, most)));
   step.unit_chunks =
       static_cast<int>(std::clamp<int64_t>(ceil_div(most, step.position_chunks), 1, step.code->blocks()));
   step.chunks = step.position_chunks * step.unit_chunks;

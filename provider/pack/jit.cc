@@ -62,9 +62,11 @@ Block gather_block(const Matrix& matrix, int64_t first_row, int64_t rows, int64_
 class LayerEmitter {
  public:
   LayerEmitter(const Matrix& matrix, int64_t column_bytes, int prefetch_calls)
-      : matrix_(matrix), column_bytes_(column_bytes), blocks_(ceil_div(matrix.rows, kJitRows)) {
+      : matrix_(matrix),
+        column_bytes_(column_bytes),
+        prefetch_calls_(prefetch_calls),
+        blocks_(ceil_div(matrix.rows, kJitRows)) {
     packed_.nonzeros = matrix.begin.back();
-    packed_.prefetch_lines = static_cast<int>(kSegmentEntries * 12 / kCacheLine) / prefetch_calls;
   }
 
   PackedJit emit() {
@@ -117,14 +119,20 @@ class LayerEmitter {
       source.columns = block.columns.data() + column;
       source.column_count = end - column;
       source.entries = block.entries.data();
-      source.prefetch_lines = packed_.prefetch_lines;
-      add_segment(first_row, emit_spmm_segment(source));
+      source.prefetch_lines = prefetch_lines(block.entries.size() / pieces, source);
+      add_segment(source.prefetch_lines, first_row, emit_spmm_segment(source));
       column = end;
     }
   }
 
-  void add_segment(int64_t first_row, const std::vector<uint8_t>& code) {
-    packed_.segments.push_back({nullptr, first_row, code.size()});
+  // The next segment is about as large as this one: some 11 bytes a multiply-add, 8 a load, 16 a row.
+  int prefetch_lines(size_t entries, const JitSegmentSource& source) const {
+    const size_t bytes = entries * 11 + source.column_count * 8 + static_cast<size_t>(source.rows) * 16;
+    return 1 + static_cast<int>(bytes / kCacheLine) / prefetch_calls_;
+  }
+
+  void add_segment(int prefetch_lines, int64_t first_row, const std::vector<uint8_t>& code) {
+    packed_.segments.push_back({nullptr, first_row, code.size(), prefetch_lines});
     add_code(code);
   }
 
@@ -147,6 +155,7 @@ class LayerEmitter {
 
   const Matrix& matrix_;
   const int64_t column_bytes_;
+  const int prefetch_calls_;
   const int64_t blocks_;
   PackedJit packed_;
   std::vector<uint8_t> code_;

@@ -12,14 +12,14 @@ namespace sparsecpu {
 
 struct JitSegment {
   JitFn run = nullptr;
-  int64_t first_row = 0;  // output channel
-  size_t bytes = 0;       // code and weights, from `run` on
+  int64_t first_row = 0;   // output channel
+  size_t bytes = 0;        // code and weights, from `run` on
+  int prefetch_lines = 0;  // that a call brings nearer
 };
 
 struct PackedJit {
   std::vector<JitSegment> segments;   // block by block, each block's in order
   std::vector<uint32_t> block_begin;  // blocks + 1: into segments
-  int prefetch_lines = 0;             // that one call of a segment brings nearer
   int64_t nonzeros = 0;
   CodeMemory memory;
 

@@ -65,6 +65,7 @@ class JitStep : public LaneStep {
   static constexpr int kMaxPositions = 64;  // in a tile
   const PackedJit* code = nullptr;
   std::vector<ptrdiff_t> row_base;  // of each kernel row, in floats from the first tap
+  int least_positions = 8;          // for which a worker fetches all code
 
   int64_t units() const override { return code->blocks(); }
   int64_t first_row(int64_t block) const override;
@@ -85,7 +86,7 @@ class JitStep : public LaneStep {
     const bool is_last = s + 1 == code->segments.size();
     const auto* hot = reinterpret_cast<const std::byte*>(segment.run);
     const auto* ahead = is_last ? hot : reinterpret_cast<const std::byte*>(code->segments[s + 1].run);
-    const size_t step = static_cast<size_t>(code->prefetch_lines) * kCacheLine;
+    const size_t step = static_cast<size_t>(segment.prefetch_lines) * kCacheLine;
     const size_t most = is_last ? 0 : code->segments[s + 1].bytes;
     size_t at = 0;
     for (int p = 0; p < now.positions; ++p, at += step) {
