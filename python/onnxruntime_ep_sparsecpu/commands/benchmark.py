@@ -100,7 +100,7 @@ def latency_table(results: Mapping[str, Any]) -> Table:
     for name, result in results.items():
         latency = result["latency_ms"]
         cells = [f"{latency[key]:.2f}" for key in ("p50", "p90", "p99", "min", "max")]
-        table.add_row(name, f"{result['items_per_second']:.1f}", *cells, str(result["runs"]))
+        output.add_row(table, name, f"{result['items_per_second']:.1f}", *cells, str(result["runs"]))
     return table
 
 

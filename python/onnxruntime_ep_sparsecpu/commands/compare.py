@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
@@ -45,25 +46,27 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_json(parser)
 
 
-def numbers(row: Mapping[str, Any]) -> list[str]:
+def numbers(row: Mapping[str, Any]) -> list[str | Text]:
     """The cells of a difference: type, largest error, relative error, share of equal entries, verdict."""
     errors = [row["max_error"], row["relative_error"]]
     same = row["same"] / row["size"] if row["size"] else 1.0
-    verdict = "equal" if row["equal"] else "[bold red]DIFFERENT[/bold red]"
+    verdict = Text("equal") if row["equal"] else Text("DIFFERENT", "bold red")
     return [row["dtype"], *("" if error is None else f"{error:.2g}" for error in errors), f"{same:.1%}", verdict]
 
 
 def output_table(rows: list[dict[str, Any]]) -> Table:
     table = output.table([Column("output"), *_NUMBERS])
     for row in rows:
-        table.add_row(escape(row["value"]), *numbers(row))
+        output.add_row(table, row["value"], *numbers(row))
     return table
 
 
 def operator_table(rows: list[dict[str, Any]]) -> Table:
-    table = output.table([Column("node"), Column("op", width=12), Column("fused into it", width=18), *_NUMBERS])
+    table = output.table([Column("node"), Column("op", width=12), Column("fused into it", width=16), *_NUMBERS])
     for row in rows:
-        table.add_row(escape(row["node"]), row["op_type"], escape(", ".join(row["fused"])), *numbers(row))
+        output.add_row(
+            table, row["node"], row["op_type"], ", ".join(node["op_type"] for node in row["fused"]), *numbers(row)
+        )
     return table
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 _MAX_COLUMNS = 100
 
@@ -46,6 +47,18 @@ def table(columns: Sequence[Column], title: str | None = None) -> Table:
             heading, justify="right" if numeric else "left", width=width, no_wrap=True, overflow="ellipsis"
         )
     return result
+
+
+def add_row(rows: Table, *cells: str | Text, style: str = "") -> None:
+    """Adds plain texts to a table. One that is too long loses its beginning: names of nodes differ at the end."""
+
+    def fit(cell: str | Text, width: int | None) -> Text:
+        if isinstance(cell, str):
+            cell = Text(cell if width is None or len(cell) <= width else "…" + cell[len(cell) - width + 1 :])
+        return cell
+
+    fitted = [fit(cell, column.width) for cell, column in zip(cells, rows.columns, strict=True)]
+    rows.add_row(*fitted, style=style)
 
 
 def progress() -> Progress:

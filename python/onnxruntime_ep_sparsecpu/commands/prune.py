@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from onnxruntime_ep_sparsecpu import magnitude, models
@@ -39,7 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def layer_table(layers: list[dict[str, Any]]) -> Table:
-    columns = [Column("node"), Column("op", width=14), Column("weight", width=24), Column("shape", width=16)]
+    columns = [Column("node"), Column("op", width=14), Column("weight", width=20), Column("shape", width=16)]
     table = output.table(
         [*columns, Column("zeros before", numeric=True, width=12), Column("after", numeric=True, width=6)]
     )
@@ -47,7 +46,7 @@ def layer_table(layers: list[dict[str, Any]]) -> Table:
         more = f" and {layer['nodes'] - 1} more" if layer["nodes"] > 1 else ""
         shares = (layer[key] / max(layer["size"], 1) for key in ("zeros_before", "zeros"))
         cells = [layer["node"] + more, layer["op_type"], layer["weight"], "x".join(map(str, layer["shape"]))]
-        table.add_row(*map(escape, cells), *(f"{share:.1%}" for share in shares))
+        output.add_row(table, *cells, *(f"{share:.1%}" for share in shares))
     return table
 
 

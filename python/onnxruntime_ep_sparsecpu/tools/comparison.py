@@ -44,8 +44,8 @@ def compare(
 
     Returns `model`, `provider`, `options`, `outputs` (see difference), `cpu_changes` (where outputs differ: the
     relative errors, by output, of the CPU provider without its own fusions, None where it cannot run so: how much the
-    network makes of rounding), `per_op` (the same as outputs with `node`, `op_type`, `kernel` and `fused`, the names
-    of the other nodes in it; None if not asked for), `unchecked` (names of nodes that are left to the CPU provider
+    network makes of rounding), `per_op` (the same as outputs with `node`, `op_type`, `kernel` and `fused`, the other
+    nodes in it by `node` and `op_type`; None if not asked for), `unchecked` (names of nodes that are left to the CPU provider
     once their value is an output), `first_different` (name of a node or output, or None) and `equal`. Raises UserError
     when a session cannot be created or run.
     """
@@ -134,7 +134,11 @@ class _Comparison:
             if main["name"] in claimed:
                 names = {"node": main["name"], "op_type": main["op_type"], "kernel": main["kernel"]}
                 (row,) = differences(actual, {value: expected[value]}, self.tolerance, self.steps)
-                rows[value] = {**names, "fused": [node["name"] for node in fused], **row}
+                rows[value] = {
+                    **names,
+                    "fused": [{"node": node["name"], "op_type": node["op_type"]} for node in fused],
+                    **row,
+                }
         return rows
 
 
