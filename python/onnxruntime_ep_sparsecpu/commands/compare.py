@@ -104,7 +104,8 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
             )
     out.print()
     if result["equal"]:
-        out.print("[bold]Equal[/bold] within the tolerance.")
+        integers = f"integers within {result['steps']}" if result["steps"] else "integers the same"
+        out.print(f"[bold]Equal[/bold]: floats within {result['tolerance']:g} of the largest value, {integers}.")
     else:
         out.print(f"[bold red]Different[/bold red], first: {escape(result['first_different'])}")
 

@@ -53,8 +53,9 @@ def layer_table(layers: list[dict[str, Any]]) -> Table:
 def _show(result: Mapping[str, Any], out: Console) -> None:
     layers, kept = result["layers"], result["kept"]
     out.print(layer_table(layers))
-    for layer in kept:
-        out.print(f"kept: {layer['op_type']} {layer['node']}: {layer['reason']}", markup=False)
+    for reason in dict.fromkeys(layer["reason"] for layer in kept):
+        names = [layer["node"] for layer in kept if layer["reason"] == reason]
+        out.print(f"kept, {reason}: {', '.join(names)}", markup=False)
     size, zeros = (sum(layer[key] for layer in layers) for key in ("size", "zeros"))
     data = f" and {result['external_data']}" if result["external_data"] else ""
     out.print(f"\n{len(layers)} weights pruned, {zeros / size:.1%} of their {size:,} entries are zero.", markup=False)

@@ -45,9 +45,9 @@ def compare(
     Returns `model`, `provider`, `options`, `outputs` (see difference), `cpu_changes` (where outputs differ: the
     relative errors, by output, of the CPU provider without its own fusions, None where it cannot run so: how much the
     network makes of rounding), `per_op` (the same as outputs with `node`, `op_type`, `kernel` and `fused`, the other
-    nodes in it by `node` and `op_type`; None if not asked for), `unchecked` (names of nodes that are left to the CPU provider
-    once their value is an output), `first_different` (name of a node or output, or None) and `equal`. Raises UserError
-    when a session cannot be created or run.
+    nodes in it by `node` and `op_type`; None if not asked for), `unchecked` (names of nodes that are left to the CPU
+    provider once their value is an output), `first_different` (name of a node or output, or None), `tolerance`,
+    `steps` and `equal`. Raises UserError when a session cannot be created or run.
     """
     return _Comparison(source, feeds, dict(options or {}), tolerance, steps, threads).result(per_op)
 
@@ -81,6 +81,8 @@ class _Comparison:
             "per_op": rows,
             "unchecked": unchecked,
             "first_different": next(iter([*different, *unequal]), None),
+            "tolerance": self.tolerance,
+            "steps": self.steps,
             "equal": not different and not unequal,
         }
 
