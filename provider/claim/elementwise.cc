@@ -43,69 +43,28 @@ Recognised recognise_gelu(const Node& node, int x) {
   return accept(Unary{form == "tanh" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0}, {x}, node.outputs[0]);
 }
 
-// A constant next to an activation: one number, or one number per channel.
-struct ChannelConstant {
-  std::vector<float> values;
-  Axes axes = Axes::kImage;
-  std::string problem;  // "" if it can be used
-};
-
-ChannelConstant read_channel_constant(const RecogniseContext& context, int x, const Value& constant) {
-  ChannelConstant result;
-  const auto floats = constant_floats(constant);
-  if (!floats)
-    return {{}, Axes::kImage, "its constant cannot be used: " + constant_problem(constant, ElementType::kFloat)};
-  result.values = *floats;
-  result.axes = context.facts[x].axes.value_or(Axes::kTokens);
-  const std::vector<int64_t>& dims = constant.constant.dims;
-  if (dims.empty()) return result;
-  const int rank = context.rank(x);
-  const int offset = rank - static_cast<int>(dims.size());
-  const std::string shape = "its constant of shape " + dims_text(dims);
-  if (rank < 0) return {{}, Axes::kImage, "the rank of its input is unknown"};
-  if (offset < 0) return {{}, Axes::kImage, shape + " has a higher rank than its input"};
-  if (floats->size() == 1) return result;
-  int axis = -1;
-  for (size_t i = 0; i < dims.size(); ++i) {
-    if (dims[i] == 1) continue;
-    if (axis >= 0 || dims[i] == 0) return {{}, Axes::kImage, shape + " is neither a scalar nor a vector over channels"};
-    axis = offset + static_cast<int>(i);
-  }
-  const bool last = axis == rank - 1, second = axis == 1;
-  if (!last && !(second && rank <= 4)) return {{}, Axes::kImage, shape + " is not a vector over channels"};
-  // Rank 2: the channel is both the second and the last axis.
-  if (rank > 2) result.axes = last ? Axes::kTokens : Axes::kImage;
-  const std::optional<Axes> have = context.facts[x].axes;
-  if (rank > 2 && have && *have != result.axes) {
-    return {{},
-            Axes::kImage,
-            shape + (last ? " varies along the width of an image" : " varies along tokens") + ", not along channels"};
-  }
-  if (context.static_dim(x, axis) != static_cast<int64_t>(floats->size())) {
-    return {{}, Axes::kImage, shape + " does not fit the channels of its input"};
-  }
-  return result;
-}
-
 Recognised with_constant(const RecogniseContext& context, const Node& node, int x, const Value& constant,
                          bool constant_first) {
-  ChannelConstant c = read_channel_constant(context, x, constant);
-  if (!c.problem.empty()) return decline(c.problem);
-  Affine affine{c.axes, {1.0f}, {0.0f}};
+  auto values = constant_floats(constant);
+  if (!values) return decline("its constant cannot be used: " + constant_problem(constant, ElementType::kFloat));
+  Affine affine{Axes::kImage, {1.0f}, {0.0f}};
+  if (std::string problem = constant_axes(context, x, constant, &affine.axes); !problem.empty()) {
+    return decline(problem);
+  }
   if (node.op_type == "Add") {
-    affine.shift = std::move(c.values);
+    affine.shift = std::move(*values);
   } else if (node.op_type == "Mul") {
-    affine.scale = std::move(c.values);
+    affine.scale = std::move(*values);
   } else if (node.op_type == "Sub") {
     if (constant_first)
       affine.scale = {-1.0f};
     else
-      for (float& v : c.values) v = -v;
-    affine.shift = std::move(c.values);
+      for (float& v : *values) v = -v;
+    affine.shift = std::move(*values);
   } else {
     if (constant_first) return decline("a constant divided by an activation is not supported");
-    for (float& v : c.values) v = 1.0f / v;
-    affine.scale = std::move(c.values);
+    for (float& v : *values) v = 1.0f / v;
+    affine.scale = std::move(*values);
   }
   return accept(std::move(affine), {x}, node.outputs[0]);
 }
@@ -126,20 +85,43 @@ Recognised with_activation(const RecogniseContext& context, const Node& node, in
                                                   : BinaryKind::kMul;
   const std::optional<Axes> a = context.facts[x].axes, b = context.facts[y].axes;
   if (a && b && *a != *b) return decline("one input is an image, the other a list of tokens");
-  if (same_shape(context, x, y)) return accept(Binary{kind}, {x, y}, output);
-  const bool y_small = broadcasts_over_pixels(context, x, y);
-  if (!y_small && !broadcasts_over_pixels(context, y, x)) {
-    return decline("its inputs are not known to have equal shapes, nor is one [n,c,1,1]");
+  if (!same_shape(context, x, y)) {
+    if (!broadcasts_over_pixels(context, x, y) && !broadcasts_over_pixels(context, y, x)) {
+      return decline("its inputs are not known to have equal shapes, nor is one [n,c,1,1]");
+    }
+    if (a.value_or(b.value_or(Axes::kImage)) == Axes::kTokens) return decline("tokens broadcast over their channels");
   }
-  if (a.value_or(b.value_or(Axes::kImage)) == Axes::kTokens) return decline("tokens broadcast over their channels");
-  if (y_small) return accept(Binary{kind}, {x, y}, output);
-  if (kind != BinaryKind::kSub) return accept(Binary{kind}, {y, x}, output);
-  Recognised result = accept(Binary{kind}, {y, x}, ~0);  // x - y = -(y - x)
-  result.ops.push_back(Op{Affine{Axes::kImage, {-1.0f}, {0.0f}}, {~0}, output, -1, ""});
-  return result;
+  return accept(Binary{kind}, {x, y}, output);
 }
 
 }  // namespace
+
+std::string constant_axes(const RecogniseContext& context, int x, const Value& constant, Axes* axes) {
+  const std::optional<Axes> have = context.facts[x].axes;
+  *axes = have.value_or(Axes::kTokens);
+  const std::vector<int64_t>& dims = constant.constant.dims;
+  if (dims.empty()) return "";
+  const int rank = context.rank(x);
+  const int offset = rank - static_cast<int>(dims.size());
+  const std::string shape = "its constant of shape " + dims_text(dims);
+  if (rank < 0) return "the rank of its input is unknown";
+  if (offset < 0) return shape + " has a higher rank than its input";
+  if (element_count(dims) == 1) return "";
+  int axis = -1;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    if (dims[i] == 1) continue;
+    if (axis >= 0 || dims[i] == 0) return shape + " is neither a scalar nor a vector over channels";
+    axis = offset + static_cast<int>(i);
+  }
+  const bool last = axis == rank - 1, second = axis == 1;
+  if (!last && !(second && rank <= 4)) return shape + " is not a vector over channels";
+  // Rank 2: the channel is both the second and the last axis.
+  if (rank > 2) *axes = last ? Axes::kTokens : Axes::kImage;
+  if (rank > 2 && have && *have != *axes) {
+    return shape + (last ? " varies along the width of an image" : " varies along tokens") + ", not along channels";
+  }
+  return context.static_dim(x, axis) == element_count(dims) ? "" : shape + " does not fit the channels of its input";
+}
 
 Recognised recognise_activation(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], output = node.outputs[0];

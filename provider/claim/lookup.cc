@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/quantization.h"
 #include "claim/constants.h"
 #include "claim/quantized.h"
 
@@ -16,6 +17,22 @@ int32_t byte_value(int index, bool is_signed) {
 int32_t limited(float rounded, int32_t low, int32_t high) {
   if (!(rounded > static_cast<float>(low))) return low;
   return rounded < static_cast<float>(high) ? static_cast<int32_t>(rounded) : high;
+}
+
+std::string read_channel_bytes(const RecogniseContext& context, int x, const Value& constant, ChannelBytes* bytes) {
+  if (std::string problem = constant_problem(constant, context.value(x).type); !problem.empty()) {
+    return "its constant cannot be used: " + problem;
+  }
+  const auto* data = static_cast<const uint8_t*>(constant.constant.data);
+  bytes->values.assign(data, data + element_count(constant.constant.dims));
+  bytes->dims = constant.constant.dims;
+  return constant_axes(context, x, constant, &bytes->axes);
+}
+
+Shape known_shape(const RecogniseContext& context, int x) {
+  Shape shape;
+  for (int axis = 0; axis < context.rank(x); ++axis) shape.push_back(context.static_dim(x, axis));
+  return shape;
 }
 
 }  // namespace
@@ -94,27 +111,29 @@ std::function<float(float)> unary_function(const Unary& unary, bool* exact) {
   };
 }
 
-Lookup add_table(const QuantizedAdd& add, int32_t b) {
-  const float ra = add.a.scale / add.y.scale, rb = add.b.scale / add.y.scale;
-  const float fix = static_cast<float>(add.y.zero_point) -
-                    std::fma(ra, static_cast<float>(add.a.zero_point), rb * static_cast<float>(add.b.zero_point));
+Lookup add_table(const QuantizedAdd& add, int32_t number, bool first, bool exchange) {
+  const SumRatios ratios = exchange ? quantized_sum(add.b, add.a, add.y) : quantized_sum(add.a, add.b, add.y);
+  const bool number_leads = first != exchange;
   Lookup lookup;
   lookup.output_signed = add.y.is_signed;
   for (int i = 0; i < 256; ++i) {
-    const float a = static_cast<float>(byte_value(i, add.a.is_signed));
-    const float sum = std::nearbyint(std::fma(a, ra, std::fma(static_cast<float>(b), rb, fix)));
+    const int32_t x = byte_value(i, first ? add.b.is_signed : add.a.is_signed);
+    const auto lead = static_cast<float>(number_leads ? number : x),
+               other = static_cast<float>(number_leads ? x : number);
+    const float sum = std::nearbyint(std::fma(lead, ratios.a_ratio, std::fma(other, ratios.b_ratio, ratios.shift)));
     const int32_t y = limited(sum, add.y.lowest(), add.y.highest());
     lookup.table[i] = static_cast<uint8_t>(std::clamp(y, add.clamp_low, add.clamp_high));
   }
   return lookup;
 }
 
-Lookup mul_table(const QuantizedMul& mul, int32_t b) {
-  const float ratio = mul.a.scale * mul.b.scale / mul.y.scale;
+Lookup mul_table(const QuantizedMul& mul, int32_t number, bool first) {
+  const float ratio = product_multiplier(mul.a.scale, mul.b.scale, mul.y.scale);
+  const Quantization &x = first ? mul.b : mul.a, &own = first ? mul.a : mul.b;
   Lookup lookup;
   lookup.output_signed = mul.y.is_signed;
   for (int i = 0; i < 256; ++i) {
-    const int32_t exact = (byte_value(i, mul.a.is_signed) - mul.a.zero_point) * (b - mul.b.zero_point);
+    const int32_t exact = (byte_value(i, x.is_signed) - x.zero_point) * (number - own.zero_point);
     const float product = static_cast<float>(exact) * ratio + static_cast<float>(mul.y.zero_point);
     lookup.table[i] = static_cast<uint8_t>(limited(std::nearbyint(product), mul.y.lowest(), mul.y.highest()));
   }
@@ -128,35 +147,29 @@ Recognised recognise_quantized_binary(const RecogniseContext& context, const Nod
   const Value* right = context.input(node, 1);
   if (left == nullptr || right == nullptr) return decline("an input is missing");
   const bool add = node.op_type == "Add";
-  QuantizedAdd sum{a, b, y, clamp_low, clamp_high};
-  QuantizedMul product{a, b, y};
-  if (left->is_constant || right->is_constant) {
-    const bool first = left->is_constant;
-    const auto number = constant_number(first ? *left : *right);
-    if (!number) return decline("one side is a constant of several numbers; one number is supported");
-    const int x = node.inputs[first ? 1 : 0];
-    if (static_cast<int>((first ? left : right)->constant.dims.size()) > std::max(0, context.rank(x))) {
-      return decline("its constant has a higher rank than its input");
-    }
-    const int32_t constant = static_cast<int32_t>(*number);
-    if (first) {  // onnxruntime exchanges the operands, too
-      std::swap(sum.a, sum.b);
-      std::swap(product.a, product.b);
-    }
-    return accept(add ? add_table(sum, constant) : mul_table(product, constant), {x}, node.outputs[0]);
+  QuantizedAdd sum{a, b, y, clamp_low, clamp_high, {}};
+  QuantizedMul product{a, b, y, {}};
+  if (!left->is_constant && !right->is_constant) {
+    Recognised result = recognise_arithmetic(context, node);
+    if (result.ok()) result.ops[0].data = add ? OpData(std::move(sum)) : OpData(std::move(product));
+    return result;
   }
-  Recognised result = recognise_arithmetic(context, node);
-  if (!result.ok()) return result;
-  Op& op = result.ops[0];
-  if (op.inputs[0] != node.inputs[0]) {  // the one that is broadcast comes second, as in onnxruntime
-    std::swap(sum.a, sum.b);
-    std::swap(product.a, product.b);
+  const bool first = left->is_constant;
+  const Value& constant = first ? *left : *right;
+  const int x = node.inputs[first ? 1 : 0];
+  ChannelBytes bytes;
+  bytes.first = first;
+  if (std::string problem = read_channel_bytes(context, x, constant, &bytes); !problem.empty()) return decline(problem);
+  const Shape shape = known_shape(context, x);
+  const std::optional<bool> exchange =
+      first ? exchanges_operands(bytes.dims, shape) : exchanges_operands(shape, bytes.dims);
+  if (bytes.values.size() == 1 && (exchange || !add)) {
+    const int32_t number = byte_value(bytes.values[0], constant.constant.type == ElementType::kInt8);
+    const Lookup table = add ? add_table(sum, number, first, *exchange) : mul_table(product, number, first);
+    return accept(table, {x}, node.outputs[0]);
   }
-  if (add)
-    op.data = sum;
-  else
-    op.data = product;
-  return result;
+  sum.constant = product.constant = std::move(bytes);
+  return accept(add ? OpData(std::move(sum)) : OpData(std::move(product)), {x}, node.outputs[0]);
 }
 
 Recognised recognise_quantized_concat(const RecogniseContext& context, const Node& node,

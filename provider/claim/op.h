@@ -51,7 +51,7 @@ struct Unary {
   float a = 0, b = 0;
 };
 
-// Elementwise with two dynamic inputs {x, y}: equal shapes, or y has size 1 in h and w (image axes).
+// Elementwise with two dynamic inputs {x, y}: equal shapes, or one of them has size 1 in h and w (image axes).
 struct Binary {
   BinaryKind kind = BinaryKind::kAdd;
 };
@@ -176,17 +176,27 @@ struct QuantizedLinear {
   std::vector<float> float_bias;               // kFloat: out_channels, or empty
 };
 
+// The constant operand of an op of two: as stored in the model, one byte a channel, or one for all.
+struct ChannelBytes {
+  std::vector<uint8_t> values;
+  std::vector<int64_t> dims;  // the constant's shape
+  Axes axes = Axes::kImage;   // with several values
+  bool first = false;         // the operand that the op's comment calls a, else b
+};
 // With ra = a.scale / y.scale, rb = b.scale / y.scale, fix = float(y_zp) - fma(ra, a_zp, rb * b_zp):
 // y = saturate(RNE(fma(a, ra, fma(b, rb, fix)))), then limited to [clamp_low, clamp_high].
-// inputs: {a, b bytes}; shapes as Binary.
+// As in ONNX Runtime, a and b change places where exchanges_operands() says so.
+// inputs: {a, b bytes}, shapes as Binary; with a constant, the other one alone.
 struct QuantizedAdd {
   Quantization a, b, y;
   int32_t clamp_low = -128, clamp_high = 255;
+  std::optional<ChannelBytes> constant;
 };
 // y = saturate(RNE(float((a - a_zp) * (b - b_zp)) * ((a.scale * b.scale) / y.scale) + float(y_zp))).
-// inputs: {a, b bytes}; shapes as Binary.
+// inputs: as QuantizedAdd.
 struct QuantizedMul {
   Quantization a, b, y;
+  std::optional<ChannelBytes> constant;
 };
 // y = table[x as an unsigned byte]: any function of one byte (activations, a change of scale, Add or Mul with
 // a constant number). inputs: {x bytes}.
@@ -226,6 +236,10 @@ struct OpGraph {
 // name when the shapes do not fit the op.
 using Shape = std::vector<int64_t>;
 Shape output_shape(const Op& op, const std::vector<Shape>& inputs);
+
+// Whether ONNX Runtime's QLinearAdd exchanges operands of these shapes: it does where the first one is a single number
+// to each run of contiguous output elements, which also holds of two numbers. nullopt: it depends on a size that is -1.
+std::optional<bool> exchanges_operands(const Shape& a, const Shape& b);
 
 // Element type of an op's output; `input`: that of its first input.
 ElementType output_type(const OpData& data, ElementType input);

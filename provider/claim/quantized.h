@@ -44,9 +44,9 @@ float ort_logistic(float x);
 // The float function of a Unary; `exact` tells whether onnxruntime computes the same bits.
 std::function<float(float)> unary_function(const Unary& unary, bool* exact);
 
-// QuantizedAdd or QuantizedMul with a constant number as b.
-Lookup add_table(const QuantizedAdd& add, int32_t b);
-Lookup mul_table(const QuantizedMul& mul, int32_t b);
+// QuantizedAdd or QuantizedMul with a constant number as a (first) or as b; exchange: as exchanges_operands().
+Lookup add_table(const QuantizedAdd& add, int32_t number, bool first, bool exchange);
+Lookup mul_table(const QuantizedMul& mul, int32_t number, bool first);
 
 // Add or Mul of two byte tensors: from arithmetic on `node` {a, b} -> {y}, whose quantizations are given.
 Recognised recognise_quantized_binary(const RecogniseContext&, const Node& node, const Quantization& a,

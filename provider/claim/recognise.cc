@@ -226,6 +226,11 @@ std::optional<Axes> own_axes(const OpData& data) {
       std::holds_alternative<SelectToken>(data)) {
     return Axes::kTokens;
   }
+  const auto axes_of = [](const std::optional<ChannelBytes>& constant) {
+    return constant && constant->values.size() > 1 ? std::optional<Axes>(constant->axes) : std::nullopt;
+  };
+  if (const auto* op = std::get_if<QuantizedAdd>(&data)) return axes_of(op->constant);
+  if (const auto* op = std::get_if<QuantizedMul>(&data)) return axes_of(op->constant);
   const bool image = std::holds_alternative<Pool>(data) || std::holds_alternative<GlobalAverage>(data) ||
                      std::holds_alternative<Pad>(data) || std::holds_alternative<Resize>(data);
   return image ? std::optional<Axes>(Axes::kImage) : std::nullopt;

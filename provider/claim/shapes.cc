@@ -74,17 +74,30 @@ Shape shape_of(const Lookup&, const std::vector<Shape>& inputs) { return inputs[
 Shape binary_shape(const std::vector<Shape>& inputs) {
   const Shape &x = inputs[0], &y = inputs[1];
   if (x == y) return x;
-  const bool over_pixels = x.size() == 4 && y.size() == 4 && x[0] == y[0] && x[1] == y[1] && y[2] == 1 && y[3] == 1;
-  if (!over_pixels) {
+  const auto one_pixel = [](const Shape& s) { return s[2] == 1 && s[3] == 1; };
+  const bool same_channels = x.size() == 4 && y.size() == 4 && x[0] == y[0] && x[1] == y[1];
+  if (!same_channels || !(one_pixel(x) || one_pixel(y))) {
     refuse("its inputs have shapes " + dims_text(x) + " and " + dims_text(y) +
-           "; equal shapes, or [n,c,1,1] as the second, are expected");
+           "; equal shapes, or [n,c,1,1] as one of them, are expected");
   }
-  return x;
+  return one_pixel(y) ? x : y;
 }
 
 Shape shape_of(const Binary&, const std::vector<Shape>& inputs) { return binary_shape(inputs); }
-Shape shape_of(const QuantizedAdd&, const std::vector<Shape>& inputs) { return binary_shape(inputs); }
-Shape shape_of(const QuantizedMul&, const std::vector<Shape>& inputs) { return binary_shape(inputs); }
+
+Shape with_constant_shape(const std::optional<ChannelBytes>& constant, const std::vector<Shape>& inputs) {
+  if (!constant) return binary_shape(inputs);
+  const auto values = static_cast<int64_t>(constant->values.size());
+  if (values > 1) expect_channels(inputs[0], channel_axis(constant->axes, inputs[0]), values);
+  return inputs[0];
+}
+
+Shape shape_of(const QuantizedAdd& add, const std::vector<Shape>& inputs) {
+  return with_constant_shape(add.constant, inputs);
+}
+Shape shape_of(const QuantizedMul& mul, const std::vector<Shape>& inputs) {
+  return with_constant_shape(mul.constant, inputs);
+}
 
 Shape shape_of(const Affine& affine, const std::vector<Shape>& inputs) {
   const size_t length = std::max(affine.scale.size(), affine.shift.size());
@@ -283,14 +296,18 @@ Shape shape_of(const SelectToken& select, const std::vector<Shape>& inputs) {
   return {x[0], x[2]};
 }
 
+size_t operands_of(const OpData& data) {
+  if (const auto* attention = std::get_if<Attention>(&data)) return attention->has_mask ? 4 : 3;
+  if (const auto* add = std::get_if<QuantizedAdd>(&data)) return add->constant ? 1 : 2;
+  if (const auto* mul = std::get_if<QuantizedMul>(&data)) return mul->constant ? 1 : 2;
+  return std::holds_alternative<Binary>(data) ? 2 : 1;
+}
+
 }  // namespace
 
 Shape output_shape(const Op& op, const std::vector<Shape>& inputs) {
   try {
-    const bool two = std::holds_alternative<Binary>(op.data) || std::holds_alternative<QuantizedAdd>(op.data) ||
-                     std::holds_alternative<QuantizedMul>(op.data);
-    const auto* attention = std::get_if<Attention>(&op.data);
-    const size_t least = attention != nullptr ? (attention->has_mask ? 4 : 3) : two ? 2 : 1;
+    const size_t least = operands_of(op.data);
     if (inputs.size() < least)
       refuse("it has " + std::to_string(inputs.size()) + " inputs; " + std::to_string(least) + " are expected");
     for (const Shape& shape : inputs) {
@@ -300,6 +317,23 @@ Shape output_shape(const Op& op, const std::vector<Shape>& inputs) {
   } catch (const Error& error) {
     throw Error("node '" + op.name + "': " + error.what());
   }
+}
+
+// onnxruntime looks for that run from the last axis on, among the axes that both have (of a scalar: the last one of the
+// other's), and skips those of one element.
+std::optional<bool> exchanges_operands(const Shape& a, const Shape& b) {
+  const size_t common = std::max<size_t>(1, std::min(a.size(), b.size()));
+  const auto size_of = [](const Shape& shape, size_t from_end) {
+    return from_end <= shape.size() ? shape[shape.size() - from_end] : 1;
+  };
+  for (size_t i = 1; i <= common; ++i) {
+    const int64_t in_a = size_of(a, i), in_b = size_of(b, i);
+    if (in_a > 1) return false;
+    if (in_a < 0) return std::nullopt;
+    if (in_b > 1) return true;
+    if (in_b < 0) return std::nullopt;
+  }
+  return true;
 }
 
 ElementType output_type(const OpData& data, ElementType input) {

@@ -12,7 +12,8 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class Fuser {
  public:
-  explicit Fuser(const OpGraph& graph) : producer_(graph.values.size(), -1), uses_(graph.values.size(), 0) {
+  explicit Fuser(const OpGraph& graph)
+      : graph_(graph), producer_(graph.values.size(), -1), uses_(graph.values.size(), 0) {
     for (size_t i = 0; i < graph.ops.size(); ++i) {
       Stage stage;
       stage.op = graph.ops[i];
@@ -161,6 +162,15 @@ class Fuser {
     absorb(before, i);
   }
 
+  // Whether `addend` is known to be one value an image and channel next to a whole image: its layer cannot sum them up.
+  bool spreads(int addend, int other) const {
+    const auto one_pixel = [&](int value) {
+      const Shape& dims = graph_.values[static_cast<size_t>(value)].dims;
+      return dims.size() == 4 && dims[2] == 1 && dims[3] == 1;
+    };
+    return one_pixel(addend) && !one_pixel(other);
+  }
+
   // The later of the two producers takes the sum, so that the other addend is there when it runs.
   void fuse_residual(int i) {
     const Binary* add = as<Binary>(i);
@@ -170,7 +180,7 @@ class Fuser {
     int other = -1;
     for (size_t side = 0; side < 2; ++side) {
       const int before = sole_producer(inputs[side]);
-      if (as<Linear>(before) == nullptr || !is_bare(at(before))) continue;
+      if (as<Linear>(before) == nullptr || !is_bare(at(before)) || spreads(inputs[side], inputs[1 - side])) continue;
       if (best >= 0 && position_[static_cast<size_t>(before)] < position_[static_cast<size_t>(best)]) continue;
       best = before;
       other = inputs[1 - side];
@@ -229,14 +239,16 @@ class Fuser {
 
   void fuse_quantized_sum(int i) {
     const QuantizedAdd* add = as<QuantizedAdd>(i);
-    if (add == nullptr || at(i).op.inputs[0] == at(i).op.inputs[1]) return;
+    if (add == nullptr) return;
+    const std::vector<int> inputs = at(i).op.inputs;
+    if (!add->constant && inputs[0] == inputs[1]) return;
     int best = -1;
     size_t best_side = 0;
-    for (size_t side = 0; side < 2; ++side) {
-      const int before = sole_producer(at(i).op.inputs[side]);
+    for (size_t side = 0; side < inputs.size(); ++side) {
+      const int before = sole_producer(inputs[side]);
       const auto* linear = as<QuantizedLinear>(before);
       if (linear == nullptr || linear->output != QuantizedLinear::Output::kBytes || at(before).table) continue;
-      if (at(before).residual >= 0) continue;
+      if (at(before).sum || (!add->constant && spreads(inputs[side], inputs[1 - side]))) continue;
       if (best >= 0 && position_[static_cast<size_t>(before)] < position_[static_cast<size_t>(best)]) continue;
       best = before;
       best_side = side;
@@ -244,9 +256,13 @@ class Fuser {
     const bool same_sign = add->a.is_signed == add->b.is_signed && add->a.is_signed == add->y.is_signed;
     if (best < 0 || !same_sign) return;
     Stage& stage = at(best);
-    stage.residual = at(i).op.inputs[1 - best_side];
-    stage.residual_is_a = best_side == 1;
+    if (!add->constant) stage.residual = inputs[1 - best_side];
+    stage.residual_is_a = add->constant ? add->constant->first : best_side == 1;
     stage.sum = *add;
+    if (stage.sum->constant) {
+      std::vector<uint8_t>& values = stage.sum->constant->values;
+      values.resize(static_cast<size_t>(as<QuantizedLinear>(best)->out_channels), values.front());
+    }
     stage.table = at(i).table;
     absorb(best, i);
   }
@@ -282,6 +298,7 @@ class Fuser {
     return result;
   }
 
+  const OpGraph& graph_;
   std::vector<Stage> stages_;
   std::vector<bool> alive_;
   std::vector<int> position_;  // in the order of stages; a fused stage stands where its last Op stood

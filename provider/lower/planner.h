@@ -85,6 +85,7 @@ class Planner {
   static void same_form(const Placed& in, Placed& out);
   void form_of_linear(size_t stage, Placed& out);
   void form_of_binary(const Op& op, Placed& out);
+  void form_of_byte_binary(const Op& op, const std::optional<ChannelBytes>& constant, Placed& out);
   void form_of_reshape(const Op& op, Placed& out);
   void form_of_norm(const Placed& in, Placed& out);
   void place_lanes(Placed& out, Axes axes);
@@ -105,6 +106,13 @@ class Planner {
   LaneTensor lanes_of(int value, const Geometry& blocks, Axes axes);
   WindowInput window_of(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill);
   LaneTensor channel_lanes_of(int value, const Geometry& like);
+  // An operand of a step on the positions of `out`; a smaller one is broadcast by its walk.
+  struct Operand {
+    LaneTensor tensor;
+    Walk walk;
+  };
+  Operand operand_of(int value, int out);
+  Operand constant_operand(const ChannelBytes& constant, int output);
   const Version* find_version(int value, Axes axes, const Geometry& need, std::optional<FillBits> fill) const;
   const Version* complete_version(int value, Axes axes) const;  // holds every pixel, whatever its blocks
   LaneTensor imported(int value, const Geometry& geometry, Axes axes, FillBits fill, bool transposed = false);
@@ -155,7 +163,7 @@ class Planner {
   void emit(const Stage& stage, const Linear& linear, const LayerPack& pack);
   struct LinearOperands {
     WindowInput x;
-    std::optional<LaneTensor> addend;
+    std::optional<Operand> addend;
     LaneTensor y;
     std::optional<Activation> post;
   };
@@ -165,7 +173,7 @@ class Planner {
   void emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands);
   void emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack, const LinearOperands& operands);
   static void set_code(JitStep& step, const Window& window, const PackedJit& code, const LinearOperands& operands);
-  LaneTensor residual_of(int value, int out);
+  void place_output(const Stage& stage, LinearOperands* operands);
   template <class S>
   void add_linear_step(std::unique_ptr<S> step, const char* kernel, const LinearShape& linear,
                        const LinearOperands& operands, std::initializer_list<int> more_buffers = {});
@@ -182,7 +190,8 @@ class Planner {
   void emit(const Stage& stage, const QuantizedMul& mul);
   void emit(const Stage& stage, const Lookup& lookup);
   void emit(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack);
-  void emit_byte_binary(const Stage& stage, const QuantizedBinary& function, bool multiply);
+  void emit_byte_binary(const Stage& stage, const QuantizedBinary& function, bool multiply,
+                        const std::optional<ChannelBytes>& constant, bool exchange);
   void emit_quantized_lanes(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack,
                             const LinearShape& shape, const LinearOperands& operands);
   void emit_quantized_few_rows(const Stage& stage, const QuantizedLinear& linear, const PackedQFewRows& packed,
@@ -195,6 +204,7 @@ class Planner {
   // planner_memory.cc
   int new_buffer(int64_t elements, int64_t element_bytes);
   int fixed_buffer(BufferPlace::Kind kind, size_t index);
+  int constant_buffer(const void* data);
   template <class S>
   S& add(std::unique_ptr<S> step, const char* kernel, std::initializer_list<int> buffers);
   void use_buffer(int buffer, int step);
@@ -258,13 +268,14 @@ void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const
   step->positions = pixels_of(operands.y.geometry);
   step->x = operands.x.first;
   step->y = walk_pixels(operands.y);
-  if (operands.addend) step->residual = walk_pixels(*operands.addend);
+  if (operands.addend) step->residual = operands.addend->walk;
   step->post = operands.post;
   step->rows = linear.out_channels;
   step->rows_per_vector = static_cast<int>(ceil_div(linear.out_channels, operands.y.vectors));
   partition(*step);
   const int y = operands.y.ref.buffer;
-  add(std::move(step), kernel, {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->ref.buffer : y});
+  add(std::move(step), kernel,
+      {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->tensor.ref.buffer : y});
   for (int buffer : more_buffers) use_buffer(buffer, static_cast<int>(program_->steps.size()) - 1);
 }
 

@@ -117,10 +117,7 @@ void Planner::emit(const Stage& stage, const Binary& binary) {
   emit_binary(stage.op.inputs[0], stage.op.inputs[1], stage.op.output, binary.kind, activation_of(stage.post));
 }
 
-// The full-shaped operand leads; the other has its shape or one value an image and channel.
 void Planner::emit_binary(int first, int second, int output, BinaryKind kind, std::optional<Activation> post) {
-  if (at(first).shape != at(output).shape && kind != BinaryKind::kSub) std::swap(first, second);
-  const bool same_shape = at(first).shape == at(second).shape;
   if (!at(output).lanes) {
     auto step = std::make_unique<FlatStep>();
     step->what = FlatStep::Kind::kBinary;
@@ -136,15 +133,13 @@ void Planner::emit_binary(int first, int second, int output, BinaryKind kind, st
     s.chunks = chunks_for(s.count / kLanes + 1, kLanes);
     return;
   }
-  const Placed& out = at(output);
-  const LaneTensor x = lanes_of(first, out.blocks, out.axes);
-  const LaneTensor other = same_shape ? lanes_of(second, out.blocks, out.axes) : channel_lanes_of(second, out.blocks);
+  const Operand x = operand_of(first, output), other = operand_of(second, output);
   const LaneTensor y = new_lanes(output);
   auto step = std::make_unique<LaneBinaryStep>();
   step->kind = kind;
   step->post = post;
-  step->second = same_shape ? walk_pixels(other) : walk_broadcast(other);
-  add_position_step(std::move(step), "binary", x, y, other.ref.buffer);
+  step->second = other.walk;
+  add_position_step(std::move(step), "binary", x.tensor, y, other.tensor.ref.buffer).x = x.walk;
 }
 
 void Planner::emit(const Stage& stage, const Affine& affine) {

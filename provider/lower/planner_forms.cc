@@ -1,6 +1,7 @@
 // First pass: shapes, forms and halos.
 #include <algorithm>
 
+#include "claim/constants.h"
 #include "lower/planner.h"
 
 namespace sparsecpu {
@@ -134,6 +135,16 @@ void Planner::form_of_binary(const Op& op, Placed& out) {
   }
 }
 
+void Planner::form_of_byte_binary(const Op& op, const std::optional<ChannelBytes>& constant, Placed& out) {
+  if (constant) {
+    same_form(at(op.inputs[0]), out);
+  } else {
+    form_of_binary(op, out);
+  }
+  const Axes any = out.shape.size() > 2 ? Axes::kImage : Axes::kTokens;
+  if (!out.lanes) place_lanes(out, constant && constant->values.size() > 1 ? constant->axes : any);
+}
+
 // Lane-blocked tokens stay so when only the leading axes are regrouped.
 void Planner::form_of_reshape(const Op& op, Placed& out) {
   const Placed& in = at(op.inputs[0]);
@@ -164,9 +175,10 @@ void Planner::set_form(size_t stage) {
     if (out.region_output == kNone) same_form(in, out);  // what leaves the region leaves as bytes first
   } else if (std::holds_alternative<Binary>(op.data)) {
     form_of_binary(op, out);
-  } else if (std::holds_alternative<QuantizedAdd>(op.data) || std::holds_alternative<QuantizedMul>(op.data)) {
-    form_of_binary(op, out);
-    if (!out.lanes) place_lanes(out, out.shape.size() > 2 ? Axes::kImage : Axes::kTokens);
+  } else if (const auto* add = std::get_if<QuantizedAdd>(&op.data)) {
+    form_of_byte_binary(op, add->constant, out);
+  } else if (const auto* mul = std::get_if<QuantizedMul>(&op.data)) {
+    form_of_byte_binary(op, mul->constant, out);
   } else if (const auto* affine = std::get_if<Affine>(&op.data)) {
     const bool scalar = affine->scale.size() == 1 && affine->shift.size() == 1;
     place_lanes(out, scalar && in.lanes ? in.axes : affine->axes);
@@ -210,6 +222,14 @@ void Planner::find_forms(const std::vector<Shape>& input_shapes) {
     return std::find(v.shape.begin(), v.shape.end(), 0) != v.shape.end();
   });
   if (empty) return;  // plan() stops there: nothing to compute
+  for (const Stage& stage : stages_) {
+    const Shape &own = at(graph_.ops[static_cast<size_t>(stage.op_indices.front())].output).shape,
+                &sum = at(stage.op.output).shape;
+    if (linear_shape(stage.op.data) && own != sum) {
+      throw Error("node '" + stage.op.name + "': its output of shape " + dims_text(own) + " is added to one of shape " +
+                  dims_text(sum) + "; equal shapes are expected (the model declares neither)");
+    }
+  }
   for (size_t s = 0; s < stages_.size(); ++s) set_form(s);
 }
 

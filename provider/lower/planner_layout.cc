@@ -248,6 +248,15 @@ LaneTensor Planner::channel_lanes_of(int value, const Geometry& like) {
   return target;
 }
 
+Planner::Operand Planner::operand_of(int value, int out) {
+  if (at(value).shape == at(out).shape) {
+    const LaneTensor lanes = lanes_of(value, at(out).blocks, at(out).axes);
+    return {lanes, walk_pixels(lanes)};
+  }
+  const LaneTensor lanes = channel_lanes_of(value, at(out).blocks);
+  return {lanes, walk_broadcast(lanes)};
+}
+
 // In place if a version with the blocks has the border, else a copy made for this window.
 WindowInput Planner::window_of(int value, const Placed& out, const Window& window, const WindowExtent& extent,
                                FillBits fill) {

@@ -42,13 +42,8 @@ void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, const std
 
 void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack,
                                const std::optional<Activation>& post) {
-  const int out = stage.op.output;
   LinearOperands operands{linear_input(stage, *linear_shape(stage.op.data), fill_of(0.0f)), {}, {}, post};
-  if (stage.residual >= 0) operands.addend = residual_of(stage.residual, out);
-  const bool overwrites = operands.addend && dies_here(stage.residual) &&
-                          operands.addend->geometry == home_geometry(out) &&
-                          operands.addend->ref.buffer != operands.x.tensor.ref.buffer;
-  operands.y = overwrites ? adopt_lanes(out, *operands.addend) : new_lanes(out);
+  place_output(stage, &operands);
   if (pack.jit) {
     emit_jit(linear, *pack.jit, operands);
   } else {
@@ -56,16 +51,15 @@ void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const L
   }
 }
 
-// A residual of one value an image and channel is spread over the pixels first.
-LaneTensor Planner::residual_of(int value, int out) {
-  const Geometry blocks = at(out).blocks;
-  if (at(value).shape == at(out).shape) return lanes_of(value, blocks, at(out).axes);
-  const LaneTensor small = channel_lanes_of(value, blocks);
-  const LaneTensor spread = new_tensor(blocks, small.vectors);
-  LaneCopyStep& step = add_position_step(std::make_unique<LaneCopyStep>(), "spread", small, spread);
-  step.layout = LayoutChange::kRelayout;
-  step.x = walk_broadcast(small);
-  return spread;
+// The layer's addend and its output, which takes the addend's memory where nothing else reads that.
+void Planner::place_output(const Stage& stage, LinearOperands* operands) {
+  const int out = stage.op.output;
+  if (stage.sum && stage.sum->constant) operands->addend = constant_operand(*stage.sum->constant, out);
+  if (stage.residual >= 0) operands->addend = operand_of(stage.residual, out);
+  const bool overwrites = stage.residual >= 0 && dies_here(stage.residual) &&
+                          operands->addend->tensor.geometry == home_geometry(out) &&
+                          operands->addend->tensor.ref.buffer != operands->x.tensor.ref.buffer;
+  operands->y = overwrites ? adopt_lanes(out, operands->addend->tensor) : new_lanes(out);
 }
 
 void Planner::emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands) {

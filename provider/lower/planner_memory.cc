@@ -18,8 +18,7 @@ std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_sha
     values_[v].type = declared.type;
     if (declared.constant.empty()) continue;
     values_[v].shape = declared.dims;
-    values_[v].dense_buffer = fixed_buffer(BufferPlace::Kind::kConstant, program_->constants.size());
-    program_->constants.push_back(declared.constant.data());
+    values_[v].dense_buffer = constant_buffer(declared.constant.data());
   }
   find_forms(input_shapes);
   for (size_t i = 0; i < graph_.inputs.size(); ++i) {
@@ -39,6 +38,11 @@ std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_sha
   }
   place_buffers();
   return std::move(program_);
+}
+
+int Planner::constant_buffer(const void* data) {
+  program_->constants.push_back(data);
+  return fixed_buffer(BufferPlace::Kind::kConstant, program_->constants.size() - 1);
 }
 
 int Planner::new_buffer(int64_t elements, int64_t element_bytes) {

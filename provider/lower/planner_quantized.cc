@@ -1,5 +1,6 @@
 // Steps of stages on bytes.
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/quantization.h"
@@ -13,15 +14,14 @@ namespace {
 QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
 uint8_t sign_byte(const Quantization& q) { return q.is_signed ? 0x80 : 0; }
 
-// Of two tensors of one element each, onnxruntime exchanges the operands of QLinearAdd.
-QuantizedAdd exchanged(const QuantizedAdd& add) {
-  QuantizedAdd result = add;
-  std::swap(result.a, result.b);
-  return result;
+// a, b: shapes of the operands that are no constants.
+bool exchanges(const QuantizedAdd& add, const Shape& a, const Shape& b) {
+  if (!add.constant) return *exchanges_operands(a, b);
+  return *(add.constant->first ? exchanges_operands(add.constant->dims, b) : exchanges_operands(a, add.constant->dims));
 }
 
-QuantizedSum sum_of(const QuantizedAdd& add) {
-  const SumRatios ratios = quantized_sum(add.a, add.b, add.y);
+QuantizedSum sum_of(const QuantizedAdd& add, bool exchange) {
+  const SumRatios ratios = exchange ? quantized_sum(add.b, add.a, add.y) : quantized_sum(add.a, add.b, add.y);
   return {ratios.a_ratio, ratios.b_ratio, ratios.shift, sign_byte(add.y)};
 }
 
@@ -115,16 +115,11 @@ void Planner::emit(const Stage& stage, const Lookup& lookup) {
 }
 
 void Planner::emit(const Stage& stage, const QuantizedAdd& add) {
+  const std::vector<int>& inputs = stage.op.inputs;
+  const bool exchange = exchanges(add, at(inputs.front()).shape, at(inputs.back()).shape);
   QuantizedBinary function;
-  if (element_count(at(stage.op.output).shape) != 1) {
-    function.sum = sum_of(add);
-    emit_byte_binary(stage, function, false);
-    return;
-  }
-  Stage other_order = stage;
-  std::swap(other_order.op.inputs[0], other_order.op.inputs[1]);
-  function.sum = sum_of(exchanged(add));
-  emit_byte_binary(other_order, function, false);
+  function.sum = sum_of(add, exchange);
+  emit_byte_binary(stage, function, false, add.constant, exchange);
 }
 
 void Planner::emit(const Stage& stage, const QuantizedMul& mul) {
@@ -134,24 +129,46 @@ void Planner::emit(const Stage& stage, const QuantizedMul& mul) {
   function.b_zero = mul.b.stored_zero_point();
   function.y_zero = mul.y.stored_zero_point();
   function.sum.sign = sign_byte(mul.y);
-  emit_byte_binary(stage, function, true);
+  emit_byte_binary(stage, function, true, mul.constant, false);
 }
 
-// Either operand may have one value an image and channel. They are not swapped: the order of the roundings counts.
-void Planner::emit_byte_binary(const Stage& stage, const QuantizedBinary& function, bool multiply) {
-  const int second = stage.op.inputs[1];
-  const int output = stage.op.output;
-  const bool same_shape = at(second).shape == at(output).shape;
-  const Placed& out = at(output);
-  const LaneTensor x = residual_of(stage.op.inputs[0], output);
-  const LaneTensor other = same_shape ? lanes_of(second, out.blocks, out.axes) : channel_lanes_of(second, out.blocks);
-  const LaneTensor y = new_lanes(output);
+// The order of the operands is that of the roundings: `exchange` alone changes it.
+void Planner::emit_byte_binary(const Stage& stage, const QuantizedBinary& function, bool multiply,
+                               const std::optional<ChannelBytes>& constant, bool exchange) {
+  const std::vector<int>& inputs = stage.op.inputs;
+  const auto operand = [&](bool first) {
+    if (constant && constant->first == first) return constant_operand(*constant, stage.op.output);
+    return operand_of(constant || first ? inputs[0] : inputs[1], stage.op.output);
+  };
+  const Operand a = operand(!exchange), b = operand(exchange);
   auto step = std::make_unique<LaneByteBinaryStep>();
   step->function = function;
   step->multiply = multiply;
   step->table = stage.table;
-  step->second = same_shape ? walk_pixels(other) : walk_broadcast(other);
-  add_position_step(std::move(step), multiply ? "quantized mul" : "quantized add", x, y, other.ref.buffer);
+  step->second = b.walk;
+  const LaneTensor y = new_lanes(stage.op.output);
+  const char* kernel = multiply ? "quantized mul" : "quantized add";
+  add_position_step(std::move(step), kernel, a.tensor, y, b.tensor.ref.buffer).x = a.walk;
+}
+
+Planner::Operand Planner::constant_operand(const ChannelBytes& constant, int output) {
+  const auto channels = static_cast<size_t>(channels_of(output, at(output).axes));
+  const uint8_t sign = sign_of(at(output).type);
+  LaneTensor lanes;
+  lanes.vectors = vectors_of(output, at(output).axes);
+  lanes.position_stride = lanes.vectors * kLanes;
+  AlignedBuffer expanded(static_cast<size_t>(lanes.position_stride) * 4);
+  std::memset(expanded.data(), 0, static_cast<size_t>(lanes.position_stride) * 4);
+  for (size_t c = 0; c < channels; ++c) {
+    const uint8_t value = constant.values[constant.values.size() == 1 ? 0 : c] ^ sign;
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      expanded.as<uint8_t>()[(c / 4 * kLanes + lane) * 4 + c % 4] = value;
+    }
+  }
+  lanes.ref = {constant_buffer(expanded.data()), 0};
+  program_->plan_bytes += expanded.bytes();
+  program_->expanded.push_back(std::move(expanded));
+  return {lanes, Walk{lanes.ref, 0, 0, 0}};
 }
 
 // Multipliers and bias of a layer whose input's scale and zero point are known only now.
@@ -184,8 +201,11 @@ QuantizedFinish Planner::finish_of(const Stage& stage, const QuantizedLinear& li
     finish.output.zero_point = linear.y.stored_zero_point();
   }
   if (stage.sum) {
-    const bool exchange = element_count(at(stage.op.output).shape) == 1;
-    finish.sum = sum_of(exchange ? exchanged(*stage.sum) : *stage.sum);
+    const Shape& product = at(stage.op.output).shape;
+    const Shape& residual = stage.residual >= 0 ? at(stage.residual).shape : product;
+    const bool exchange =
+        stage.residual_is_a ? exchanges(*stage.sum, residual, product) : exchanges(*stage.sum, product, residual);
+    finish.sum = sum_of(*stage.sum, exchange);
     finish.output.residual_is_a = stage.residual_is_a != exchange;
   }
   if (linear.dynamic_input) scale_dynamically(stage.op.inputs[0], rows, &finish);
@@ -204,14 +224,9 @@ void Planner::emit(const Stage& stage, const QuantizedLinear& linear, const Laye
     emit_quantized_few_rows(stage, linear, *pack.qfew_rows, post);
     return;
   }
-  const int out = stage.op.output;
   const LinearShape shape = *linear_shape(stage.op.data);
   LinearOperands operands{linear_input(stage, shape, fill_of_byte(linear.x.stored_zero_point())), {}, {}, post};
-  if (stage.residual >= 0) operands.addend = residual_of(stage.residual, out);
-  const bool overwrites = operands.addend && dies_here(stage.residual) &&
-                          operands.addend->geometry == home_geometry(out) &&
-                          operands.addend->ref.buffer != operands.x.tensor.ref.buffer;
-  operands.y = overwrites ? adopt_lanes(out, *operands.addend) : new_lanes(out);
+  place_output(stage, &operands);
   emit_quantized_lanes(stage, linear, pack, shape, operands);
 }
 
@@ -270,7 +285,12 @@ void Planner::emit_quantized_few_rows(const Stage& stage, const QuantizedLinear&
   step->weights = &packed.view;
   step->finish_with = finish_of(stage, linear, packed.rows);
   step->x = dense_of(stage.op.inputs[0]);
-  if (stage.residual >= 0) step->residual = dense_of(stage.residual);
+  if (stage.residual >= 0) {
+    step->residual = dense_of(stage.residual);
+    step->residual_stride = packed.view.rows;
+  } else if (stage.sum) {
+    step->residual = TensorRef{constant_buffer(stage.sum->constant->values.data()), 0};
+  }
   step->y = new_dense(stage.op.output);
   step->m = element_count(at(stage.op.output).shape) / packed.view.rows;
   step->post = post;

@@ -14,8 +14,8 @@ struct Stage {
   Clamp clamp;                              // Linear, QuantizedLinear to floats: Relu, Clip
   std::optional<Unary> post;                // Linear, Binary, QuantizedLinear to floats: an activation that is no clamp
   std::vector<float> row_scale, row_shift;  // Linear: a following Affine, one entry an output channel
-  // QuantizedLinear to bytes: `residual` is added as QuantizedAdd does it (its operand a, if residual_is_a), then
-  // the bytes, as stored, pass through the table. QuantizedAdd, QuantizedMul: the table.
+  // QuantizedLinear to bytes: `residual`, or the sum's constant, is added as QuantizedAdd does it (its operand a, if
+  // residual_is_a), then the bytes, as stored, pass through the table. QuantizedAdd, QuantizedMul: the table.
   std::optional<QuantizedAdd> sum;
   bool residual_is_a = false;
   std::optional<std::array<uint8_t, 256>> table;

@@ -107,7 +107,7 @@ Frame make_frame(const Program& program, std::byte* arena, const std::vector<con
         frame.buffers.push_back(static_cast<float*>(const_cast<void*>(inputs[place.index])));
         break;
       case BufferPlace::Kind::kConstant:
-        frame.buffers.push_back(const_cast<float*>(program.constants[place.index]));
+        frame.buffers.push_back(static_cast<float*>(const_cast<void*>(program.constants[place.index])));
         break;
       case BufferPlace::Kind::kOutput:
         frame.buffers.push_back(static_cast<float*>(outputs[place.index]));

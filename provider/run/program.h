@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/memory.h"
+
 namespace sparsecpu {
 
 // Where a step finds a tensor: a buffer of the Program plus a distance in floats.
@@ -48,7 +50,8 @@ struct Program {
   std::vector<BufferPlace> buffers;
   size_t arena_bytes = 0;  // aligned to 64
   std::vector<std::vector<int64_t>> output_shapes;
-  std::vector<const float*> constants;  // whole tensors of the model; they live as long as the Region
+  std::vector<const void*> constants;   // of the model, which live as long as the Region, or of `expanded`
+  std::vector<AlignedBuffer> expanded;  // constants as lanes
   size_t plan_bytes = 0;                // of the tables the steps hold, for the cache's bound
 };
 

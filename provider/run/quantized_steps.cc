@@ -61,7 +61,7 @@ void QFewRowsStep::run(int chunk, const Frame& frame) const noexcept {
   args.y = frame.at(y);
   args.y_stride = weights->rows;
   if (residual) args.residual = reinterpret_cast<const uint8_t*>(frame.at(*residual));
-  args.residual_stride = weights->rows;
+  args.residual_stride = residual_stride;
   args.output = finish_with.at(frame);
   kernels->quantized->few_rows(*weights, begin, end, args);
   if (!post) return;

@@ -84,6 +84,7 @@ class QFewRowsStep final : public Step {
   int64_t m = 0;
   TensorRef x, y;
   std::optional<TensorRef> residual;
+  int64_t residual_stride = 0;     // between rows; 0: one row for all
   std::optional<Activation> post;  // floats
 
   void run(int chunk, const Frame& frame) const noexcept override;

@@ -164,6 +164,12 @@ py::dict describe(const QuantizedLinear& linear) {
                   py::arg("float_bias") = linear.float_bias, py::arg("dynamic") = linear.dynamic_input);
 }
 
+py::dict describe(const ChannelBytes& constant) {
+  const auto* values = reinterpret_cast<const char*>(constant.values.data());
+  return py::dict(py::arg("values") = py::bytes(values, constant.values.size()), py::arg("first") = constant.first,
+                  py::arg("axes") = constant.axes == Axes::kImage ? "image" : "tokens");
+}
+
 // Adds what describe(Op) says of quantized operators.
 void describe_quantized(const OpData& data, py::dict* result) {
   py::dict& out = *result;
@@ -180,9 +186,11 @@ void describe_quantized(const OpData& data, py::dict* result) {
   if (const auto* op = std::get_if<QuantizedAdd>(&data)) {
     out["a"] = describe(op->a), out["b"] = describe(op->b), out["y"] = describe(op->y);
     out["clamp"] = py::make_tuple(op->clamp_low, op->clamp_high);
+    if (op->constant) out["constant"] = describe(*op->constant);
   }
   if (const auto* op = std::get_if<QuantizedMul>(&data)) {
     out["a"] = describe(op->a), out["b"] = describe(op->b), out["y"] = describe(op->y);
+    if (op->constant) out["constant"] = describe(*op->constant);
   }
 }
 

@@ -61,8 +61,29 @@ def quantized_linear(op: dict[str, Any], x: Array, window: dict[str, Any]) -> Ar
     return to_bytes(np.clip(y, *op["clamp"]), signed)
 
 
+def operands(op: dict[str, Any], inputs: list[Array]) -> tuple[Array, Array]:
+    """The two operands, a constant one with its channels on x's channel axis."""
+    if "constant" not in op:
+        return inputs[0], inputs[1]
+    x, constant = inputs[0], op["constant"]
+    axis = 1 if constant["axes"] == "image" else x.ndim - 1
+    values = np.frombuffer(constant["values"], x.dtype)
+    other = values.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    return (other, x) if constant["first"] else (x, other)
+
+
+def exchanges(a: Array, b: Array) -> bool:
+    """Whether a is one number to each run of b, as in op.h, for operands of one rank."""
+    for size_a, size_b in zip(reversed(a.shape), reversed(b.shape), strict=True):
+        if max(size_a, size_b) > 1:
+            return bool(size_a == 1)
+    return True
+
+
 def quantized_add(op: dict[str, Any], a: Array, b: Array) -> Array:
     (sa, za, _), (sb, zb, _), (sy, zy, signed) = op["a"], op["b"], op["y"]
+    if exchanges(a, b):
+        (sa, za), (sb, zb), a, b = (sb, zb), (sa, za), b, a
     ra, rb = F(F(sa) / F(sy)), F(F(sb) / F(sy))
     fix = F(F(zy) - F(np.float64(ra) * za + np.float64(F(rb * F(zb)))))
     return to_bytes(np.clip(np.rint(fma(a, ra, fma(b, rb, fix))), *op["clamp"]), signed)
@@ -92,9 +113,9 @@ def run(op: dict[str, Any], inputs: list[Array], window: dict[str, Any]) -> Arra
     if kind == "quantized_linear":
         return quantized_linear(op, x, window)
     if kind == "quantized_add":
-        return quantized_add(op, inputs[0], inputs[1])
+        return quantized_add(op, *operands(op, inputs))
     if kind == "quantized_mul":
-        return quantized_mul(op, inputs[0], inputs[1])
+        return quantized_mul(op, *operands(op, inputs))
     if kind == "global_average":
         return average(op, x)
     if kind == "lookup":

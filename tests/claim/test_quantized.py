@@ -142,14 +142,18 @@ def test_qgemm(to_float: bool) -> None:
 
 @pytest.mark.parametrize("dtype", [U8, S8])
 @pytest.mark.parametrize("op", ["QLinearAdd", "QLinearMul"])
-@pytest.mark.parametrize("other", ["same", "pooled", "pooled first", "constant", "constant first"])
+@pytest.mark.parametrize(
+    "other", ["same", "pooled", "pooled first", "number", "number first", "vector", "vector first"]
+)
 def test_binary(dtype: Any, op: str, other: str) -> None:
     g = Quantized()
     shape = [2, 8, 5, 5]
     feeds = {"x": data(g, shape, dtype)}
     x = g.bytes_input("x", shape, dtype)
-    if other.startswith("constant"):
+    if other.startswith("number"):
         y = g.constant(77, dtype)
+    elif other.startswith("vector"):
+        y = g.constant(data(g, [8, 1, 1], dtype), dtype)
     else:
         small = shape if other == "same" else [2, 8, 1, 1]
         feeds["y"] = data(g, small, dtype)

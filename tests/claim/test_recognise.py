@@ -220,13 +220,13 @@ def test_two_activations() -> None:
     for op in ("Add", "Sub", "Mul"):
         assert single(g, g.add(op, x, same))["inputs"] == [0, 1]
     assert "division" in last(g, g.add("Div", x, same))["reason"]
-    g = Network()
-    x, gate = g.input("x", IMAGE), g.input("g", ["n", 8, 1, 1])
-    output = g.add("Mul", gate, x)
-    description = g.describe(output)
-    names = [v["name"] for v in description["values"]]
-    op = claim.recognise(description)[0]["ops"][0]
-    assert [names[i] for i in op["inputs"]] == ["x", "g"]
+    for sides in ((gate, x), (x, gate)):
+        g = Network()
+        x, gate = g.input("x", IMAGE), g.input("g", ["n", 8, 1, 1])
+        description = g.describe(g.add("Mul", *sides))
+        names = [v["name"] for v in description["values"]]
+        (op,) = claim.recognise(description)[0]["ops"]
+        assert tuple(names[i] for i in op["inputs"]) == sides
     g = Network()
     other = g.input("y", ["n", 8, "h2", "w"])
     assert "not known to have equal shapes" in last(g, g.add("Add", g.input("x", IMAGE), other))["reason"]
