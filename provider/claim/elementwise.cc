@@ -43,28 +43,36 @@ Recognised recognise_gelu(const Node& node, int x) {
   return accept(Unary{form == "tanh" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0}, {x}, node.outputs[0]);
 }
 
+// A constant next to an activation: one number, or one a channel.
+std::string read_vector(const RecogniseContext& context, int x, const Value& constant, std::vector<float>* values,
+                        Axes* axes) {
+  auto floats = constant_floats(constant);
+  if (!floats) return "its constant cannot be used: " + constant_problem(constant, ElementType::kFloat);
+  *values = std::move(*floats);
+  return constant_axes(context, x, constant, axes);
+}
+
 Recognised with_constant(const RecogniseContext& context, const Node& node, int x, const Value& constant,
                          bool constant_first) {
-  auto values = constant_floats(constant);
-  if (!values) return decline("its constant cannot be used: " + constant_problem(constant, ElementType::kFloat));
   Affine affine{Axes::kImage, {1.0f}, {0.0f}};
-  if (std::string problem = constant_axes(context, x, constant, &affine.axes); !problem.empty()) {
+  std::vector<float> values;
+  if (std::string problem = read_vector(context, x, constant, &values, &affine.axes); !problem.empty()) {
     return decline(problem);
   }
   if (node.op_type == "Add") {
-    affine.shift = std::move(*values);
+    affine.shift = std::move(values);
   } else if (node.op_type == "Mul") {
-    affine.scale = std::move(*values);
+    affine.scale = std::move(values);
   } else if (node.op_type == "Sub") {
     if (constant_first)
       affine.scale = {-1.0f};
     else
-      for (float& v : *values) v = -v;
-    affine.shift = std::move(*values);
+      for (float& v : values) v = -v;
+    affine.shift = std::move(values);
   } else {
     if (constant_first) return decline("a constant divided by an activation is not supported");
-    for (float& v : *values) v = 1.0f / v;
-    affine.scale = std::move(*values);
+    for (float& v : values) v = 1.0f / v;
+    affine.scale = std::move(values);
   }
   return accept(std::move(affine), {x}, node.outputs[0]);
 }
@@ -150,9 +158,11 @@ Recognised recognise_biased_gelu(const RecogniseContext& context, const Node& no
   const int x = node.inputs[0], output = node.outputs[0];
   const Unary gelu{node.op_type == "FastGelu" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0};
   if (!context.has_input(node, 1)) return accept(gelu, {x}, output);
-  ChannelConstant bias = read_channel_constant(context, x, *context.input(node, 1));
-  if (!bias.problem.empty()) return decline(bias.problem);
-  Recognised result = accept(Affine{bias.axes, {1.0f}, std::move(bias.values)}, {x}, ~0);
+  Affine add{Axes::kImage, {1.0f}, {}};
+  if (std::string problem = read_vector(context, x, *context.input(node, 1), &add.shift, &add.axes); !problem.empty()) {
+    return decline(problem);
+  }
+  Recognised result = accept(std::move(add), {x}, ~0);
   result.ops.push_back(Op{gelu, {~0}, output, -1, ""});
   return result;
 }
