@@ -34,7 +34,7 @@ struct NodeCost {
   bool sparse_wins = false;  // the sparse kernel beats the CPU provider, edges aside
   double sparsity = -1;
   int64_t dense_bytes = 0;
-  double multiply_adds = 0;       // of linear layers
+  double multiply_adds = 0;       // of linear layers and attention
   double needed_sparsity = 1;     // from here on sparse_wins
   double group_density = -1;      // quantized: share of the groups of 4 input channels with a nonzero weight
   double needed_density = 0;      // up to here sparse_wins

@@ -32,6 +32,7 @@ void price_attention(const Attention& attention, const std::vector<Shape>& input
                      kScorePasses * pass_us(scores, speed) + pass_us(moved, speed) +
                      kCallUs * static_cast<double>(kAttentionNodes);
   const double here = flops * waste / speed.dense_flops * 1e-3 + softmax * waste;
+  cost->multiply_adds += flops / 2;
   cost->cpu_us += cpu;
   cost->here_us += here;
   cost->fused_cpu_us += cpu;

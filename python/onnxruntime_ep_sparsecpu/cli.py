@@ -9,18 +9,21 @@ from collections.abc import Sequence
 
 import onnxruntime_ep_sparsecpu
 from onnxruntime_ep_sparsecpu.commands import COMMANDS
+from onnxruntime_ep_sparsecpu.commands.command import Parser
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 
 _DESCRIPTION = "Run pruned ONNX models with sparse kernels: SparseCPUProvider for ONNX Runtime."
 _EXAMPLES = """examples:
+  sparsecpu check-hardware            does this machine fit, and what to expect
   sparsecpu demo                      a pruned ResNet-50 on either provider
   sparsecpu explain model.onnx        where every node of a model runs, and why
+  sparsecpu profile model.onnx        what each of them takes
   sparsecpu COMMAND --help            arguments and examples of a command"""
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("sparsecpu", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
+    parser = Parser("sparsecpu", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
     parser.add_argument("--version", action="version", version=onnxruntime_ep_sparsecpu.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:

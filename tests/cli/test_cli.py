@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import onnx
@@ -79,11 +85,60 @@ def test_mistakes(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert captured.out == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["explain"], ["demo", "--sparsity", "2"], ["demo", "--rounds", "0"]])
-def test_bad_usage(arguments: list[str]) -> None:
+BAD_USAGE = {
+    "COMMAND": [],
+    "MODEL": ["explain"],
+    "2 is not between 0 and 1": ["demo", "--sparsity", "2"],
+    "many is no number": ["demo", "--sparsity", "many"],
+    "0 is less than 1": ["demo", "--rounds", "0"],
+    "1.5 is no whole number": ["demo", "--rounds", "1.5"],
+    "unrecognized arguments: --fast": ["explain", "model.onnx", "--fast"],
+}
+
+
+@pytest.mark.parametrize(("part", "arguments"), BAD_USAGE.items())
+def test_bad_usage(part: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert part in error and len(error.splitlines()) == 1
+
+
+def environment() -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    return {**plain, "PYTHONUNBUFFERED": "1", "TERM": "xterm-256color"}
+
+
+COMMAND = [sys.executable, "-m", "onnxruntime_ep_sparsecpu.cli"]
+
+
+def test_interruption_is_quiet() -> None:
+    """Ctrl-C while sessions run."""
+    arguments = ["demo", "--network", "mobilenet", "--rounds", "1000000"]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert b"mobilenet" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 130
+        assert process.stderr.read() == b""
+
+
+def test_colours_only_on_a_terminal(encoder: str) -> None:
+    piped = subprocess.run([*COMMAND, "explain", encoder], capture_output=True, check=True, env=environment())
+    assert b"\x1b" not in piped.stdout
+    master, terminal = pty.openpty()
+    with subprocess.Popen([*COMMAND, "explain", encoder], stdout=terminal, env=environment()) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux's end of a terminal
+            while part := os.read(master, 65536):
+                shown += part
+        assert process.wait(120) == 0
+    os.close(master)
+    assert b"\x1b[1m" in shown and b"Softmax" in shown
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([command.name, "--help"] for command in COMMANDS)])

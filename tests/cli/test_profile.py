@@ -47,7 +47,7 @@ def test_every_node_has_a_row(encoder: str) -> None:
 
 def test_rates(encoder: str) -> None:
     result = profiled(encoder, {"s": 64}, options={"min_sparsity": "0"})
-    layers = [row for row in rows_of(result, "kernel") if row["rate"]]
+    layers = [row for row in rows_of(result, "kernel") if row["bytes_rate"]]
     assert len(layers) == 6
     for row in layers:
         node = result["report"]["graphs"][0]["nodes"][row["node"]]

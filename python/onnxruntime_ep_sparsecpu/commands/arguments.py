@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from onnxruntime_ep_sparsecpu import models
 from onnxruntime_ep_sparsecpu.tools import feeds
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
 
+_Number = TypeVar("_Number", int, float)
+
+
+def _number(text: str, kind: type[_Number]) -> _Number:
+    try:
+        return kind(text)
+    except ValueError as error:
+        what = "whole number" if kind is int else "number"
+        raise argparse.ArgumentTypeError(f"{text} is no {what}") from error
+
 
 def share(text: str) -> float:
-    value = float(text)
+    value = _number(text, float)
     if not 0.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
 def at_least_one(text: str) -> int:
-    value = int(text)
+    value = _number(text, int)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
 
 
 def positive(text: str) -> float:
-    value = float(text)
+    value = _number(text, float)
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu.commands import arguments as shared
@@ -62,12 +63,13 @@ class _Reasons:
         out.print(table)
 
 
+_KERNEL_WIDTH = 13
 _COLUMNS = (
     Column("node"),
     Column("op", width=13),
     Column("runs on", width=9),
     Column("zeros", numeric=True, width=5),
-    Column("kernel", width=13),
+    Column("kernel", width=_KERNEL_WIDTH),
     Column("packed", numeric=True, width=6),
     Column("dense", numeric=True, width=6),
     Column("CPU µs", numeric=True, width=6),
@@ -87,19 +89,19 @@ def _node_table(nodes: Sequence[Node], every: bool, reasons: _Reasons) -> Table:
         if node["unit"] != index and not every:
             continue
         here, host = is_here(node), node["computed_in"]
-        cells = [
+        cells: list[str | Text] = [
             node["name"] or "(unnamed)",
-            node["op_type"],
+            Text(node["op_type"]),
             f"sparse {node['region']}" if here else node["provider"] or "CPU",
             _percent(node["sparsity"]),
-            node["kernel"] if host is None else f"in {nodes[host]['name']}",
+            Text(node["kernel"]) if host is None else output.shortened(nodes[host]["name"], _KERNEL_WIDTH, "in "),
             output.size(node["packed_bytes"]),
             output.size(node["dense_bytes"]),
             output.microseconds(node["cpu_us"]),
             output.microseconds(node["here_us"]),
             reasons.number(node["reason"]) if node["unit"] == index else "",
         ]
-        table.add_row(*map(escape, cells), style="" if here and host is None else "dim")
+        output.add_row(table, *cells, style="" if here and host is None else "dim")
     return table
 
 
@@ -124,7 +126,7 @@ def _show_to_prune(report: Mapping[str, Any], out: Console) -> None:
     for layer in layers[:_SHOWN_TO_PRUNE]:
         node = report["graphs"][layer["graph"]]["nodes"][layer["node"]]
         figures = [output.microseconds(layer["cpu_us"]), _percent(layer["zeros"]), _percent(layer["needed"])]
-        table.add_row(escape(node["name"] or "(unnamed)"), node["layer"].removeprefix("a "), *figures)
+        output.add_row(table, node["name"] or "(unnamed)", node["layer"].removeprefix("a "), *figures)
     out.print(table)
     if len(layers) > _SHOWN_TO_PRUNE:
         out.print(

@@ -49,16 +49,19 @@ def table(columns: Sequence[Column], title: str | None = None) -> Table:
     return result
 
 
+def shortened(text: str, width: int, before: str = "") -> str:
+    """`before` and the text; one that is too long loses its beginning: names of nodes differ at the end."""
+    room = max(width - len(before), 1)
+    return before + (text if len(text) <= room else "…" + text[len(text) - room + 1 :])
+
+
 def add_row(rows: Table, *cells: str | Text, style: str = "") -> None:
-    """Adds plain texts to a table. One that is too long loses its beginning: names of nodes differ at the end."""
-
-    def fit(cell: str | Text, width: int | None) -> Text:
-        if isinstance(cell, str):
-            cell = Text(cell if width is None or len(cell) <= width else "…" + cell[len(cell) - width + 1 :])
-        return cell
-
-    fitted = [fit(cell, column.width) for cell, column in zip(cells, rows.columns, strict=True)]
-    rows.add_row(*fitted, style=style)
+    """Adds cells without markup. A str that is too long loses its beginning, a Text its end."""
+    fitted = [
+        Text(shortened(cell, column.width)) if isinstance(cell, str) and column.width is not None else cell
+        for cell, column in zip(cells, rows.columns, strict=True)
+    ]
+    rows.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in fitted), style=style)
 
 
 def progress() -> Progress:

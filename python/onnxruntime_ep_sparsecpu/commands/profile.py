@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
@@ -20,11 +20,12 @@ from onnxruntime_ep_sparsecpu.tools.profiling import profile
 
 Row = Mapping[str, Any]
 
+_KERNEL_WIDTH = 13
 _COLUMNS = (
     Column("node"),
     Column("op", width=13),
     Column("runs on", width=9),
-    Column("kernel", width=13),
+    Column("kernel", width=_KERNEL_WIDTH),
     Column("µs", numeric=True, width=6),
     Column("share", numeric=True, width=5),
     Column("rate", numeric=True, width=11),
@@ -52,19 +53,19 @@ def _where(row: Row) -> str:
 
 
 def _operator(row: Row, nodes: Sequence[Row]) -> str:
-    """The operator and what is fused into it, the quantization around it left out."""
-    fused = [nodes[index]["op_type"] for index in row["fused"]]
-    return "+".join([row["op_type"], *(kind for kind in fused if kind not in ("QuantizeLinear", "DequantizeLinear"))])
+    """The operator and what is fused into it, but not the nodes that a unit (as in QDQ form) consists of."""
+    fused = [nodes[index]["op_type"] for index in row["fused"] if nodes[index]["unit"] == index]
+    return "+".join([row["op_type"], *fused])
 
 
-def _cells(row: Row, result: Mapping[str, Any]) -> list[str]:
+def _cells(row: Row, result: Mapping[str, Any]) -> list[str | Text]:
     nodes = result["report"]["graphs"][row["graph"]]["nodes"] if row["graph"] >= 0 else []
     about = {"call": "(the call itself)", "layout": f"({row['name']})"}
     return [
         about.get(row["kind"]) or row["name"] or "(unnamed)",
-        _operator(row, nodes),
+        Text(_operator(row, nodes)),
         _where(row),
-        row["kernel"],
+        Text(row["kernel"]),
         output.microseconds(row["us"]),
         f"{row['us'] / result['total_us']:.1%}",
         *_speed(row),
@@ -75,7 +76,7 @@ def _speed(row: Row) -> list[str]:
     """Rate, share of the peak, and what limits it."""
     if row["bound"] == "weights":
         return [f"{row['bytes_rate'] / 1e9:.1f} GB/s", f"{row['efficiency']:.0%}", "weights"]
-    rate = "" if row["rate"] is None else f"{row['rate'] / 1e9:.1f} GMAC/s"
+    rate = "" if row["rate"] is None else f"{row['rate'] / 1e9:.3g} GMAC/s"
     return [rate, "" if row["of_peak"] is None else f"{row['of_peak']:.0%}", row["bound"] or ""]
 
 
@@ -85,12 +86,13 @@ def _show(result: Mapping[str, Any], top: int | None, out: Console) -> None:
     table = output.table(_COLUMNS)
     for row in shown:
         style = "" if row["kind"] == "kernel" else "dim"
-        table.add_row(*map(escape, _cells(row, result)), style=style)
+        output.add_row(table, *_cells(row, result), style=style)
         if top is None:
             for index in row["fused"]:
                 node = result["report"]["graphs"][row["graph"]]["nodes"][index]
-                cells = [node["name"], node["op_type"], _where(row), f"in {row['name']}"]
-                table.add_row(*map(escape, cells), style="dim")
+                host = output.shortened(row["name"], _KERNEL_WIDTH, "in ")
+                cells = [node["name"] or "(unnamed)", Text(node["op_type"]), _where(row), host, "", "", "", "", ""]
+                output.add_row(table, *cells, style="dim")
     left = [row for row in rows if row not in shown]
     if left:
         table.add_row(
