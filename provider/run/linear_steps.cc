@@ -31,10 +31,17 @@ void FloatJitStep::run_block(uint32_t block, const Tile& now, const Frame&) cons
   }
 }
 
+void JitStep::Tile::reverse() {
+  std::reverse(x, x + positions);
+  std::reverse(y, y + positions);
+  std::reverse(residual, residual + positions);
+}
+
 void JitStep::compute_tile(Share share, Share units, const Frame& frame) const noexcept {
   Tile now;
   now.positions = static_cast<int>(share.end - share.begin);
   place(share.begin, frame, &now);
+  if (2 * share.end <= positions.count() + 1) now.reverse();
   for (int64_t b = units.begin; b < units.end; ++b) run_block(static_cast<uint32_t>(b), now, frame);
 }
 

@@ -76,6 +76,10 @@ class JitStep : public LaneStep {
     const float* x[kMaxPositions];
     float* y[kMaxPositions];
     const float* residual[kMaxPositions];
+
+    // A prefetcher that follows the positions runs on past the last one. In the lower half of the image they are taken
+    // backwards, so that it does not take lines from the worker that is about to write the upper half.
+    void reverse();
   };
   // Segment s for every position: sums from and to out[p], with its residual (or null) and what finish_at(p) gives.
   // The next segment's memory is brought in meanwhile: each call fetches its share, then nothing new.
