@@ -78,7 +78,7 @@ def main() -> None:
     source = tools.open_source(arguments.model, arguments.sparsity, arguments.int8)
     samples = [tools.make_feeds(source.proto, seed=seed) for seed in range(SAMPLES)]
     offline = arguments.scenario == "Offline"
-    streams = os.cpu_count() or 1 if offline else 1
+    streams = len(os.sched_getaffinity(0)) if offline else 1
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1 if offline else 0  # Offline: one core for each query, as many queries as cores
     providers = list(dict.fromkeys([arguments.provider, "CPUExecutionProvider"]))

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from onnxruntime_ep_sparsecpu import cli, magnitude, models
-from onnxruntime_ep_sparsecpu.tools import open_source, prune
+from onnxruntime_ep_sparsecpu.tools import UserError, open_source, prune
 from onnxruntime_ep_sparsecpu.tools.weights import find_weights
 
 SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
@@ -219,6 +219,10 @@ def test_external_data(tmp_path: Path) -> None:
         ort.InferenceSession(str(out)).run(None, feed)[0], ort.InferenceSession(str(plain)).run(None, feed)[0]
     )
     onnx.checker.check_model(str(out))
+    other = small.convolutional(0.0)
+    onnx.save(other, path, save_as_external_data=True, location="pruned.onnx.data", size_threshold=0)
+    with pytest.raises(UserError, match="holds the weights"):
+        prune(open_source(path), str(tmp_path / "pruned.onnx"), 0.9)
 
 
 def test_text_and_built_in_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 import onnxruntime_ep_sparsecpu as sparsecpu
+from onnxruntime_ep_sparsecpu import _native
 from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
@@ -87,7 +87,7 @@ def _model_and_feeds(arguments: argparse.Namespace) -> tuple[Source, dict[str, A
 
 def _streams(arguments: argparse.Namespace) -> int:
     if arguments.scenario == "async":
-        return arguments.streams or max(2, os.cpu_count() or 1)
+        return arguments.streams or max(2, _native.machine.usable_cpus())
     if arguments.streams is not None:
         raise UserError("--streams is for --scenario async; sync has one run at a time")
     return 1

@@ -76,7 +76,17 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     source = open_source(arguments.model, 0.0 if arguments.model in models.NETWORKS else None)
     feeds = shared.feeds_of(arguments, source)
-    result = prune(source, arguments.out, arguments.sparsity, arguments.pattern, arguments.exclude, feeds)
+    with output.progress() as progress:
+        task = progress.add_task("pruning", total=1.0)
+        result = prune(
+            source,
+            arguments.out,
+            arguments.sparsity,
+            arguments.pattern,
+            arguments.exclude,
+            feeds,
+            tick=lambda share: progress.update(task, completed=share),
+        )
     if arguments.json:
         output.print_json(result)
     else:

@@ -15,6 +15,7 @@ import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu.tools import sessions
 from onnxruntime_ep_sparsecpu.tools.assignment import Node, is_here
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.feeds import assuming
 from onnxruntime_ep_sparsecpu.tools.source import Source
 
 Array = npt.NDArray[Any]
@@ -35,7 +36,7 @@ def compare(
 ) -> dict[str, Any]:
     """Runs the model here and on the CPU provider, and compares what comes out.
 
-    options: of the provider. tolerance, steps: see difference. per_op: compares also every value that an operator
+    options: of the provider; `assume` is set to the shapes of the feeds. tolerance, steps: see difference. per_op: compares also every value that an operator
     claimed here makes, on copies of the model that have these values as outputs: those that are stored in memory
     anyway. A value inside a fusion (a Conv's output that goes into a fused Relu) or inside a QDQ unit is none; the
     fused whole is compared, and fusion stays as it is. With the option neighbours=off nothing is fused, so that each
@@ -49,7 +50,7 @@ def compare(
     provider once their value is an output), `first_different` (name of a node or output, or None), `tolerance`,
     `steps` and `equal`. Raises UserError when a session cannot be created or run.
     """
-    return _Comparison(source, feeds, dict(options or {}), tolerance, steps, threads).result(per_op)
+    return _Comparison(source, feeds, assuming(feeds, source.proto, options), tolerance, steps, threads).result(per_op)
 
 
 @dataclass(frozen=True)

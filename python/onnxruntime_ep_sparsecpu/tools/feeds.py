@@ -111,3 +111,10 @@ def axes_in(feeds: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, int
         for dim, size in zip(value.type.tensor_type.shape.dim, feeds[value.name].shape, strict=False)
         if dim.dim_param
     }
+
+
+def assuming(feeds: Mapping[str, Array], model: onnx.ModelProto, options: Mapping[str, str] | None) -> dict[str, str]:
+    """Provider options with `assume` set to the sizes of these feeds, unless the options have it already: layers are
+    then chosen for the shapes that run."""
+    sizes = ",".join(f"{axis}={size}" for axis, size in axes_in(feeds, model).items())
+    return {**({"assume": sizes} if sizes else {}), **(options or {})}

@@ -56,7 +56,7 @@ def check_hardware() -> dict[str, Any]:
     used = levels[-1]
     return {
         "cpu": {
-            "name": _cpu_info().get("model name", platform.machine()),
+            "name": cpu_name(),
             "usable": machine.usable_cpus(),
             "physical": _physical_cores(),
             "quota": _cgroup_quota(),
@@ -76,6 +76,11 @@ def check_hardware() -> dict[str, Any]:
 def _levels_up_to(level: str) -> list[str]:
     names = list(_LEVELS)
     return names[: names.index(level) + 1]
+
+
+def cpu_name() -> str:
+    """As the processor calls itself; its architecture where it does not."""
+    return _cpu_info().get("model name", platform.machine())
 
 
 def _cpu_info() -> dict[str, str]:

@@ -15,7 +15,7 @@ import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu import _native
 from onnxruntime_ep_sparsecpu.tools import sessions
 from onnxruntime_ep_sparsecpu.tools.assignment import nodes_of
-from onnxruntime_ep_sparsecpu.tools.feeds import Array, axes_in
+from onnxruntime_ep_sparsecpu.tools.feeds import Array, assuming
 from onnxruntime_ep_sparsecpu.tools.source import Source
 
 _WARM_UP = 3
@@ -74,8 +74,7 @@ def profile(
 
     Raises UserError when the model cannot be run.
     """
-    sizes = ",".join(f"{axis}={size}" for axis, size in axes_in(feeds, source.proto).items())
-    given = {**({"assume": sizes} if sizes else {}), **(options or {})}
+    given = assuming(feeds, source.proto, options)
     measured, total_us = _measure(source, feeds, given, threads, runs, on_run)
     report = measured[-1].report
     times = _medians([_times(run) for run in measured])

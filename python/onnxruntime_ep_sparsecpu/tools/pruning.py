@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +27,7 @@ def prune(
     pattern: str = "unstructured",
     exclude: Iterable[str] = (),
     feeds: Mapping[str, Any] | None = None,
+    tick: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Writes to `out` a copy of the model in which that share (0..1) of every weight is zero, the smallest first.
 
@@ -34,7 +35,8 @@ def prune(
     convolutions stay as they are. A tensor that several nodes share is pruned once. Each weight gets the sparsity by
     itself. pattern: see magnitude.prune. exclude: regular expressions; a weight stays if one is found in its name or
     in that of a node that uses it. feeds: inputs on which the CPU provider runs both models, to compare the outputs.
-    External data is written to one file next to `out`, a tensor at a time.
+    tick: called with the share of the weights that is done, 0..1. External data is written to one file next to `out`,
+    a tensor at a time.
 
     Returns `model`, `out`, `sparsity`, `pattern`, `layers` (of each weight: `node`, `op_type`, `weight`, `shape`,
     `zeros_before` and `zeros`, as counts of `size`), `kept` (weights that stay, with `node`, `op_type`, `weight` and
@@ -49,13 +51,14 @@ def prune(
     chosen, kept = _choose(weights, [_expression(text) for text in exclude])
     if not chosen:
         raise UserError(f"{source.name} has no weight to prune: " + _why_none(kept))
-    layers, data = _write(model, source, out, {id(w.tensor): w for w in chosen}, sparsity, pattern)
+    prunes = _Pruner(chosen, sparsity, pattern, tick)
+    data = _write(model, source, out, prunes)
     return {
         "model": source.name,
         "out": out,
         "sparsity": sparsity,
         "pattern": pattern,
-        "layers": layers,
+        "layers": prunes.layers,
         "kept": kept,
         "external_data": data,
         "outputs": None if feeds is None else _output_difference(source, out, feeds),
@@ -108,46 +111,67 @@ def _names(weight: Weight) -> dict[str, Any]:
     return {"node": node.name, "op_type": node.op_type, "weight": weight.tensor.name or node.input[1]}
 
 
-def _write(
-    model: onnx.ModelProto, source: Source, out: str, weights: Mapping[int, Weight], sparsity: float, pattern: str
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Prunes and saves; returns the layers and the name of the file with external data.
+class _Pruner:
+    """Prunes tensors that are among the weights; `layers` tells what it did, in the order of the weights."""
 
-    weights: by the identity of their tensors, which the weights keep alive."""
-    layers: dict[int, dict[str, Any]] = {}
+    def __init__(self, weights: list[Weight], sparsity: float, pattern: str, tick: Callable[[float], None]) -> None:
+        self._weights = weights  # they keep their tensors alive, so that identities stay theirs
+        self._places = {id(weight.tensor): place for place, weight in enumerate(weights)}
+        self._sparsity, self._pattern, self._tick = sparsity, pattern, tick
+        self._done: dict[int, dict[str, Any]] = {}
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        return [self._done[place] for place in sorted(self._done)]
+
+    def __call__(self, tensor: onnx.TensorProto) -> None:
+        """Does nothing to a tensor that is no weight. External data must have been loaded."""
+        place = self._places.get(id(tensor))
+        if place is None:
+            return
+        weight = self._weights[place]
+        before = numpy_helper.to_array(tensor)
+        after = magnitude.prune(
+            before, self._sparsity, self._pattern, weight.input_axis, weight.zero_point, weight.scale
+        )
+        tensor.CopyFrom(numpy_helper.from_array(after, tensor.name))
+        self._done[place] = {
+            **_names(weight),
+            "nodes": len(weight.nodes),
+            "shape": list(before.shape),
+            "size": before.size,
+            "zeros_before": magnitude.zeros(before, weight.zero_point),
+            "zeros": magnitude.zeros(after, weight.zero_point),
+        }
+        self._tick(len(self._done) / len(self._weights))
+
+
+def _write(model: onnx.ModelProto, source: Source, out: str, prunes: _Pruner) -> str | None:
+    """Prunes and saves; returns the name of the file with external data, if there is any."""
     tensors = list(stored_tensors(model.graph))
-    has_data = any(external_data_helper.uses_external_data(tensor) for tensor in tensors)
     data_path = Path(out + ".data")
+    sources = {
+        (Path(source.folder) / external_data_helper.ExternalDataInfo(tensor).location).resolve()
+        for tensor in tensors
+        if external_data_helper.uses_external_data(tensor)
+    }
+    if data_path.resolve() in sources:
+        raise UserError(f"{data_path} holds the weights of {source.name}: give the pruned model another name")
     try:
-        with open(data_path, "wb") if has_data else BytesIO() as data:
+        with open(data_path, "wb") if sources else BytesIO() as data:
             for tensor in tensors:
                 external = external_data_helper.uses_external_data(tensor)
                 if external:
                     external_data_helper.load_external_data_for_tensor(tensor, source.folder)
                     tensor.data_location = onnx.TensorProto.DEFAULT
                     del tensor.external_data[:]
-                if id(tensor) in weights:
-                    layers[id(tensor)] = _prune_tensor(weights[id(tensor)], sparsity, pattern)
+                prunes(tensor)
                 if external:
                     _move_out(tensor, data, data_path.name)
         onnx.save(model, out)
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise UserError(f"cannot write {out}: {first_line(error)}") from error
-    return [layers[key] for key in weights], data_path.name if has_data else None
-
-
-def _prune_tensor(weight: Weight, sparsity: float, pattern: str) -> dict[str, Any]:
-    before = numpy_helper.to_array(weight.tensor)
-    after = magnitude.prune(before, sparsity, pattern, weight.input_axis, weight.zero_point, weight.scale)
-    weight.tensor.CopyFrom(numpy_helper.from_array(after, weight.tensor.name))
-    return {
-        **_names(weight),
-        "nodes": len(weight.nodes),
-        "shape": list(before.shape),
-        "size": before.size,
-        "zeros_before": magnitude.zeros(before, weight.zero_point),
-        "zeros": magnitude.zeros(after, weight.zero_point),
-    }
+    return data_path.name if sources else None
 
 
 def _move_out(tensor: onnx.TensorProto, data: BinaryIO, name: str) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +13,8 @@ import onnxruntime as ort
 import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu.tools import sessions
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.feeds import assuming
+from onnxruntime_ep_sparsecpu.tools.hardware import cpu_name
 from onnxruntime_ep_sparsecpu.tools.source import Source
 
 ROUNDS = 10
@@ -44,7 +44,7 @@ def benchmark(
 ) -> dict[str, Any]:
     """Times runs of the model on the provider `engine` (SparseCPUProvider if None), in turns with `versus` if given.
 
-    options: of SparseCPUProvider. threads: of a session, 0 for all cores. streams: 1 runs one after another (sync);
+    options: of SparseCPUProvider; `assume` is set to the shapes of the feeds. threads: of a session, 0 for all cores. streams: 1 runs one after another (sync);
     more keep as many runs in flight, from threads of the caller on one session (async). seconds: of measurement, and
     warm_up: before it, for each provider. The time is spent in ten rounds, in which the providers take turns, so
     that a machine that drifts slows both alike. tick: called with the share of the work that is done, 0..1.
@@ -56,6 +56,7 @@ def benchmark(
     the rounds), `ratio_min`, `ratio_max`; from the medians of latency in sync, from throughput in async.
     Raises UserError when a session cannot be created or run, and for a provider that does not exist.
     """
+    options = assuming(feeds, source.proto, options)
     names = [engine or sparsecpu.get_ep_name(), *([versus] if versus else [])]
     candidates, load = {}, {}
     for name in names:
@@ -176,10 +177,8 @@ def compare_rounds(rounds: Mapping[str, Sequence[Round]], engine: str, versus: s
 
 
 def _machine() -> dict[str, Any]:
-    lines = [line.partition(":") for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()]
-    model = next((value.strip() for key, _, value in lines if key.strip() == "model name"), platform.processor())
     return {
-        "cpu": model,
+        "cpu": cpu_name(),
         "onnxruntime": ort.__version__,
         "onnxruntime_ep_sparsecpu": sparsecpu.__version__,
         "isa": sparsecpu.available_isas()[-1],
