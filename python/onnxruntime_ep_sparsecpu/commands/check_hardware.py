@@ -50,8 +50,9 @@ def _code(result: Mapping[str, Any]) -> str:
 
 def _peak(result: Mapping[str, Any]) -> str:
     one, every = result["peak"]["one"], result["peak"]["all"]
+    threads = result["cpu"]["usable"]
     parts = [
-        f"{kind} {one[kind] / 1e9:.0f} GMAC/s on one thread, {every[kind] / 1e9:.0f} on all"
+        f"{kind} {one[kind] / 1e9:.0f} GMAC/s on one thread, {every[kind] / 1e9:.0f} on {threads}"
         for kind in ("fp32", "int8")
         if one[kind]
     ]

@@ -162,7 +162,7 @@ def summary(report: Mapping[str, Any]) -> str:
     if sums["claimed_nodes"]:
         lines.append(
             f"Their weights: {output.size(sums['packed_bytes']) or '0K'} packed, "
-            f"{output.size(sums['dense_bytes']) or '0K'} dense. Predicted on one thread: "
+            f"{output.size(sums['dense_bytes']) or '0K'} dense.\nPredicted on one thread: "
             f"{sums['claimed_here_us'] / 1000:.2f} ms here, {sums['claimed_cpu_us'] / 1000:.2f} ms on the CPU provider."
         )
     if report["assumed"]:

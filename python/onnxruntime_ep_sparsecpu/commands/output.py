@@ -78,7 +78,8 @@ def size(value: float) -> str:
     """Bytes as KiB or MiB, in at most six characters; nothing for none."""
     if value <= 0:
         return ""
-    return f"{value / 1024:.1f}K" if value < 100 * 1024 else f"{value / (1 << 20):.1f}M"
+    kib = value / 1024
+    return f"{kib:.1f}K" if kib < 100 else f"{kib:.0f}K" if kib < 1000 else f"{kib / 1024:.1f}M"
 
 
 def microseconds(value: float) -> str:

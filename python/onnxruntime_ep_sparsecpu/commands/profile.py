@@ -96,7 +96,7 @@ def _show(result: Mapping[str, Any], top: int | None, out: Console) -> None:
     left = [row for row in rows if row not in shown]
     if left:
         table.add_row(
-            f"({len(left)} more rows: --all)", "", "", "", output.microseconds(sum(r["us"] for r in left)), style="dim"
+            f"({len(left)} more: --all)", "", "", "", output.microseconds(sum(r["us"] for r in left)), style="dim"
         )
     out.print(table)
     out.print()
