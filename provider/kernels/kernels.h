@@ -16,7 +16,7 @@
 
 namespace sparsecpu {
 
-constexpr int kMaxTile = 8;  // positions that one call works on together
+constexpr int kMaxTile = 16;  // positions that one call works on together
 
 // Positions of one tile: for each, its input window's first vector, its output's first channel, and the
 // residual's (null: none), which is added before the clamp. residual may equal y (in place).

@@ -201,6 +201,14 @@ class Planner {
   void scale_dynamically(int value, const QuantizedRows& rows, QuantizedFinish* finish);
   void add_flat(std::unique_ptr<FlatByteStep> step, const char* kernel, int in, int out);
 
+  // planner_chains.cc
+  enum class ChainKind { kNone, kPositions, kChannels };
+  bool feeds_only_next(size_t stage) const;
+  ChainKind chain_of(size_t stage) const;
+  void emit_chain(ChainKind kind, size_t stage);
+  LaneTensor scratch_tensor(const Geometry& geometry, int64_t vectors);
+  std::vector<std::unique_ptr<Step>> take_steps(size_t first);
+
   // planner_memory.cc
   int new_buffer(int64_t elements, int64_t element_bytes);
   int fixed_buffer(BufferPlace::Kind kind, size_t index);
@@ -230,6 +238,13 @@ class Planner {
   const KernelTable& kernels_;
   const int workers_;
   int stage_ = 0;  // being emitted
+  // Two stages that become one step: where what lies between them is kept.
+  struct OpenChain {
+    ChainKind kind;
+    int value;  // between the stages
+    int64_t floats, position_stride, tile;
+  };
+  std::optional<OpenChain> chain_;
   std::vector<Placed> values_;
   std::vector<FloatMask> float_masks_;
   std::vector<Buffer> buffers_;

@@ -26,10 +26,11 @@ size_t bytes_of(const PermutePlan& plan) {
 // fill follow the first.
 HaloCopies copies_by_source(PermutePlan plan, const LaneTensor& tensor, FillBits fill) {
   const Geometry& g = tensor.geometry;
+  const PositionRange positions = pixels_of(g);
   const auto source_of = [&](const LaneCopy& copy) {
     if (copy.sources == 0) return int64_t{0};
     const int64_t place = plan.sources[copy.first_source].offset / tensor.position_stride;
-    return (place / g.grid_w + g.origin_h) * g.step_w + place % g.grid_w + g.origin_w;
+    return positions.index(0, place / g.grid_w + g.origin_h, place % g.grid_w + g.origin_w);
   };
   std::stable_sort(plan.copies.begin(), plan.copies.end(),
                    [&](const LaneCopy& a, const LaneCopy& b) { return source_of(a) < source_of(b); });
@@ -38,7 +39,7 @@ HaloCopies copies_by_source(PermutePlan plan, const LaneTensor& tensor, FillBits
     const auto index = static_cast<uint32_t>(&copy - plan.copies.data());
     halo.begin.resize(std::max(halo.begin.size(), static_cast<size_t>(source_of(copy)) + 1), index);
   }
-  halo.begin.resize(static_cast<size_t>(g.step_h * g.step_w) + 1, static_cast<uint32_t>(plan.copies.size()));
+  halo.begin.resize(static_cast<size_t>(positions.in_group()) + 1, static_cast<uint32_t>(plan.copies.size()));
   halo.plan = std::move(plan);
   halo.tensor = tensor.ref;
   halo.fill = std::bit_cast<float>(fill);
@@ -108,7 +109,10 @@ LaneTensor Planner::new_tensor(const Geometry& geometry, int64_t vectors) {
 }
 
 LaneTensor Planner::new_lanes(int value) {
-  return adopt_lanes(value, new_tensor(home_geometry(value), vectors_of(value, at(value).axes)));
+  const int64_t vectors = vectors_of(value, at(value).axes);
+  const bool between = chain_ && chain_->value == value;
+  return adopt_lanes(
+      value, between ? scratch_tensor(home_geometry(value), vectors) : new_tensor(home_geometry(value), vectors));
 }
 
 LaneTensor Planner::adopt_lanes(int value, const LaneTensor& tensor) {
@@ -158,7 +162,9 @@ void Planner::add_import(TensorRef source, const LaneTensor& target, const Trans
 }
 
 LaneTensor Planner::relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, FillBits fill) {
-  const LaneTensor target = new_tensor(destination, source.vectors);
+  const bool between = chain_ && source.ref.buffer == program_->worker_buffer;
+  const LaneTensor target =
+      between ? scratch_tensor(destination, source.vectors) : new_tensor(destination, source.vectors);
   permute_into(source, target, map, fill);
   program_->steps.back()->layout = LayoutChange::kRelayout;
   return target;
@@ -289,6 +295,7 @@ WindowInput Planner::window_of(int value, const Placed& out, const Window& windo
 }
 
 WindowInput Planner::window_walk(const LaneTensor& t, const Geometry& need, const Window& window) {
+  if (t.by_index) return {t, walk_pixels(t), 0, 0};
   WindowInput result;
   result.tensor = t;
   result.first = {t.ref, t.group_stride(), window.stride[0] * t.row_stride(), window.stride[1] * t.position_stride};

@@ -32,7 +32,12 @@ std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_sha
     }
     for (size_t s = 0; s < stages_.size(); ++s) {
       stage_ = static_cast<int>(s);
-      emit_stage(s);
+      const ChainKind chain = chain_of(s);
+      if (chain == ChainKind::kNone) {
+        emit_stage(s);
+      } else {
+        emit_chain(chain, s++);
+      }
     }
     emit_outputs();
   }
@@ -89,7 +94,10 @@ void Planner::place_buffers() {
                                         [](int64_t o, const Buffer* b) { return o < b->place.offset; });
     placed.insert(after, &buffer);
   }
+  if (program_->worker_buffer) buffers_[static_cast<size_t>(*program_->worker_buffer)].place.offset = arena;
   for (const Buffer& buffer : buffers_) program_->buffers.push_back(buffer.place);
+  program_->worker_floats = round_up(program_->worker_floats, kCacheLine);
+  arena = checked_add(arena, checked_mul(program_->worker_floats, workers_ * static_cast<int64_t>(sizeof(float))));
   program_->arena_bytes = static_cast<size_t>(arena);
 }
 

@@ -97,10 +97,11 @@ void FusedNode::compute(ort::OrtKernelContext* context) const {
     check(api().GetTensorMutableData(value, &data));
     outputs.push_back(data);
   }
-  const Frame frame = make_frame(*program, arena.data(), inputs, outputs);
+  const std::vector<float*> addresses = buffer_addresses(*program, arena.data(), inputs, outputs);
   HostThreads threads{context};
   std::vector<int64_t> step_ns(measured ? program->steps.size() : 0);
-  execute(*program, frame, ParallelFor{&HostThreads::invoke, &threads}, workers_, measured ? step_ns.data() : nullptr);
+  execute(*program, Frame(addresses), ParallelFor{&HostThreads::invoke, &threads}, workers_,
+          measured ? step_ns.data() : nullptr);
   check(threads.status);
   if (measured) times_->add(*program, step_ns, now_ns() - started);
 }

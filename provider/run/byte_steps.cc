@@ -72,7 +72,7 @@ void LaneLookupStep::compute(const float* in, float* out, PositionRange::At, con
 }
 
 void LaneByteBinaryStep::compute(const float* in, float* out, PositionRange::At at, const Frame& frame) const noexcept {
-  const float* b = frame.at(second.ref) + second.offset(at.group, at.row, at.column);
+  const float* b = frame.at(second.ref) + second.offset(at);
   const auto call = multiply ? kernels->quantized->multiply : kernels->quantized->add;
   call(function, bytes_of(in), bytes_of(b), bytes_of(out), vectors * kVectorBytes);
   if (table) kernels->quantized->lookup(table->data(), bytes_of(out), bytes_of(out), vectors * kVectorBytes);

@@ -7,24 +7,26 @@
 #include <chrono>
 
 #include "base/memory.h"
-#include "run/program.h"
+#include "run/lane_tensor.h"
 
 namespace sparsecpu {
 namespace {
 
-struct alignas(kCacheLine) StepProgress {
-  std::atomic<int> done{0};
+// Counters that several workers write, each in a cache line of its own.
+struct alignas(kCacheLine) Counter {
+  std::atomic<int> value{0};
 };
 
 // One call's shared state. All memory is had before the workers start.
 class Run {
  public:
   Run(const Program& program, const Frame& frame, int workers, int64_t* step_ns)
-      : program_(program), frame_(frame), workers_(workers), step_ns_(step_ns), progress_(program.steps.size()) {
-    size_t chunks = 0;
-    for (const auto& step : program.steps) chunks += static_cast<size_t>(step->chunks);
-    taken_ = std::vector<std::atomic<bool>>(chunks);
-  }
+      : program_(program),
+        frame_(frame),
+        workers_(workers),
+        step_ns_(step_ns),
+        done_(program.steps.size()),
+        taken_(program.steps.size() * static_cast<size_t>(workers)) {}
 
   static void work(void* run, size_t) noexcept { static_cast<Run*>(run)->walk(); }
 
@@ -33,12 +35,10 @@ class Run {
     const int rank = arrivals_.fetch_add(1, std::memory_order_relaxed) % workers_;
     const bool timed = step_ns_ != nullptr && rank == 0;
     int64_t started = timed ? now_ns() : 0;
-    std::atomic<bool>* taken = taken_.data();
+    const Frame frame = frame_of(rank);
     for (size_t s = 0; s < program_.steps.size(); ++s) {
-      const Step& step = *program_.steps[s];
-      run_step(step, progress_[s], taken, rank);
-      wait_for(progress_[s].done, step.chunks);
-      taken += step.chunks;
+      run_step(s, rank, frame);
+      wait_for(done_[s].value, program_.steps[s]->chunks);
       if (timed) {
         const int64_t now = now_ns();
         step_ns_[s] = now - started;
@@ -47,18 +47,29 @@ class Run {
     }
   }
 
-  void run_step(const Step& step, StepProgress& progress, std::atomic<bool>* taken, int rank) noexcept {
-    if (progress.done.load(std::memory_order_relaxed) == step.chunks) return;
-    const int first = static_cast<int>(static_cast<int64_t>(step.chunks) * rank / workers_);
+  Frame frame_of(int rank) const {
+    if (!program_.worker_buffer) return frame_;
+    const TensorRef first{*program_.worker_buffer, 0};
+    return frame_.with(first.buffer, frame_.at(first) + rank * program_.worker_floats);
+  }
+
+  void run_step(size_t s, int rank, const Frame& frame) noexcept {
+    const Step& step = *program_.steps[s];
+    std::atomic<int>& done = done_[s].value;
     int finished = 0;
-    for (int i = 0; i < step.chunks; ++i) {
-      const int chunk = first + i < step.chunks ? first + i : first + i - step.chunks;
-      if (taken[chunk].load(std::memory_order_relaxed) || taken[chunk].exchange(true, std::memory_order_relaxed))
-        continue;
-      step.run(chunk, frame_);
-      ++finished;
+    for (int i = 0; i < workers_ && done.load(std::memory_order_relaxed) + finished < step.chunks; ++i) {
+      const int owner = (rank + i) % workers_;
+      std::atomic<int>& taken = taken_[s * static_cast<size_t>(workers_) + static_cast<size_t>(owner)].value;
+      const Share share = share_of(step.chunks, owner, workers_);
+      const auto count = static_cast<int>(share.end - share.begin);
+      while (taken.load(std::memory_order_relaxed) < count) {
+        const int chunk = taken.fetch_add(1, std::memory_order_relaxed);
+        if (chunk >= count) break;
+        step.run(static_cast<int>(share.begin) + chunk, frame);
+        ++finished;
+      }
     }
-    if (finished > 0) progress.done.fetch_add(finished, std::memory_order_acq_rel);
+    if (finished > 0) done.fetch_add(finished, std::memory_order_acq_rel);
   }
 
   // Only chunks that a running worker has taken are waited for, so somebody always makes progress.
@@ -78,8 +89,8 @@ class Run {
   const int workers_;
   int64_t* const step_ns_;
   std::atomic<int> arrivals_{0};
-  std::vector<StepProgress> progress_;
-  std::vector<std::atomic<bool>> taken_;
+  std::vector<Counter> done_;   // [step]: chunks
+  std::vector<Counter> taken_;  // [step][worker]: chunks of the worker's share
 };
 
 }  // namespace
@@ -94,27 +105,28 @@ const char* layout_change_name(LayoutChange change) {
   return kNames[static_cast<size_t>(change)];
 }
 
-Frame make_frame(const Program& program, std::byte* arena, const std::vector<const void*>& inputs,
-                 const std::vector<void*>& outputs) {
-  Frame frame;
-  frame.buffers.reserve(program.buffers.size());
+std::vector<float*> buffer_addresses(const Program& program, std::byte* arena, const std::vector<const void*>& inputs,
+                                     const std::vector<void*>& outputs) {
+  std::vector<float*> addresses;
+  addresses.reserve(program.buffers.size());
   for (const BufferPlace& place : program.buffers) {
     switch (place.kind) {
       case BufferPlace::Kind::kArena:
-        frame.buffers.push_back(reinterpret_cast<float*>(arena + place.offset));
+      case BufferPlace::Kind::kWorker:
+        addresses.push_back(reinterpret_cast<float*>(arena + place.offset));
         break;
       case BufferPlace::Kind::kInput:
-        frame.buffers.push_back(static_cast<float*>(const_cast<void*>(inputs[place.index])));
+        addresses.push_back(static_cast<float*>(const_cast<void*>(inputs[place.index])));
         break;
       case BufferPlace::Kind::kConstant:
-        frame.buffers.push_back(static_cast<float*>(const_cast<void*>(program.constants[place.index])));
+        addresses.push_back(static_cast<float*>(const_cast<void*>(program.constants[place.index])));
         break;
       case BufferPlace::Kind::kOutput:
-        frame.buffers.push_back(static_cast<float*>(outputs[place.index]));
+        addresses.push_back(static_cast<float*>(outputs[place.index]));
         break;
     }
   }
-  return frame;
+  return addresses;
 }
 
 void execute(const Program& program, const Frame& frame, const ParallelFor& parallel_for, int workers,

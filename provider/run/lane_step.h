@@ -23,7 +23,13 @@ struct HaloCopies {
   float fill = 0;  // or four bytes, as a float's bits
 };
 
-class LaneStep : public Step {
+// A step whose every output channel depends on the same channel of its input.
+class ChannelwiseStep : public Step {
+ public:
+  virtual void run_vectors(Share vectors, const Frame& frame) const noexcept = 0;
+};
+
+class LaneStep : public ChannelwiseStep {
  public:
   const KernelTable* kernels = nullptr;
   PositionRange positions;
@@ -39,8 +45,10 @@ class LaneStep : public Step {
   void run(int chunk, const Frame& frame) const noexcept final;
   // The output's positions x channels of the units.
   void compute(Share positions, Share units, const Frame& frame) const noexcept;
+  void run_vectors(Share vectors, const Frame& frame) const noexcept final;  // where a unit is a vector
   virtual int64_t units() const = 0;
   virtual int64_t first_row(int64_t unit) const = 0;  // rows for units()
+  Share vectors_of(Share units) const;
 
  protected:
   // Where operands of the positions [first, first + into->positions) lie.
@@ -49,9 +57,9 @@ class LaneStep : public Step {
 
  private:
   virtual void compute_tile(Share positions, Share units, const Frame& frame) const noexcept = 0;
+  int64_t tile_end(int64_t first, int64_t end) const;
   void activate(Share positions, Share units, const Frame& frame) const noexcept;
   void fill_halo(Share positions, Share units, const Frame& frame) const noexcept;
-  int64_t first_vector(int64_t unit) const { return (first_row(unit) + rows_per_vector - 1) / rows_per_vector; }
 };
 
 template <class Tile>
@@ -61,13 +69,10 @@ void LaneStep::place(int64_t first, const Frame& frame, Tile* into) const noexce
   const float* residual_base = residual ? frame.at(residual->ref) : nullptr;
   PositionRange::At at = positions.at(first);
   for (int p = 0; p < into->positions; ++p) {
-    into->x[p] = x_base + x.offset(at.group, at.row, at.column);
-    into->y[p] = y_base + y.offset(at.group, at.row, at.column);
-    into->residual[p] = residual ? residual_base + residual->offset(at.group, at.row, at.column) : nullptr;
-    if (++at.column == positions.columns) {
-      at.column = 0;
-      if (++at.row == positions.rows) at.row = 0, ++at.group;
-    }
+    into->x[p] = x_base + x.offset(at);
+    into->y[p] = y_base + y.offset(at);
+    into->residual[p] = residual ? residual_base + residual->offset(at) : nullptr;
+    positions.advance(&at);
   }
 }
 

@@ -3,7 +3,7 @@
 #include "kernels/kernels.h"
 #include "layout/permute_plan.h"
 #include "layout/transfer.h"
-#include "run/lane_tensor.h"
+#include "run/lane_step.h"
 
 namespace sparsecpu {
 
@@ -29,7 +29,7 @@ class ExportStep final : public TransferStep {
 };
 
 // A chunk is a range of vectors, so that a halo may be filled in place by several threads at once.
-class PermuteStep final : public Step {
+class PermuteStep final : public ChannelwiseStep {
  public:
   const KernelTable* kernels = nullptr;
   PermutePlan plan;
@@ -37,6 +37,7 @@ class PermuteStep final : public Step {
   TensorRef x, y;
   float fill = 0;  // or four bytes, as a float's bits
   void run(int chunk, const Frame& frame) const noexcept override;
+  void run_vectors(Share share, const Frame& frame) const noexcept override;
 };
 
 }  // namespace sparsecpu

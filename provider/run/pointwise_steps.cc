@@ -12,12 +12,12 @@ void LanePositionStep::run(int chunk, const Frame& frame) const noexcept {
   float* y_base = frame.at(y.ref);
   for (int64_t i = share.begin; i < share.end; ++i) {
     const PositionRange::At at = positions.at(i);
-    compute(x_base + x.offset(at.group, at.row, at.column), y_base + y.offset(at.group, at.row, at.column), at, frame);
+    compute(x_base + x.offset(at), y_base + y.offset(at), at, frame);
   }
 }
 
 void LaneBinaryStep::compute(const float* in, float* out, PositionRange::At at, const Frame& frame) const noexcept {
-  const float* b = frame.at(second.ref) + second.offset(at.group, at.row, at.column);
+  const float* b = frame.at(second.ref) + second.offset(at);
   kernels->binary(kind, in, b, out, vectors * kLanes);
   if (post) kernels->unary(post->kind, post->a, post->b, out, out, vectors * kLanes);
 }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,15 +19,28 @@ struct TensorRef {
 };
 
 struct BufferPlace {
-  enum class Kind { kArena, kInput, kOutput, kConstant } kind = Kind::kArena;
+  enum class Kind { kArena, kWorker, kInput, kOutput, kConstant } kind = Kind::kArena;
   size_t index = 0;    // of the region's input or output, or of Program::constants
-  int64_t offset = 0;  // kArena: bytes
+  int64_t offset = 0;  // kArena, kWorker (the first worker's): bytes
 };
 
 // One call's addresses: one pointer a buffer.
-struct Frame {
-  std::vector<float*> buffers;
-  float* at(TensorRef ref) const { return buffers[static_cast<size_t>(ref.buffer)] + ref.offset; }
+class Frame {
+ public:
+  explicit Frame(const std::vector<float*>& buffers) : buffers_(buffers.data()) {}
+  float* at(TensorRef ref) const { return (ref.buffer == moved_ ? moved_to_ : buffers_[ref.buffer]) + ref.offset; }
+  // The same, but one buffer lies elsewhere.
+  Frame with(int buffer, float* address) const {
+    Frame frame = *this;
+    frame.moved_ = buffer;
+    frame.moved_to_ = address;
+    return frame;
+  }
+
+ private:
+  float* const* buffers_;
+  int moved_ = -1;
+  float* moved_to_ = nullptr;
 };
 
 // What a step does that computes nothing, only brings a value into the form that an Op needs.
@@ -53,11 +67,15 @@ struct Program {
   std::vector<const void*> constants;   // of the model, which live as long as the Region, or of `expanded`
   std::vector<AlignedBuffer> expanded;  // constants as lanes
   size_t plan_bytes = 0;                // of the tables the steps hold, for the cache's bound
+  // Scratch memory that belongs to one worker for all its chunks, so that it stays in its core's cache: one buffer, and
+  // the distance from one worker's to the next.
+  std::optional<int> worker_buffer;
+  int64_t worker_floats = 0;
 };
 
-// Inputs and outputs are row-major tensors; inputs are only read.
-Frame make_frame(const Program& program, std::byte* arena, const std::vector<const void*>& inputs,
-                 const std::vector<void*>& outputs);
+// Where each buffer lies. Inputs and outputs are row-major tensors; inputs are only read.
+std::vector<float*> buffer_addresses(const Program& program, std::byte* arena, const std::vector<const void*>& inputs,
+                                     const std::vector<void*>& outputs);
 
 // fn(user, i) for i in [0, total), on whatever threads the host has; returns when all are done.
 struct ParallelFor {
@@ -67,10 +85,11 @@ struct ParallelFor {
 
 int64_t now_ns();  // of a steady clock
 
-// Runs every step in order. `workers` items walk the steps together: a chunk is taken by whoever sets its
-// flag first; a worker starts at its own share and then helps elsewhere; step s+1 starts when every chunk of
-// s is done. Free of deadlock on any pool, also when one thread runs every item in turn. If step_ns is given
-// (steps.size()), it receives the time from one step's end to the next's, measured by the first worker.
+// Runs every step in order. `workers` items walk the steps together: each takes the chunks of its own share of a step
+// one by one, then helps with what is left of others' shares; step s+1 starts when every chunk of s is done. The
+// Program was planned for as many workers. Free of deadlock on any pool, also when one thread runs every item in turn.
+// If step_ns is given (steps.size()), it receives the time from one step's end to the next's, measured by the first
+// worker.
 void execute(const Program& program, const Frame& frame, const ParallelFor& parallel_for, int workers,
              int64_t* step_ns = nullptr);
 

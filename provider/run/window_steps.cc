@@ -20,10 +20,10 @@ void PoolStep::run(int chunk, const Frame& frame) const noexcept {
   alignas(64) float pixels[kLanes] = {};
   for (int64_t i = share.begin; i < share.end; ++i) {
     const PositionRange::At at = positions.at(i);
-    const float* in = frame.at(x.ref) + x.offset(at.group, at.row, at.column);
+    const float* in = frame.at(x.ref) + x.offset(at);
     for (size_t t = 0; t < taps.size(); ++t) sources[t] = in + taps[t];
     if (!rows_covered.empty()) pixels_covered(at, pixels);
-    pool(sources, static_cast<int>(taps.size()), pixels, frame.at(y.ref) + y.offset(at.group, at.row, at.column));
+    pool(sources, static_cast<int>(taps.size()), pixels, frame.at(y.ref) + y.offset(at));
   }
 }
 

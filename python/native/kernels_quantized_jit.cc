@@ -41,12 +41,13 @@ double run(const PackedQJit& packed, const std::vector<ptrdiff_t>& row_base, con
   step.positions = {1, grid.rows, grid.columns};
   step.x = {{0, 0}, 0, grid.row_step, grid.column_step};
   step.y = walk;
-  Frame frame{{x.mutable_data(), y.mutable_data()}};
+  std::vector<float*> buffers{x.mutable_data(), y.mutable_data()};
   if (residual) {
     step.residual = walk;
     step.residual->ref.buffer = 2;
-    frame.buffers.push_back(residual->mutable_data());
+    buffers.push_back(residual->mutable_data());
   }
+  const Frame frame(buffers);
   step.row_base = row_base;
   step.tile = tile;
   step.rows = rows;

@@ -59,7 +59,7 @@ def convs(draw: st.DrawFn, kind: str) -> tuple[Conv, Grid, np.random.Generator]:
     weights = reordered(weights, draw(st.sampled_from(["rct", "crt", "trc", "tcr", "rtc"])))
     bias = rng.standard_normal(rows).astype(np.float32) if draw(st.booleans()) else None
     conv = Conv(weights, kernel, groups, dilation, stride, bias)
-    height = (kernel[0] - 1) * dilation[0] + draw(st.integers(1, 3))
+    height = (kernel[0] - 1) * dilation[0] + draw(st.integers(1, 9))
     width = (kernel[1] - 1) * dilation[1] + draw(st.integers(1, 9))
     return conv, Grid(conv.in_channels, height, width, draw(st.integers(0, 2))).fill(rng), rng
 
@@ -69,7 +69,7 @@ def convs(draw: st.DrawFn, kind: str) -> tuple[Conv, Grid, np.random.Generator]:
 @given(data=st.data())
 def test_any_layer(kind: str, data: st.DataObject) -> None:
     conv, grid, rng = data.draw(convs(kind))
-    options: dict[str, object] = {"tile": data.draw(st.integers(1, 8))}
+    options: dict[str, object] = {"tile": data.draw(st.integers(1, 16))}
     residual = None
     if data.draw(st.booleans()):
         residual = rng.standard_normal((len(conv.output_positions(grid)), conv.rows, LANES)).astype(np.float32)

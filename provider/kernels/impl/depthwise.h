@@ -1,7 +1,8 @@
-// Depthwise convolution on lane-blocked activations: one channel at a time, the tile's positions in
-// registers. Neighbouring positions of a row share input vectors: where the tile's windows are evenly spaced
-// and the taps come in kernel rows of 3, 5 or 7, each input vector is loaded once and used by every window
-// that covers it. Either way an output's taps are added in ascending order.
+// Depthwise convolution on lane-blocked activations: one channel at a time, a block of positions in registers.
+// Neighbouring positions share input vectors: where a tile's windows are evenly spaced, each input vector is loaded
+// once and used by every window of the block that covers it. For kernels of 3x3 a block is up to 4x4 positions (36
+// loads for 144 multiply-adds), for rows of 5 and 7 taps up to four of a row. Whatever the block, an output's taps are
+// added in ascending order.
 #pragma once
 #include "kernels/impl/vec.h"
 #include "kernels/kernels.h"
@@ -68,8 +69,8 @@ void depthwise_rows(const DepthwisePass& pass, const LaneTile& tile, int first, 
       Vec factor[Width];
       SPARSECPU_UNROLL
       for (int i = 0; i < Width; ++i) factor[i] = set1(weight[t + i]);
-      // Whole, up to 21 turns (8 positions, stride 2, width 7): acc must not be indexed at run time.
-#pragma GCC unroll 32
+      // Whole, up to 13 turns (4 positions, stride 2, width 7): acc must not be indexed at run time.
+      SPARSECPU_UNROLL
       for (int q = 0; q < (P - 1) * Stride + Width; ++q) {
         const Vec input = load(x + q * step);
         SPARSECPU_UNROLL
@@ -83,6 +84,38 @@ void depthwise_rows(const DepthwisePass& pass, const LaneTile& tile, int first, 
   }
 }
 
+// 3x3 taps; a block of Rows x Columns positions, row by row in the tile, whose windows are Stride taps apart.
+template <int Rows, int Columns, int Stride>
+void depthwise_block(const DepthwisePass& pass, const LaneTile& tile, int first) {
+  constexpr int kTaps = 9;
+  const ptrdiff_t row_step = pass.tap_offset[3] - pass.tap_offset[0];
+  const ptrdiff_t step = pass.tap_offset[1] - pass.tap_offset[0];
+  for (int64_t channel = pass.channel_begin; channel < pass.channel_end; ++channel) {
+    const float* weight = pass.weights.weights + channel * kTaps;
+    const float* x = tile.x[first] + channel * kLanes + pass.tap_offset[0];
+    Vec factor[kTaps];
+    SPARSECPU_UNROLL
+    for (int t = 0; t < kTaps; ++t) factor[t] = set1(weight[t]);
+    Vec acc[Rows * Columns];
+    depthwise_start<Rows * Columns>(acc, pass.weights.bias[channel], tile, first, channel);
+    SPARSECPU_UNROLL
+    for (int i = 0; i < (Rows - 1) * Stride + 3; ++i, x += row_step) {
+      SPARSECPU_UNROLL
+      for (int j = 0; j < (Columns - 1) * Stride + 3; ++j) {
+        const Vec input = load(x + j * step);
+        SPARSECPU_UNROLL
+        for (int p = 0; p < Rows * Columns; ++p) {
+          const int row = i - p / Columns * Stride, column = j - p % Columns * Stride;
+          if (row >= 0 && row < 3 && column >= 0 && column < 3) {
+            acc[p] = fma(factor[row * 3 + column], input, acc[p]);
+          }
+        }
+      }
+    }
+    depthwise_finish<Rows * Columns>(acc, pass.limits, tile, first, channel);
+  }
+}
+
 // True if the taps come in kernel rows of `width` taps `step` apart.
 SPARSECPU_INLINE bool taps_in_rows(const ptrdiff_t* offset, int taps, int width, ptrdiff_t step) {
   if (taps % width != 0) return false;
@@ -92,51 +125,121 @@ SPARSECPU_INLINE bool taps_in_rows(const ptrdiff_t* offset, int taps, int width,
   return true;
 }
 
-template <int P, int Width>
-SPARSECPU_INLINE bool depthwise_try(const DepthwisePass& pass, const LaneTile& tile, int first, ptrdiff_t step,
-                                    ptrdiff_t distance) {
-  if (!taps_in_rows(pass.tap_offset, pass.weights.taps, Width, step)) return false;
-  if (distance == step) return depthwise_rows<P, 1, Width>(pass, tile, first, step), true;
-  if (distance == 2 * step) return depthwise_rows<P, 2, Width>(pass, tile, first, step), true;
-  return false;
+#if defined(SPARSECPU_LEVEL_AVX512)
+constexpr int kBlockRows = 4;
+#else
+constexpr int kBlockRows = 1;  // registers for four accumulators, and vectors of two registers
+#endif
+constexpr int kBlockColumns = 4;
+
+// Positions of the tile from `first` on that form a block.
+struct DepthwiseBlock {
+  int rows = 1, columns = 1;
+  ptrdiff_t row_distance = 0, column_distance = 0;  // between windows
+};
+
+SPARSECPU_INLINE DepthwiseBlock block_at(const LaneTile& tile, int first) {
+  DepthwiseBlock block;
+  const int left = tile.positions - first;
+  const float* const* x = tile.x + first;
+  if (left > 1) block.column_distance = x[1] - x[0];
+  while (block.columns < kBlockColumns && block.columns < left &&
+         x[block.columns] - x[block.columns - 1] == block.column_distance) {
+    ++block.columns;
+  }
+  const int width = block.columns;
+  if (left > width) block.row_distance = x[width] - x[0];
+  while (block.rows < kBlockRows && (block.rows + 1) * width <= left) {
+    const float* const* row = x + block.rows * width;
+    bool even = row[0] - row[-width] == block.row_distance;
+    for (int p = 1; p < width; ++p) even = even && row[p] - row[p - 1] == block.column_distance;
+    if (!even) break;
+    ++block.rows;
+  }
+  return block;
 }
 
-template <int P>
-SPARSECPU_INLINE void depthwise_positions(const DepthwisePass& pass, const LaneTile& tile, int first) {
-  if constexpr (P > 1) {
-    const ptrdiff_t distance = tile.x[first + 1] - tile.x[first];
-    bool even = pass.weights.taps > 1;
-    for (int p = 1; p < P; ++p) even = even && tile.x[first + p] - tile.x[first + p - 1] == distance;
-    if (even) {
-      const ptrdiff_t step = pass.tap_offset[1] - pass.tap_offset[0];
-      if (depthwise_try<P, 3>(pass, tile, first, step, distance)) return;
-      if (depthwise_try<P, 5>(pass, tile, first, step, distance)) return;
-      if (depthwise_try<P, 7>(pass, tile, first, step, distance)) return;
-    }
+template <int Rows, int Stride>
+SPARSECPU_INLINE void depthwise_columns(int columns, const DepthwisePass& pass, const LaneTile& tile, int first) {
+  switch (columns) {
+    case 1:
+      return depthwise_block<Rows, 1, Stride>(pass, tile, first);
+    case 2:
+      return depthwise_block<Rows, 2, Stride>(pass, tile, first);
+    case 3:
+      return depthwise_block<Rows, 3, Stride>(pass, tile, first);
+    default:
+      return depthwise_block<Rows, 4, Stride>(pass, tile, first);
   }
-  depthwise_any<P>(pass, tile, first);
+}
+
+template <int Stride>
+SPARSECPU_INLINE void depthwise_3x3(const DepthwiseBlock& block, const DepthwisePass& pass, const LaneTile& tile,
+                                    int first) {
+#if defined(SPARSECPU_LEVEL_AVX512)
+  if (block.rows == 4) return depthwise_columns<4, Stride>(block.columns, pass, tile, first);
+  if (block.rows == 3) return depthwise_columns<3, Stride>(block.columns, pass, tile, first);
+  if (block.rows == 2) return depthwise_columns<2, Stride>(block.columns, pass, tile, first);
+#endif
+  depthwise_columns<1, Stride>(block.columns, pass, tile, first);
+}
+
+template <int Stride, int Width>
+SPARSECPU_INLINE void depthwise_row(int columns, const DepthwisePass& pass, const LaneTile& tile, int first,
+                                    ptrdiff_t step) {
+  switch (columns) {
+    case 2:
+      return depthwise_rows<2, Stride, Width>(pass, tile, first, step);
+    case 3:
+      return depthwise_rows<3, Stride, Width>(pass, tile, first, step);
+    default:
+      return depthwise_rows<4, Stride, Width>(pass, tile, first, step);
+  }
+}
+
+// The positions computed, from `first` on.
+template <int Stride>
+SPARSECPU_INLINE int depthwise_even(const DepthwiseBlock& block, const DepthwisePass& pass, const LaneTile& tile,
+                                    int first) {
+  const int taps = pass.weights.taps;
+  const ptrdiff_t step = pass.tap_offset[1] - pass.tap_offset[0];
+  if (block.columns > 1 && block.column_distance != Stride * step) return 0;
+  if (taps == 9 && taps_in_rows(pass.tap_offset, taps, 3, step)) {
+    const ptrdiff_t row_step = pass.tap_offset[3] - pass.tap_offset[0];
+    DepthwiseBlock now = block;
+    if (pass.tap_offset[6] - pass.tap_offset[3] != row_step) return 0;
+    if (block.row_distance != Stride * row_step) now.rows = 1;
+    if (now.rows * now.columns == 1) return 0;
+    depthwise_3x3<Stride>(now, pass, tile, first);
+    return now.rows * now.columns;
+  }
+  if (block.columns == 1) return 0;
+  if (taps_in_rows(pass.tap_offset, taps, 5, step)) {
+    depthwise_row<Stride, 5>(block.columns, pass, tile, first, step);
+  } else if (taps_in_rows(pass.tap_offset, taps, 7, step)) {
+    depthwise_row<Stride, 7>(block.columns, pass, tile, first, step);
+  } else {
+    return 0;
+  }
+  return block.columns;
 }
 
 void depthwise(const DepthwiseWeights& weights, int64_t channel_begin, int64_t channel_end, const ptrdiff_t* tap_offset,
                const LaneTile& tile, Clamp limits) {
   const DepthwisePass pass{weights, channel_begin, channel_end, tap_offset, limits};
-  int first = 0;
-#if defined(SPARSECPU_LEVEL_AVX512)
-  if (tile.positions == 8) return depthwise_positions<8>(pass, tile, 0);
-  if (tile.positions == 7) return depthwise_positions<7>(pass, tile, 0);
-#endif
+  for (int first = 0; first < tile.positions;) {
+    int done = 0;
 #if !defined(SPARSECPU_LEVEL_SCALAR)
-  for (; first + 4 <= tile.positions; first += 4) depthwise_positions<4>(pass, tile, first);
-  switch (tile.positions - first) {
-    case 3:
-      return depthwise_positions<3>(pass, tile, first);
-    case 2:
-      return depthwise_positions<2>(pass, tile, first);
-    default:
-      break;
-  }
+    if (weights.taps > 1) {
+      const DepthwiseBlock block = block_at(tile, first);
+      done = depthwise_even<1>(block, pass, tile, first);
+      if (done == 0) done = depthwise_even<2>(block, pass, tile, first);
+      if (done == 0 && block.columns == 4) depthwise_any<4>(pass, tile, first), done = 4;
+    }
 #endif
-  for (; first < tile.positions; ++first) depthwise_any<1>(pass, tile, first);
+    if (done == 0) depthwise_any<1>(pass, tile, first), done = 1;
+    first += done;
+  }
 }
 
 }  // namespace

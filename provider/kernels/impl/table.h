@@ -27,11 +27,7 @@ const KernelTable table = {
 #endif
     .spmm_tile = 4,  // with kSpmmChunkVectors a tile's inputs just fit the L1 cache
     .dense_tile = 8,
-#if defined(SPARSECPU_LEVEL_AVX512)
-    .depthwise_tile = 8,
-#else
-    .depthwise_tile = 4,
-#endif
+    .depthwise_tile = 16,
     .attention_tile = kAttentionTile,
     .spmm = spmm,
     .dense = dense,
