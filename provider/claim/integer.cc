@@ -94,16 +94,18 @@ class Chain {
 };
 
 Recognised recognise_dynamic(const RecogniseContext& context, const Unit& unit) {
-  const Node& node = context.graph.nodes[unit.main];
+  const std::vector<Node>& nodes = context.graph.nodes;
+  const Node& node = nodes[unit.main];
   // The rank of the bytes is that of the floats; the facts of inner values follow the unit's own.
   Recognised result = accept(DynamicQuantize{}, {node.inputs[0]}, node.outputs[0]);
   result.ops[0].node = unit.main;
-  result.pattern = "dynamic matmul";
   for (int member : unit.nodes) {
-    if (context.graph.nodes[member].op_type != "MatMulInteger") continue;
+    const std::string& type = nodes[member].op_type;
+    if (type != "MatMulInteger" && type != "ConvInteger") continue;
+    result.pattern = type == "ConvInteger" ? "dynamic conv" : "dynamic matmul";
     if (std::string p = Chain(context, member).read(node.outputs[1], &result); !p.empty()) {
-      Recognised declined = decline("'" + context.graph.nodes[member].name + "': " + p);
-      declined.pattern = "dynamic matmul";
+      Recognised declined = decline("'" + nodes[member].name + "': " + p);
+      declined.pattern = result.pattern;
       return declined;
     }
   }

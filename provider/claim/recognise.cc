@@ -90,7 +90,7 @@ std::string unsupported(const Node& node, bool known_operator) {
     return "its int32 result is not followed by a Cast to float32 and a Mul with a constant scale";
   }
   if (node.op_type == "DynamicQuantizeLinear") {
-    return "its result is used by more than MatMulInteger with constant weights, Cast and Mul";
+    return "its result is used by more than MatMulInteger or ConvInteger, with constant weights, Cast and Mul";
   }
   const std::string name = node.domain.empty() ? node.op_type : node.domain + "." + node.op_type;
   if (!known_operator) return name + " is not an operator that runs here";

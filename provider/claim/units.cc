@@ -122,8 +122,9 @@ class Finder {
     }
     for (int user : graph_.values[node.outputs[0]].consumers) {
       std::vector<int> chain{user};
-      const bool right = is(user, "MatMulInteger") && at(user).inputs[0] == node.outputs[0] &&
-                         at(user).inputs.size() > 2 && at(user).inputs[2] == node.outputs[2];
+      const bool right = (is(user, "MatMulInteger") || is(user, "ConvInteger")) &&
+                         at(user).inputs[0] == node.outputs[0] && at(user).inputs.size() > 2 &&
+                         at(user).inputs[2] == node.outputs[2];
       if (!right || !follow_integer(&chain, node.outputs[1])) return;
       nodes.insert(nodes.end(), chain.begin(), chain.end());
     }

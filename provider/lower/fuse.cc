@@ -138,12 +138,29 @@ class Fuser {
     return s.residual < 0 && !s.post && s.clamp.lo == -kInfinity && s.clamp.hi == kInfinity;
   }
 
+  // A constant added to floats; they are multiplied first, with a rounding in between.
+  static bool add_float_bias(const Affine& affine, QuantizedLinear* linear) {
+    const bool adds_only = affine.scale.size() == 1 && affine.scale[0] == 1.0f;
+    const bool axes_agree = affine.axes == linear->axes || affine.shift.size() == 1;
+    if (!adds_only || !axes_agree || linear->output != QuantizedLinear::Output::kFloat || !linear->float_bias.empty()) {
+      return false;
+    }
+    linear->float_bias = affine.shift;
+    linear->float_bias.resize(static_cast<size_t>(linear->out_channels), affine.shift.front());
+    return true;
+  }
+
   void fuse_affine(int i) {
     const Affine* affine = as<Affine>(i);
     if (affine == nullptr) return;
     const int before = sole_producer(at(i).op.inputs[0]);
+    if (!alive(before) || !is_bare(at(before))) return;
+    if (auto* quantized = as<QuantizedLinear>(before)) {
+      if (add_float_bias(*affine, quantized)) absorb(before, i);
+      return;
+    }
     const Linear* linear = as<Linear>(before);
-    if (linear == nullptr || !is_bare(at(before))) return;
+    if (linear == nullptr) return;
     const size_t rows = static_cast<size_t>(linear->out_channels);
     const bool channel_axis_agrees =
         affine->axes == linear->axes || (affine->scale.size() == 1 && affine->shift.size() == 1);

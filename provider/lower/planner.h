@@ -120,8 +120,7 @@ class Planner {
   void permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, FillBits fill);
   void add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, FillBits fill,
                    const char* name);
-  void add_import(TensorRef source, const LaneTensor& target, const TransferPlan& plan, ElementType type,
-                  FillBits fill);
+  void add_import(int value, const LaneTensor& target, const TransferPlan& plan, FillBits fill);
   static WindowInput window_walk(const LaneTensor& tensor, const Geometry& need, const Window& window);
   Geometry home_geometry(int value) const;
   LaneTensor new_tensor(const Geometry& geometry, int64_t vectors);
@@ -176,7 +175,7 @@ class Planner {
   void place_output(const Stage& stage, LinearOperands* operands);
   template <class S>
   void add_linear_step(std::unique_ptr<S> step, const char* kernel, const LinearShape& linear,
-                       const LinearOperands& operands, std::initializer_list<int> more_buffers = {});
+                       const LinearOperands& operands);
   WindowInput linear_input(const Stage& stage, const LinearShape& linear, FillBits fill);
   static std::vector<ptrdiff_t> tap_offsets(const Window& window, const WindowInput& x);
   void partition(LaneLinearStep& step) const;
@@ -198,6 +197,7 @@ class Planner {
                                const std::optional<Activation>& post);
   QuantizedFinish finish_of(const Stage& stage, const QuantizedLinear& linear, const QuantizedRows& rows);
   const float* float_bias_of(const Stage& stage) const;
+  void also_uses(const QuantizedFinish& output);  // the run's own scales
   void scale_dynamically(int value, const QuantizedRows& rows, QuantizedFinish* finish);
   void add_flat(std::unique_ptr<FlatByteStep> step, const char* kernel, int in, int out);
 
@@ -216,6 +216,9 @@ class Planner {
   template <class S>
   S& add(std::unique_ptr<S> step, const char* kernel, std::initializer_list<int> buffers);
   void use_buffer(int buffer, int step);
+  void also_uses(TensorRef ref) {
+    use_buffer(ref.buffer, static_cast<int>(program_->steps.size()) - 1);
+  }  // the last step
   void place_buffers();
 
   static uint8_t sign_of(ElementType type) { return type == ElementType::kInt8 ? 0x80 : 0; }
@@ -278,7 +281,7 @@ S& Planner::add_position_step(std::unique_ptr<S> step, const char* kernel, const
 
 template <class S>
 void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const LinearShape& linear,
-                              const LinearOperands& operands, std::initializer_list<int> more_buffers) {
+                              const LinearOperands& operands) {
   step->kernels = &kernels_;
   step->positions = pixels_of(operands.y.geometry);
   step->x = operands.x.first;
@@ -291,7 +294,6 @@ void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const
   const int y = operands.y.ref.buffer;
   add(std::move(step), kernel,
       {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->tensor.ref.buffer : y});
-  for (int buffer : more_buffers) use_buffer(buffer, static_cast<int>(program_->steps.size()) - 1);
 }
 
 }  // namespace sparsecpu

@@ -123,7 +123,6 @@ LaneTensor Planner::adopt_lanes(int value, const LaneTensor& tensor) {
 
 LaneTensor Planner::imported(int value, const Geometry& geometry, Axes axes, FillBits fill, bool transposed) {
   const Shape& shape = at(value).shape;
-  const TensorRef source = dense_of(value);
   TensorStrides strides = strides_of(shape, axes);
   int64_t channels = channels_of(value, axes);
   int64_t vectors = vectors_of(value, axes);
@@ -133,14 +132,14 @@ LaneTensor Planner::imported(int value, const Geometry& geometry, Axes axes, Fil
     strides = {1, shape[1], 0, 0};
   }
   const LaneTensor target = new_tensor(geometry, vectors);
-  add_import(source, target, TransferPlan(geometry, target.position_stride, channels, strides, Coverage::kWholeGrid),
-             at(value).type, fill);
+  add_import(value, target, TransferPlan(geometry, target.position_stride, channels, strides, Coverage::kWholeGrid),
+             fill);
   if (!transposed) at(value).versions.push_back({target, axes, fill});
   return target;
 }
 
-void Planner::add_import(TensorRef source, const LaneTensor& target, const TransferPlan& plan, ElementType type,
-                         FillBits fill) {
+void Planner::add_import(int value, const LaneTensor& target, const TransferPlan& plan, FillBits fill) {
+  const TensorRef source = dense_of(value);
   const auto finish = [&](auto step) {
     step->tensor = source;
     step->lanes = target.ref;
@@ -149,11 +148,13 @@ void Planner::add_import(TensorRef source, const LaneTensor& target, const Trans
     const int64_t units = s.plan.rows() * s.plan.segments();
     s.chunks = chunks_for(units, target.floats() / units);
   };
-  if (is_bytes(type)) {
+  if (is_bytes(value)) {
     auto step = std::make_unique<ByteImportStep>(kernels_, plan);
-    step->sign = sign_of(type);
+    step->sign = sign_of(at(value).type);
     step->fill = fill;
+    step->quantization = at(value).quantization;
     finish(std::move(step));
+    if (at(value).quantization) also_uses(*at(value).quantization);
   } else {
     auto step = std::make_unique<ImportStep>(kernels_, plan);
     step->fill = std::bit_cast<float>(fill);
@@ -246,11 +247,9 @@ LaneTensor Planner::channel_lanes_of(int value, const Geometry& like) {
   g.w = g.lanes_w = like.lanes_w;
   g.lanes_n = like.lanes_n;
   const int64_t channels = channels_of(value, Axes::kImage);
-  const TensorRef source = dense_of(value);
   const LaneTensor target = new_tensor(g, vectors_of(value, Axes::kImage));
   const TensorStrides strides{channels, 1, 0, 0};
-  add_import(source, target, TransferPlan(g, target.position_stride, channels, strides, Coverage::kWholeGrid),
-             at(value).type, 0);
+  add_import(value, target, TransferPlan(g, target.position_stride, channels, strides, Coverage::kWholeGrid), 0);
   return target;
 }
 
@@ -278,7 +277,8 @@ WindowInput Planner::window_of(int value, const Placed& out, const Window& windo
   if (const Version* found = find_version(value, Axes::kImage, need, border)) {
     return window_walk(found->tensor, need, window);
   }
-  const Version* complete = complete_version(value, Axes::kImage);
+  // A border that only the run knows is filled by an import.
+  const Version* complete = at(value).quantization ? nullptr : complete_version(value, Axes::kImage);
   if (complete == nullptr) return window_walk(imported(value, need, Axes::kImage, fill), need, window);
   const LaneTensor source = complete->tensor;
   if (!pointwise) {

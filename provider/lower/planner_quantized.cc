@@ -188,6 +188,12 @@ void Planner::scale_dynamically(int value, const QuantizedRows& rows, QuantizedF
   add(std::move(step), "dynamic scale", {quantization.buffer, m, b});
 }
 
+void Planner::also_uses(const QuantizedFinish& output) {
+  if (!output.run_bias) return;
+  also_uses(*output.run_bias);
+  also_uses(*output.run_multiplier);
+}
+
 QuantizedFinish Planner::finish_of(const Stage& stage, const QuantizedLinear& linear, const QuantizedRows& rows) {
   QuantizedFinish finish;
   finish.output.bias = rows.bias.data();
@@ -237,13 +243,13 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
   const auto finish = [&](auto step, const char* kernel, const auto& packed, int tile, int64_t blocks,
                           int64_t block_rows) {
     step->weights = &packed.view;
-    step->finish_with = finish_of(stage, linear, packed.rows);
+    const QuantizedFinish output = finish_of(stage, linear, packed.rows);
+    step->finish_with = output;
     step->tile = tile;
     step->blocks = blocks;
     step->block_rows = block_rows;
-    const int also = step->finish_with.run_bias ? step->finish_with.run_bias->buffer : operands.y.ref.buffer;
-    const int too = step->finish_with.run_multiplier ? step->finish_with.run_multiplier->buffer : also;
-    add_linear_step(std::move(step), kernel, shape, operands, {also, too});
+    add_linear_step(std::move(step), kernel, shape, operands);
+    also_uses(output);
   };
   if (pack.qdepthwise) {
     auto step = std::make_unique<QDepthwiseStep>();
@@ -255,10 +261,11 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
     set_code(*step, linear.window, pack.qjit->code, operands);
     step->tile = std::min(step->tile, QJitStep::kMaxTile);
     step->packed = &*pack.qjit;
-    step->finish_with = finish_of(stage, linear, pack.qjit->rows);
-    step->finishes =
-        pack.qjit->form != JitFinishForm() && step->finish_with.output.residual_is_a == stage.residual_is_a;
+    const QuantizedFinish output = finish_of(stage, linear, pack.qjit->rows);
+    step->finish_with = output;
+    step->finishes = pack.qjit->form != JitFinishForm() && output.output.residual_is_a == stage.residual_is_a;
     add_linear_step(std::move(step), "jit spmm int8", shape, operands);
+    also_uses(output);
   } else if (pack.qspmm) {
     auto step = std::make_unique<QSpmmStep>();
     for (const ChunkOrigin& o : pack.qspmm->origins) {
@@ -283,7 +290,8 @@ void Planner::emit_quantized_few_rows(const Stage& stage, const QuantizedLinear&
   auto step = std::make_unique<QFewRowsStep>();
   step->kernels = &kernels_;
   step->weights = &packed.view;
-  step->finish_with = finish_of(stage, linear, packed.rows);
+  const QuantizedFinish output = finish_of(stage, linear, packed.rows);
+  step->finish_with = output;
   step->x = dense_of(stage.op.inputs[0]);
   if (stage.residual >= 0) {
     step->residual = dense_of(stage.residual);
@@ -295,9 +303,8 @@ void Planner::emit_quantized_few_rows(const Stage& stage, const QuantizedLinear&
   step->m = element_count(at(stage.op.output).shape) / packed.view.rows;
   step->post = post;
   const int x = step->x.buffer, y = step->y.buffer, r = step->residual ? step->residual->buffer : x;
-  const int bias = step->finish_with.run_bias ? step->finish_with.run_bias->buffer : x;
-  const int multiplier = step->finish_with.run_multiplier ? step->finish_with.run_multiplier->buffer : x;
-  QFewRowsStep& s = add(std::move(step), "few rows int8", {x, y, r, bias, multiplier});
+  QFewRowsStep& s = add(std::move(step), "few rows int8", {x, y, r});
+  also_uses(output);
   s.chunks = chunks_for(ceil_div(packed.view.rows, kQuantizedRows), kQuantizedRows * packed.view.k * s.m / 16);
 }
 

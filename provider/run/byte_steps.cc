@@ -19,17 +19,18 @@ constexpr int64_t kVectorBytes = kLanes * 4;
 void ByteImportStep::run(int chunk, const Frame& frame) const noexcept {
   const uint8_t* source = bytes_of(frame.at(tensor));
   float* target = frame.at(lanes);
+  const uint32_t border = quantization ? static_cast<uint32_t>(frame.at(*quantization)[1]) * 0x01010101u : fill;
   const Share share = share_of(plan.rows() * plan.segments(), chunk, chunks);
   for (int64_t i = share.begin; i < share.end; ++i) {
     const RowTransfer t = plan.at(i / plan.segments(), i % plan.segments());
     const uint8_t* rows[kLanes];
     if (plan.along_channels()) {
       row_pointers(t, source, rows);
-      kernels->quantized->load_channels({sign, fill, 4, 0}, rows, t.length, t.count, target + t.lane_offset, kLanes);
+      kernels->quantized->load_channels({sign, border, 4, 0}, rows, t.length, t.count, target + t.lane_offset, kLanes);
       continue;
     }
     for (int64_t c = 0; c < plan.outer(); c += 4) {
-      const ByteRows how{sign, fill, static_cast<int>(std::min<int64_t>(4, plan.outer() - c)),
+      const ByteRows how{sign, border, static_cast<int>(std::min<int64_t>(4, plan.outer() - c)),
                          plan.tensor_outer_stride()};
       row_pointers(t, source + c * plan.tensor_outer_stride(), rows);
       kernels->quantized->load_planes(how, rows, t.length, t.count, target + t.lane_offset + c / 4 * kLanes,

@@ -17,6 +17,7 @@ class ByteImportStep final : public TransferStep {
   using TransferStep::TransferStep;
   uint8_t sign = 0;
   uint32_t fill = 0;
+  std::optional<TensorRef> quantization;  // DynamicQuantizeStep's: fills with this run's zero point instead
   void run(int chunk, const Frame& frame) const noexcept override;
 };
 

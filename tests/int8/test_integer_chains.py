@@ -67,3 +67,49 @@ def test_bytes_that_are_fed() -> None:
         g, "MatMulInteger", x, g.pruned((36, 21)), (g.constant(9, U8), g.constant(0, S8)), "", g.constant(0.02, F32)
     )
     exact(g.model({y: F32}), [{"x": random_bytes(g.random, (2, 20, 36))}], "MatMulInteger")
+
+
+def dynamic_conv(g: ByteGraph, quantized: list[str], shape: tuple[int, ...], bias: bool, **attributes: Any) -> str:
+    q, scale, zero = quantized
+    sums = g.op("ConvInteger", q, g.pruned(shape), zero, g.constant(0, S8), **attributes)
+    product = g.op("Mul", scale, g.constant(float(g.random.uniform(0.001, 0.02)), F32))
+    y = g.op("Mul", g.op("Cast", sums, to=TensorProto.FLOAT), product)
+    return str(g.op("Add", y, g.constant(g.random.standard_normal((1, shape[0], 1, 1)), F32))) if bias else str(y)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_convolutions_of_one_run_time_scale(symbolic: bool, bias: bool) -> None:
+    """The zero point that fills the borders is known at run time only; several windows read the same bytes, and the
+    next layer's scale follows from the floats of this one."""
+    g = ByteGraph()
+    x = g.input("x", ["n", 9, "h", "w"] if symbolic else [2, 9, 11, 13], F32)
+    first = g.op("DynamicQuantizeLinear", x, outputs=3)
+    parts = [
+        dynamic_conv(g, first, (16, 9, 3, 3), bias, pads=[1] * 4),
+        dynamic_conv(g, first, (16, 9, 1, 1), bias),
+        dynamic_conv(g, first, (16, 9, 5, 3), bias, pads=[2, 1, 2, 1]),
+        dynamic_conv(g, first, (16, 9, 3, 3), bias, pads=[2] * 4, dilations=[2, 2]),
+    ]
+    y = parts[0]
+    for part in parts[1:]:
+        y = g.op("Add", y, g.op("Relu", part))
+    for attributes in ({"group": 16, "pads": [1] * 4}, {"strides": [2, 2], "pads": [0, 1, 2, 1]}):
+        inner = 1 if "group" in attributes else 16
+        y = dynamic_conv(g, g.op("DynamicQuantizeLinear", y, outputs=3), (16, inner, 3, 3), bias, **attributes)
+    sizes = [(2, 11, 13), (1, 5, 6), (3, 20, 17), (1, 2, 2)] if symbolic else [(2, 11, 13)]
+    feeds = [{"x": (g.random.standard_normal((n, 9, h, w)) * 3 + i).astype(F32)} for i, (n, h, w) in enumerate(sizes)]
+    exact(g.model({y: F32}), feeds, "ConvInteger", "DynamicQuantizeLinear")
+
+
+def test_products_of_several_run_time_scales() -> None:
+    """A chain: each layer's scale and bias have to live until its last row is computed."""
+    g = ByteGraph()
+    y = g.input("x", ["n", 40], F32)
+    for rows, columns in ((40, 64), (64, 48), (48, 64), (64, 24)):
+        q, scale, zero = g.op("DynamicQuantizeLinear", y, outputs=3)
+        sums = g.op("MatMulInteger", q, g.pruned((rows, columns)), zero, g.constant(0, S8))
+        y = g.op("Mul", g.op("Cast", sums, to=TensorProto.FLOAT), g.op("Mul", scale, g.constant(0.01, F32)))
+        y = g.op("Relu", g.op("Add", y, g.constant(g.random.standard_normal(columns), F32)))
+    feeds = [{"x": g.random.standard_normal((n, 40)).astype(F32)} for n in (1, 3, 16, 40, 64)]
+    exact(g.model({y: F32}), feeds, "MatMulInteger", "DynamicQuantizeLinear")
