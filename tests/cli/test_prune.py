@@ -130,11 +130,25 @@ def test_zero_point(op: str, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert result["layers"][0]["zeros_before"] == 1
 
 
-def build(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], columns: int) -> onnx.ModelProto:
+def test_zero_points_of_channels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """QDQ, with a scale and a zero point for each output channel (axis 0 of what is stored)."""
+    weight = np.array([[10, 11, 12, 13], [-3, -4, -5, -6]], np.int8)
+    constants = {"w": weight, "s": np.array([1, 0.1], np.float32), "z": np.array([9, -2], np.int8)}
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "s", "z"], ["floats"], axis=0),
+        helper.make_node("Gemm", ["x", "floats"], ["y"], name="layer", transB=1),
+    ]
+    _, after = pruned(capsys, build(nodes, constants, 2, inputs=4), tmp_path, "--sparsity", "0.5")
+    assert small.tensor(after, "w").tolist() == [[10, 11, 12, 13], [-2] * 4]
+
+
+def build(
+    nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], columns: int, inputs: int = 8
+) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [2, 8])],
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [2, inputs])],
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, columns])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )

@@ -19,10 +19,10 @@ from onnxruntime_ep_sparsecpu.tools.comparison import TOLERANCE, compare
 
 _EQUAL, _DIFFERENT = 0, 1  # exit statuses; 2 is a mistake of the user
 _NUMBERS = (
-    Column("type", width=8),
+    Column("type", width=7),
     Column("max error", numeric=True, width=9),
     Column("relative", numeric=True, width=8),
-    Column("same", numeric=True, width=7),
+    Column("same", numeric=True, width=6),
     Column("", width=9),
 )
 
@@ -62,7 +62,7 @@ def output_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def operator_table(rows: list[dict[str, Any]]) -> Table:
-    table = output.table([Column("node"), Column("op", width=12), Column("fused into it", width=16), *_NUMBERS])
+    table = output.table([Column("node"), Column("op", width=10), Column("fused", width=12), *_NUMBERS])
     for row in rows:
         output.add_row(
             table, row["node"], row["op_type"], ", ".join(node["op_type"] for node in row["fused"]), *numbers(row)

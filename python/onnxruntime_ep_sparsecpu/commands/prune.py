@@ -38,7 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def layer_table(layers: list[dict[str, Any]]) -> Table:
-    columns = [Column("node"), Column("op", width=14), Column("weight", width=20), Column("shape", width=16)]
+    columns = [Column("node"), Column("op", width=10), Column("weight", width=16), Column("shape", width=14)]
     table = output.table(
         [*columns, Column("zeros before", numeric=True, width=12), Column("after", numeric=True, width=6)]
     )
