@@ -178,11 +178,51 @@ using QSumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const 
 // i < channels; other bytes of y stay. x and y are at channel 0 and may not overlap.
 using CopyChannelsFn = void (*)(const float* x, int64_t x_first, float* y, int64_t y_first, int64_t channels);
 
+// Attention on byte lanes, as AttentionFn does it on floats; depth and value_depth are multiples of 4. Scores and
+// weights are quantized between the two products:
+//   acc = sum of (q - q_zero) * (k - k_zero), exact; score = acc * score_multiplier, as bytes rounded, limited and
+//   multiplied by score_scale; weight = softmax(score * scale + mask), RNE(weight / weight_scale) + weight_zero as a
+//   byte; y = sum of (weight - weight_zero) * (v - v_zero), times y_multiplier, as a byte or a float.
+// `prepare` is called for a head once, then `attend` for each tile of its queries, with the same scratch.
+struct AttentionBytes {
+  int q_zero = 0, k_zero = 0, v_zero = 0, weight_zero = 0, y_zero = 0;  // as stored
+  float score_multiplier = 1;
+  bool score_bytes = false;
+  int score_zero = 0;
+  float score_scale = 1;
+  float weight_scale = 1, y_multiplier = 1;
+  bool float_output = false;  // channels as vectors of floats
+};
+struct AttentionScratch {
+  float* keys = nullptr;           // [vector of 16 keys][4 channels][lane]: s8
+  float* values = nullptr;         // [vector of 16 keys][4 channels][4 keys][channel]: s8, one a key
+  int32_t* key_terms = nullptr;    // [slot]: what the zero points add to every score
+  int32_t* value_terms = nullptr;  // [channel]
+  float* scores = nullptr;         // [slot][query vector][lane]
+  float* weights = nullptr;        // [four slots][query vector][lane]: u8
+
+  static int64_t floats(int64_t slots, int64_t depth, int64_t value_depth, int tile) {
+    return slots * (depth + value_depth) / 4 + slots + (value_depth + kLanes) + slots * tile * (kLanes + kLanes / 4);
+  }
+  AttentionScratch() = default;
+  // In floats() floats, aligned to 64 bytes; slots is a multiple of 16.
+  AttentionScratch(float* memory, int64_t slots, int64_t depth, int64_t value_depth, int tile)
+      : keys(memory), values(keys + slots * depth / 4), scores(values + slots * value_depth / 4) {
+    weights = scores + slots * tile * kLanes;
+    key_terms = reinterpret_cast<int32_t*>(weights + slots * tile * kLanes / 4);
+    value_terms = key_terms + slots;
+  }
+};
+using PrepareAttentionFn = void (*)(const AttentionKeys&, const AttentionBytes&, const AttentionScratch&);
+using AttendBytesFn = void (*)(const AttentionKeys&, const AttentionBytes&, const AttentionQueries&,
+                               const AttentionScratch&);
+
 struct QuantizedKernels {
   // Weights for `spmm` must be packed with pairs split (pack/quantized.h): this level multiplies by vpmaddubsw,
   // which saturates. Such weights are right on every level.
   bool split_pairs;
   int spmm_tile, dense_tile, depthwise_tile;  // positions per tile at which they run best
+  int attention_tile;                         // query vectors, at most kMaxQueryVectors
   QSpmmFn spmm;
   QFinishFn finish;
   QDenseFn dense;
@@ -202,6 +242,8 @@ struct QuantizedKernels {
   QPoolAverageFn pool_average;
   QSumPositionsFn sum_positions;
   CopyChannelsFn copy_channels;
+  PrepareAttentionFn prepare_attention;
+  AttendBytesFn attend;
 };
 
 }  // namespace sparsecpu

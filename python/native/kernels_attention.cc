@@ -6,7 +6,9 @@
 #include <optional>
 #include <vector>
 
+#include "base/memory.h"
 #include "bindings.h"
+#include "kernels/quantized.h"
 #include "kernels_elementwise.h"
 
 void bind_attention_kernels(pybind11::module_& module);
@@ -28,6 +30,29 @@ void layer_norm_row(const std::string& isa, const FloatArray& scale, const Float
   table_of(isa).layer_norm_row(scale.data(), shift.data(), epsilon, x.data(), y.mutable_data(), scale.size());
 }
 
+AttentionQueries queries_of(const Vectors& q, Vectors& y, const std::vector<uint16_t>& lanes) {
+  AttentionQueries queries;
+  queries.vectors = static_cast<int>(q.size());
+  for (size_t i = 0; i < q.size(); ++i) {
+    queries.q[i] = q[i].data();
+    queries.y[i] = y.at(i).mutable_data();
+    queries.lanes[i] = lanes.at(i);
+  }
+  return queries;
+}
+
+template <class F>
+double fastest(int repeats, F run) {
+  double best = 1e300;
+  for (int round = 0; round < repeats; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    best = std::min(best, elapsed.count());
+  }
+  return best;
+}
+
 // k, v: (vectors of 16 keys, depth, 16); q, y: one (depth, 16) array a query vector; scores: (slots, query vectors,
 // 16).
 double attention(const std::string& isa, const FloatArray& k, const FloatArray& v, int first_lane, int64_t keys,
@@ -46,26 +71,64 @@ double attention(const std::string& isa, const FloatArray& k, const FloatArray& 
   a.key_mask = key_mask ? key_mask->data() : nullptr;
   a.masked_scores = masked_scores;
   a.zero_nan = zero_nan;
-  AttentionQueries queries;
-  queries.vectors = static_cast<int>(q.size());
-  for (size_t i = 0; i < q.size(); ++i) {
-    queries.q[i] = q[i].data();
-    queries.y[i] = y.at(i).mutable_data();
-    queries.lanes[i] = lanes.at(i);
-  }
-  double best = 1e300;
-  for (int round = 0; round < repeats; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    table_of(isa).attention(a, queries, scores.mutable_data());
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
-  }
-  return best;
+  const AttentionQueries queries = queries_of(q, y, lanes);
+  return fastest(repeats, [&] { table_of(isa).attention(a, queries, scores.mutable_data()); });
+}
+
+// Byte lanes as floats: k, v: (vectors of 16 keys, depth / 4, 16); q, y: one array a query vector. mask: (slots, query
+// vectors, 16) to be added to the scores.
+double attend_bytes(const std::string& isa, const FloatArray& k, const FloatArray& v, int first_lane, int64_t keys,
+                    float scale, const std::optional<FloatArray>& mask, const AttentionBytes& bytes, const Vectors& q,
+                    Vectors y, const std::vector<uint16_t>& lanes, int repeats) {
+  AttentionKeys a;
+  a.keys = keys;
+  a.depth = 4 * k.shape(1);
+  a.value_depth = 4 * v.shape(1);
+  a.first_lane = first_lane;
+  a.k = k.data();
+  a.v = v.data();
+  a.k_stride = k.shape(1) * kLanes;
+  a.v_stride = v.shape(1) * kLanes;
+  a.scale = scale;
+  a.masked_scores = mask.has_value();
+  const int tile = static_cast<int>(q.size());
+  const int64_t floats = AttentionScratch::floats(a.slots(), a.depth, a.value_depth, tile);
+  const AlignedBuffer memory(static_cast<size_t>(floats) * sizeof(float));
+  const AttentionScratch scratch(memory.as<float>(), a.slots(), a.depth, a.value_depth, tile);
+  const AttentionQueries queries = queries_of(q, y, lanes);
+  const QuantizedKernels& kernels = *table_of(isa).quantized;
+  kernels.prepare_attention(a, bytes, scratch);
+  return fastest(repeats, [&] {
+    if (mask) std::copy_n(mask->data(), mask->size(), scratch.scores);
+    kernels.attend(a, bytes, queries, scratch);
+  });
+}
+
+void bind_attention_bytes(py::module_& module) {
+  py::class_<AttentionBytes>(module, "AttentionBytes")
+      .def(py::init())
+      .def_readwrite("q_zero", &AttentionBytes::q_zero)
+      .def_readwrite("k_zero", &AttentionBytes::k_zero)
+      .def_readwrite("v_zero", &AttentionBytes::v_zero)
+      .def_readwrite("weight_zero", &AttentionBytes::weight_zero)
+      .def_readwrite("y_zero", &AttentionBytes::y_zero)
+      .def_readwrite("score_multiplier", &AttentionBytes::score_multiplier)
+      .def_readwrite("score_bytes", &AttentionBytes::score_bytes)
+      .def_readwrite("score_zero", &AttentionBytes::score_zero)
+      .def_readwrite("score_scale", &AttentionBytes::score_scale)
+      .def_readwrite("weight_scale", &AttentionBytes::weight_scale)
+      .def_readwrite("y_multiplier", &AttentionBytes::y_multiplier)
+      .def_readwrite("float_output", &AttentionBytes::float_output);
+  module.def("byte_attention_tile", [](const std::string& isa) { return table_of(isa).quantized->attention_tile; });
+  module.def("attend_bytes", &attend_bytes, py::arg("isa"), py::arg("k"), py::arg("v"), py::arg("first_lane"),
+             py::arg("keys"), py::arg("scale"), py::arg("mask"), py::arg("bytes"), py::arg("q"), py::arg("y"),
+             py::arg("lanes"), py::arg("repeats") = 1, "One head; seconds of the fastest repeat.");
 }
 
 }  // namespace
 
 void bind_attention_kernels(py::module_& module) {
+  bind_attention_bytes(module);
   module.def("layer_norm", &layer_norm, "isa, scale, shift, epsilon, x (channels, 16), y");
   module.def("layer_norm_row", &layer_norm_row, "isa, scale, shift, epsilon, x, y");
   module.def("attention_tile", [](const std::string& isa) { return table_of(isa).attention_tile; });

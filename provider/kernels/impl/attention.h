@@ -1,7 +1,7 @@
 // Attention of one head, everything vertical: a lane is a query. Scores and weighted sums are the same loop, a block of
 // broadcast scalars (keys, or channels of the values) times one or two query vectors, with accumulators in registers.
 #pragma once
-#include "kernels/impl/math.h"
+#include "kernels/impl/softmax.h"
 #include "kernels/impl/vec.h"
 #include "kernels/kernels.h"
 
@@ -58,42 +58,6 @@ SPARSECPU_INLINE void all_scores(const AttentionKeys& a, const float* const (&q)
   }
 }
 
-// Scores to e^(score - largest); returns 1 / their sum: NaN for a row of nothing but -inf, even weights for one of
-// nothing but the lowest float, as in onnxruntime's softmax.
-template <int Q>
-SPARSECPU_INLINE void soften(const AttentionKeys& a, float* scores, Vec (&inverse)[Q]) {
-  float* first = scores + a.first_lane * Q * kVec;
-  Vec largest[Q], sum[Q];
-  SPARSECPU_UNROLL
-  for (int i = 0; i < Q; ++i) {
-    largest[i] = set1(-__builtin_inff());
-    sum[i] = zero();
-  }
-  for (int64_t j = 0; j < a.keys; ++j) {
-    SPARSECPU_UNROLL
-    for (int i = 0; i < Q; ++i) {
-      float* at = first + (j * Q + i) * kVec;
-      Vec score = load(at);
-      if (a.key_mask) {
-        score = add(score, set1(a.key_mask[j]));
-        store(at, score);
-      }
-      largest[i] = max(largest[i], score);
-    }
-  }
-  for (int64_t j = 0; j < a.keys; ++j) {
-    SPARSECPU_UNROLL
-    for (int i = 0; i < Q; ++i) {
-      float* at = first + (j * Q + i) * kVec;
-      const Vec weight = exp(sub(load(at), largest[i]));
-      sum[i] = add(sum[i], weight);
-      store(at, weight);
-    }
-  }
-  SPARSECPU_UNROLL
-  for (int i = 0; i < Q; ++i) inverse[i] = div(set1(1.0f), sum[i]);
-}
-
 // Channels [c, c + E) of the outputs.
 template <int E, int Q>
 SPARSECPU_INLINE void weigh_block(const AttentionKeys& a, const AttentionQueries& queries, const float* scores,
@@ -138,7 +102,7 @@ void attend(const AttentionKeys& a, const AttentionQueries& queries, float* scor
   for (int i = 0; i < Q; ++i) q[i] = queries.q[i];
   all_scores<Q>(a, q, scores);
   Vec inverse[Q];
-  soften<Q>(a, scores, inverse);
+  soften<Q>(a, scores, inverse, [](Vec x) { return exp(x); });
   int64_t c = 0;
   for (; c + kAttentionBlock <= a.value_depth; c += kAttentionBlock) {
     weigh_block<kAttentionBlock, Q>(a, queries, scores, inverse, c);

@@ -11,19 +11,24 @@ namespace {
 // the polynomial is the one of Cephes' expf.
 constexpr float kExpLowest = -87.33f, kExpHighest = 88.02f;
 
-SPARSECPU_INLINE Vec exp(Vec x) {
+// multiply_add(a, b, c) = a * b + c.
+template <class F>
+SPARSECPU_INLINE Vec exp(Vec x, F multiply_add) {
   x = clamp(x, set1(kExpLowest), set1(kExpHighest));
   const Vec n = round_small(mul(x, set1(1.44269504f)));
-  Vec r = fma(n, set1(-0.693359375f), x);
-  r = fma(n, set1(2.12194440e-4f), r);
+  Vec r = multiply_add(n, set1(-0.693359375f), x);
+  r = multiply_add(n, set1(2.12194440e-4f), r);
   Vec p = set1(1.9875691500e-4f);
-  p = fma(p, r, set1(1.3981999507e-3f));
-  p = fma(p, r, set1(8.3334519073e-3f));
-  p = fma(p, r, set1(4.1665795894e-2f));
-  p = fma(p, r, set1(1.6666665459e-1f));
-  p = fma(p, r, set1(5.0000001201e-1f));
-  p = fma(p, mul(r, r), add(r, set1(1.0f)));
+  p = multiply_add(p, r, set1(1.3981999507e-3f));
+  p = multiply_add(p, r, set1(8.3334519073e-3f));
+  p = multiply_add(p, r, set1(4.1665795894e-2f));
+  p = multiply_add(p, r, set1(1.6666665459e-1f));
+  p = multiply_add(p, r, set1(5.0000001201e-1f));
+  p = multiply_add(p, mul(r, r), add(r, set1(1.0f)));
   return times_power_of_two(p, n);
+}
+SPARSECPU_INLINE Vec exp(Vec x) {
+  return exp(x, [](Vec a, Vec b, Vec c) { return fma(a, b, c); });
 }
 
 // 1 / (1 + e^-x) within 3 ulp; exactly 0 below -88.02.

@@ -1,5 +1,6 @@
 // Builds one level's QuantizedKernels. Included once, by the level's quantized.cc.
 #pragma once
+#include "kernels/impl/qattention.h"
 #include "kernels/impl/qdense.h"
 #include "kernels/impl/qdepthwise.h"
 #include "kernels/impl/qelementwise.h"
@@ -28,6 +29,7 @@ const QuantizedKernels quantized = {
 #endif
     .dense_tile = 8,
     .depthwise_tile = 8,
+    .attention_tile = kByteAttentionTile,
     .spmm = qspmm,
     .finish = qfinish,
     .dense = qdense,
@@ -50,6 +52,8 @@ const QuantizedKernels quantized = {
     .pool_average = qpool_average,
     .sum_positions = qsum_positions,
     .copy_channels = copy_channels,
+    .prepare_attention = prepare_attention,
+    .attend = attend_bytes,
 };
 
 }  // namespace sparsecpu::SPARSECPU_LEVEL

@@ -1,0 +1,134 @@
+"""Attention on bytes: every level gives the same bits; scores, weights and outputs against integers and float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lane_arrays import LANES, LEVELS, aligned
+from onnxruntime_ep_sparsecpu import _native
+
+kernels = _native.kernels
+F = np.float32
+
+
+def byte_lanes(tokens: np.ndarray, first_lane: int) -> np.ndarray:
+    """u8 [n, c] as [vectors, c / 4, 16] 32-bit lanes from lane `first_lane` on; 0xAB where no token is."""
+    n, channels = tokens.shape
+    vectors = -(-(first_lane + n) // LANES)
+    rows = np.full((vectors * LANES, channels), 0xAB, np.uint8)
+    rows[first_lane : first_lane + n] = tokens
+    quads = rows.reshape(vectors, LANES, channels // 4, 4).transpose(0, 2, 1, 3)
+    lanes = aligned((vectors, channels // 4, LANES))
+    lanes.view(np.uint8).reshape(quads.shape)[...] = quads
+    return lanes
+
+
+def rounded(values: np.ndarray, zero: int) -> np.ndarray:
+    """RNE of float32 values plus the zero point, as a byte."""
+    return (np.rint(np.clip(values, -zero, 255 - zero)) + zero).astype(np.int64)
+
+
+class Case:
+    def __init__(self, seed: int, vectors: int, keys: int, depth: int, value_depth: int, zeros: list[int]) -> None:
+        rng = np.random.default_rng(seed)
+        self.q = rng.integers(0, 256, (vectors * LANES, depth), np.uint8)
+        self.k = rng.integers(0, 256, (keys, depth), np.uint8)
+        self.v = rng.integers(0, 256, (keys, value_depth), np.uint8)
+        self.scale = 0.5
+        self.bytes = kernels.AttentionBytes()
+        names = ("q_zero", "k_zero", "v_zero", "score_zero", "weight_zero", "y_zero")
+        for name, zero in zip(names, zeros, strict=True):
+            setattr(self.bytes, name, zero)
+        self.bytes.score_multiplier = F(0.02 / depth)
+        self.bytes.score_scale = F(0.043)
+        self.bytes.weight_scale = F(1 / 250)
+        self.bytes.y_multiplier = F(1 / 300)
+
+    def weights(self, mask: np.ndarray | float) -> np.ndarray:
+        """The weights before they are rounded, in steps of their scale."""
+        b = self.bytes
+        acc = (self.q.astype(np.int64) - b.q_zero) @ (self.k.astype(np.int64) - b.k_zero).T
+        scores = acc.astype(F) * F(b.score_multiplier)
+        if b.score_bytes:
+            scores = (rounded(scores, b.score_zero) - b.score_zero).astype(F) * F(b.score_scale)
+        exponent = (scores * F(self.scale) + np.asarray(mask, F)).astype(np.float64)
+        power = np.exp(exponent - exponent.max(-1, keepdims=True))
+        return power / power.sum(-1, keepdims=True) / b.weight_scale
+
+    def sums(self, weights: np.ndarray) -> np.ndarray:
+        b = self.bytes
+        return (rounded(weights, b.weight_zero) - b.weight_zero) @ (self.v.astype(np.int64) - b.v_zero)
+
+    def run(self, level: str, first_lane: int, mask: np.ndarray | None = None, lanes: int = 0xFFFF) -> np.ndarray:
+        """[queries, value_depth]: bytes, or floats."""
+        queries = list(byte_lanes(self.q, 0))
+        value_depth = self.v.shape[1]
+        rows = value_depth if self.bytes.float_output else value_depth // 4
+        outputs = [aligned((rows, LANES)) for _ in queries]
+        for y in outputs:
+            y.view(np.uint8)[...] = 0xCD
+        k, v = byte_lanes(self.k, first_lane), byte_lanes(self.v, first_lane)
+        tile = kernels.byte_attention_tile(level)
+        for first in range(0, len(queries), tile):
+            part = slice(first, first + tile)
+            count = len(queries[part])
+            slots = None
+            if mask is not None:
+                slots = aligned((k.shape[0] * LANES, count, LANES))
+                block = mask[first * LANES : (first + count) * LANES].reshape(count, LANES, -1)
+                slots[first_lane : first_lane + mask.shape[1]] = block.transpose(2, 0, 1)
+            arguments: tuple[Any, ...] = (first_lane, self.k.shape[0], self.scale, slots, self.bytes)
+            kernels.attend_bytes(level, k, v, *arguments, queries[part], outputs[part], [lanes] * count)
+        if self.bytes.float_output:
+            return np.ascontiguousarray(np.concatenate([y.T for y in outputs]))
+        quads = [y.view(np.uint8).reshape(rows, LANES, 4).transpose(1, 0, 2) for y in outputs]
+        return np.concatenate([quad.reshape(LANES, value_depth) for quad in quads])
+
+
+ZEROS = st.lists(st.sampled_from([0, 3, 100, 128, 255]), min_size=6, max_size=6)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 40),
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(0, 15),
+    st.integers(0, 0xFFFF),
+    ZEROS,
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_byte_attention(
+    vectors: int,
+    keys: int,
+    depth: int,
+    value_depth: int,
+    first_lane: int,
+    lanes: int,
+    zeros: list[int],
+    score_bytes: bool,
+    float_output: bool,
+    masked: bool,
+    seed: int,
+) -> None:
+    case = Case(seed, vectors, keys, 4 * depth, 4 * value_depth, zeros)
+    case.bytes.score_bytes, case.bytes.float_output = score_bytes, float_output
+    mask = np.random.default_rng(seed).standard_normal((vectors * LANES, keys), F) if masked else None
+    results = [case.run(level, first_lane, mask, lanes) for level in LEVELS]
+    for other in results[1:]:
+        assert results[0].tobytes() == other.tobytes()
+    written = np.tile((lanes >> np.arange(LANES) & 1).astype(bool), vectors)
+    assert (np.ascontiguousarray(results[0][~written]).view(np.uint8) == 0xCD).all()
+    weights = case.weights(0.0 if mask is None else mask)
+    # Weights that lie on the edge between two bytes may become either; the sums then differ by a value or more.
+    certain = (np.abs(weights - np.floor(weights) - 0.5) > 1e-3).all(-1) & written
+    sums = case.sums(weights)[certain].astype(F) * F(case.bytes.y_multiplier)
+    expected = sums if float_output else rounded(sums, case.bytes.y_zero).astype(np.uint8)
+    np.testing.assert_array_equal(results[0][certain], expected)
