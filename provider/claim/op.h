@@ -154,6 +154,19 @@ struct Dequantize {
 // travel with the output, which only a QuantizedLinear with dynamic_input reads. inputs: {x float}.
 struct DynamicQuantize {};
 
+// Attention between quantized q, k and v; heads have multiples of 4 channels. `scale` and the mask are applied to the
+// dequantized scores; zero_nan means nothing here: what is not a number becomes the weights' lowest byte.
+//   scores   y of exact integer sums as QuantizedLinear::kBytes; without quantization float(sum) * (q.scale * k.scale)
+//   weights  their softmax, within a step where float rounding decides
+//   y        as scores; without quantization float(sum) * (weights.scale * v.scale)
+// inputs: {q, k, v bytes} or {q, k, v, mask}.
+struct QuantizedAttention : Attention {
+  Quantization q, k, v;
+  std::optional<Quantization> scores;
+  Quantization weights;
+  std::optional<Quantization> y;
+};
+
 // sum[row] = sum of (w - w_zp) * (x - x_zp) + bias[row], exact in int32; borders are x_zp. Then
 //   kBytes: y = RNE(min(max(float(sum) * multiplier[row], lowest - y_zp), highest - y_zp)) + y_zp,
 //           then limited to [clamp_low, clamp_high]
@@ -206,8 +219,8 @@ struct Lookup {
 };
 
 using OpData = std::variant<Linear, Unary, Binary, Affine, Pool, GlobalAverage, Pad, Resize, Concat, Split, Reshape,
-                            LayerNorm, Attention, SelectToken, Quantize, Dequantize, DynamicQuantize, QuantizedLinear,
-                            QuantizedAdd, QuantizedMul, Lookup>;
+                            LayerNorm, Attention, SelectToken, Quantize, Dequantize, DynamicQuantize,
+                            QuantizedAttention, QuantizedLinear, QuantizedAdd, QuantizedMul, Lookup>;
 
 struct Op {
   OpData data;
@@ -240,6 +253,9 @@ Shape output_shape(const Op& op, const std::vector<Shape>& inputs);
 // Whether ONNX Runtime's QLinearAdd exchanges operands of these shapes: it does where the first one is a single number
 // to each run of contiguous output elements, which also holds of two numbers. nullopt: it depends on a size that is -1.
 std::optional<bool> exchanges_operands(const Shape& a, const Shape& b);
+
+// The attention that an op is, on floats or on bytes; else null.
+const Attention* attention_of(const OpData& data);
 
 // Element type of an op's output; `input`: that of its first input.
 ElementType output_type(const OpData& data, ElementType input);

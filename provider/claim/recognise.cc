@@ -222,7 +222,7 @@ std::optional<Axes> own_axes(const OpData& data) {
   if (const auto* op = std::get_if<Affine>(&data)) {
     return op->scale.size() > 1 || op->shift.size() > 1 ? std::optional<Axes>(op->axes) : std::nullopt;
   }
-  if (std::holds_alternative<LayerNorm>(data) || std::holds_alternative<Attention>(data) ||
+  if (std::holds_alternative<LayerNorm>(data) || attention_of(data) != nullptr ||
       std::holds_alternative<SelectToken>(data)) {
     return Axes::kTokens;
   }

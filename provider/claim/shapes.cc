@@ -288,6 +288,16 @@ Shape shape_of(const Attention& attention, const std::vector<Shape>& inputs) {
   return {q[0], q[1], v[2]};
 }
 
+Shape shape_of(const QuantizedAttention& attention, const std::vector<Shape>& inputs) {
+  const Shape shape = shape_of(static_cast<const Attention&>(attention), inputs);
+  const int64_t unit = 4 * attention.heads;
+  if (inputs[0][2] % unit != 0 || shape[2] % unit != 0) {
+    refuse("its heads have " + std::to_string(inputs[0][2] / attention.heads) + " and " +
+           std::to_string(shape[2] / attention.heads) + " channels; multiples of 4 are expected of bytes");
+  }
+  return shape;
+}
+
 Shape shape_of(const SelectToken& select, const std::vector<Shape>& inputs) {
   const Shape& x = inputs[0];
   expect_rank(x, 3, 3);
@@ -297,7 +307,7 @@ Shape shape_of(const SelectToken& select, const std::vector<Shape>& inputs) {
 }
 
 size_t operands_of(const OpData& data) {
-  if (const auto* attention = std::get_if<Attention>(&data)) return attention->has_mask ? 4 : 3;
+  if (const Attention* attention = attention_of(data)) return attention->has_mask ? 4 : 3;
   if (const auto* add = std::get_if<QuantizedAdd>(&data)) return add->constant ? 1 : 2;
   if (const auto* mul = std::get_if<QuantizedMul>(&data)) return mul->constant ? 1 : 2;
   return std::holds_alternative<Binary>(data) ? 2 : 1;
@@ -336,6 +346,11 @@ std::optional<bool> exchanges_operands(const Shape& a, const Shape& b) {
   return true;
 }
 
+const Attention* attention_of(const OpData& data) {
+  if (const auto* bytes = std::get_if<QuantizedAttention>(&data)) return bytes;
+  return std::get_if<Attention>(&data);
+}
+
 ElementType output_type(const OpData& data, ElementType input) {
   const auto bytes = [](bool is_signed) { return is_signed ? ElementType::kInt8 : ElementType::kUint8; };
   if (const auto* op = std::get_if<Quantize>(&data)) return bytes(op->y.is_signed);
@@ -343,6 +358,9 @@ ElementType output_type(const OpData& data, ElementType input) {
   if (std::holds_alternative<DynamicQuantize>(data)) return ElementType::kUint8;
   if (const auto* op = std::get_if<QuantizedLinear>(&data)) {
     return op->output == QuantizedLinear::Output::kFloat ? ElementType::kFloat : bytes(op->y.is_signed);
+  }
+  if (const auto* op = std::get_if<QuantizedAttention>(&data)) {
+    return op->y ? bytes(op->y->is_signed) : ElementType::kFloat;
   }
   if (const auto* op = std::get_if<QuantizedAdd>(&data)) return bytes(op->y.is_signed);
   if (const auto* op = std::get_if<QuantizedMul>(&data)) return bytes(op->y.is_signed);

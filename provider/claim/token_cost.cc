@@ -50,7 +50,7 @@ void price_norm(const Shape& x, const MachineSpeed& speed, NodeCost* cost) {
 }  // namespace
 
 bool price_tokens(const Op& op, const std::vector<Shape>& inputs, const MachineSpeed& speed, NodeCost* cost) {
-  if (const auto* attention = std::get_if<Attention>(&op.data); attention != nullptr && inputs.size() >= 3) {
+  if (const Attention* attention = attention_of(op.data); attention != nullptr && inputs.size() >= 3) {
     for (size_t i = 0; i < 3; ++i) {
       if (inputs[i].size() != 3) return false;
     }

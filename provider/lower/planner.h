@@ -34,6 +34,8 @@ struct WindowInput {
   int64_t row_step = 0, column_step = 0;  // floats between vertically, horizontally neighbouring taps
 };
 
+class AttentionStep;
+
 class Planner {
  public:
   Planner(const OpGraph& graph, const std::vector<Stage>& stages, const std::vector<LayerPack>& packs,
@@ -156,6 +158,9 @@ class Planner {
   void emit(const Stage& stage, const LayerNorm& norm);
   void emit(const Stage& stage, const Attention& attention);
   void emit(const Stage& stage, const SelectToken& select);
+  void emit(const Stage& stage, const QuantizedAttention& attention);
+  void add_attention(const Stage& stage, const Attention& attention, std::unique_ptr<AttentionStep> step,
+                     const char* kernel);
   TensorRef float_mask(int value, const Attention& attention);
 
   // planner_linear.cc

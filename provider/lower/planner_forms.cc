@@ -193,7 +193,7 @@ void Planner::set_form(size_t stage) {
     place_lanes(out, split->axes);
   } else if (std::holds_alternative<LayerNorm>(op.data)) {
     form_of_norm(in, out);
-  } else if (std::holds_alternative<Attention>(op.data)) {
+  } else if (attention_of(op.data) != nullptr) {
     place_lanes(out, Axes::kTokens);
   } else if (std::holds_alternative<Reshape>(op.data)) {
     form_of_reshape(op, out);

@@ -70,11 +70,42 @@ TensorRef Planner::float_mask(int value, const Attention& attention) {
 }
 
 void Planner::emit(const Stage& stage, const Attention& attention) {
+  auto step = std::make_unique<FloatAttentionStep>();
+  step->tile = kernels_.attention_tile;
+  add_attention(stage, attention, std::move(step), "attention");
+}
+
+void Planner::emit(const Stage& stage, const QuantizedAttention& attention) {
+  auto step = std::make_unique<ByteAttentionStep>();
+  step->tile = kernels_.quantized->attention_tile;
+  AttentionBytes& bytes = step->bytes;
+  bytes.q_zero = attention.q.stored_zero_point();
+  bytes.k_zero = attention.k.stored_zero_point();
+  bytes.v_zero = attention.v.stored_zero_point();
+  bytes.score_multiplier = attention.q.scale * attention.k.scale;
+  if (attention.scores) {
+    bytes.score_bytes = true;
+    bytes.score_multiplier /= attention.scores->scale;
+    bytes.score_zero = attention.scores->stored_zero_point();
+    bytes.score_scale = attention.scores->scale;
+  }
+  bytes.weight_scale = attention.weights.scale;
+  bytes.weight_zero = attention.weights.stored_zero_point();
+  bytes.y_multiplier = attention.weights.scale * attention.v.scale;
+  bytes.float_output = !attention.y;
+  if (attention.y) {
+    bytes.y_multiplier /= attention.y->scale;
+    bytes.y_zero = attention.y->stored_zero_point();
+  }
+  add_attention(stage, attention, std::move(step), "attention int8");
+}
+
+void Planner::add_attention(const Stage& stage, const Attention& attention, std::unique_ptr<AttentionStep> step,
+                            const char* kernel) {
   const auto lanes = [&](size_t input) {
     const int value = stage.op.inputs[input];
     return lanes_of(value, blocks_of(at(value).shape, Axes::kTokens), Axes::kTokens);
   };
-  auto step = std::make_unique<AttentionStep>();
   step->kernels = &kernels_;
   step->q = lanes(0);
   step->k = lanes(1);
@@ -94,13 +125,13 @@ void Planner::emit(const Stage& stage, const Attention& attention) {
     step->mask = AttentionMask{float_mask(mask, attention), broadcast_steps(at(mask).shape)};
   }
   // A microsecond computes about eight times as many multiply-adds as it moves floats.
-  const int64_t multiplies = step->scores_floats() * (step->depth + step->value_depth);
+  const int64_t multiplies = step->slots() * step->tile * kLanes * (step->depth + step->value_depth);
   step->chunks = chunks_for(step->units(), multiplies / 8);
-  step->scores = {new_buffer(checked_mul(step->scores_floats(), step->chunks), sizeof(float)), 0};
-  const int scores = step->scores.buffer, y = step->y.ref.buffer;
-  const int mask = step->mask ? step->mask->ref.buffer : y;
-  const int inputs[] = {step->q.ref.buffer, step->k.ref.buffer, step->v.ref.buffer};
-  add(std::move(step), "attention", {inputs[0], inputs[1], inputs[2], mask, scores, y});
+  step->scratch = {new_buffer(checked_mul(step->scratch_floats(), step->chunks), sizeof(float)), 0};
+  const int q_buffer = step->q.ref.buffer, k_buffer = step->k.ref.buffer, v_buffer = step->v.ref.buffer;
+  const int scratch = step->scratch.buffer, y_buffer = step->y.ref.buffer;
+  const int mask_buffer = step->mask ? step->mask->ref.buffer : y_buffer;
+  add(std::move(step), kernel, {q_buffer, k_buffer, v_buffer, mask_buffer, scratch, y_buffer});
 }
 
 void Planner::emit(const Stage& stage, const SelectToken& select) {

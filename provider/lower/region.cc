@@ -70,6 +70,7 @@ struct KernelName {
   const char* operator()(const Reshape&) const { return "relabel"; }
   const char* operator()(const LayerNorm&) const { return "layer norm"; }
   const char* operator()(const Attention&) const { return "attention"; }
+  const char* operator()(const QuantizedAttention&) const { return "attention int8"; }
   const char* operator()(const SelectToken&) const { return "select token"; }
   const char* operator()(const Quantize&) const { return "quantize"; }
   const char* operator()(const Dequantize&) const { return "dequantize"; }

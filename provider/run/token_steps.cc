@@ -23,13 +23,14 @@ void BoolMaskStep::run(int chunk, const Frame& frame) const noexcept {
   for (int64_t i = share.begin; i < share.end; ++i) to[i] = (from[i] != 0) == drops ? masked : 0.0f;
 }
 
-int64_t AttentionStep::tiles() const {
-  const int64_t most_vectors = ceil_div(queries + kLanes - 1, kLanes);
-  return ceil_div(queries % kLanes == 0 ? queries / kLanes : most_vectors, kernels->attention_tile);
+int64_t AttentionStep::slots() const {
+  const bool aligned = keys % kLanes == 0 || sequences == 1;
+  return round_up(aligned ? keys : keys + kLanes - 1, kLanes);
 }
 
-int64_t AttentionStep::scores_floats() const {
-  return round_up(keys + kLanes - 1, kLanes) * kernels->attention_tile * kLanes;
+int64_t AttentionStep::tiles() const {
+  const bool aligned = queries % kLanes == 0 || sequences == 1;
+  return ceil_div(ceil_div(aligned ? queries : queries + kLanes - 1, kLanes), tile);
 }
 
 AttentionKeys AttentionStep::keys_of(Sequence sequence, const Frame& frame) const noexcept {
@@ -39,8 +40,8 @@ AttentionKeys AttentionStep::keys_of(Sequence sequence, const Frame& frame) cons
   now.depth = depth;
   now.value_depth = value_depth;
   now.first_lane = static_cast<int>(first % kLanes);
-  now.k = frame.at(k.ref) + first / kLanes * k.group_stride() + sequence.head * depth * kLanes;
-  now.v = frame.at(v.ref) + first / kLanes * v.group_stride() + sequence.head * value_depth * kLanes;
+  now.k = head_of(k, first / kLanes, sequence.head * depth, frame);
+  now.v = head_of(v, first / kLanes, sequence.head * value_depth, frame);
   now.k_stride = k.group_stride();
   now.v_stride = v.group_stride();
   now.scale = scale;
@@ -48,65 +49,66 @@ AttentionKeys AttentionStep::keys_of(Sequence sequence, const Frame& frame) cons
   return now;
 }
 
-AttentionQueries AttentionStep::queries_of(Sequence sequence, int64_t tile, const Frame& frame) const noexcept {
+AttentionQueries AttentionStep::queries_of(Sequence sequence, int64_t tile_index, const Frame& frame) const noexcept {
   const int64_t begin = sequence.index * queries, end = begin + queries;
-  const int64_t first = first_vector(sequence.index, tile);
+  const int64_t first = first_vector(sequence, tile_index);
   AttentionQueries now;
-  for (int i = 0; i < kernels->attention_tile && (first + i) * kLanes < end; ++i) {
+  for (int i = 0; i < tile && (first + i) * kLanes < end; ++i) {
     const int64_t vector = first + i;
     const int64_t skipped = std::max<int64_t>(0, begin - vector * kLanes);
     const int64_t used = std::min<int64_t>(kLanes, end - vector * kLanes);
-    now.q[i] = frame.at(q.ref) + vector * q.group_stride() + sequence.head * depth * kLanes;
-    now.y[i] = frame.at(y.ref) + vector * y.group_stride() + sequence.head * value_depth * kLanes;
+    now.q[i] = head_of(q, vector, sequence.head * depth, frame);
+    now.y[i] = head_of(y, vector, sequence.head * value_depth, frame);
     now.lanes[i] = static_cast<uint16_t>((1u << used) - (1u << skipped));
     now.vectors = i + 1;
   }
   return now;
 }
 
-// The mask's rows of the queries in a tile become lanes of the scores.
-void AttentionStep::load_mask(Sequence sequence, int64_t tile, const AttentionKeys& now, int vectors, const float* from,
-                              float* to) const noexcept {
-  const int64_t first = first_vector(sequence.index, tile) * kLanes - sequence.index * queries;
-  for (int i = 0; i < vectors; ++i) {
-    float* target = to + (now.first_lane * vectors + i) * kLanes;
+// A mask that all queries share stays as it is; another becomes the first content of the scores.
+void AttentionStep::put_mask(Sequence sequence, int64_t tile_index, int vectors, const Frame& frame, AttentionKeys* now,
+                             float* memory) const noexcept {
+  const float* from = frame.at(mask->ref) + sequence.index * mask->step[0] + sequence.head * mask->step[1];
+  if (mask->step[2] == 0 && mask->step[3] != 0) {
+    now->key_mask = from;
+    return;
+  }
+  now->masked_scores = true;
+  const int64_t first_query = first_vector(sequence, tile_index) * kLanes - sequence.index * queries;
+  load_rows(first_query, vectors, from, scores_in(*now, memory) + now->first_lane * vectors * kLanes);
+}
+
+// The mask's rows of 16 queries a vector, to lanes.
+void AttentionStep::load_rows(int64_t first_query, int vectors, const float* from, float* to) const noexcept {
+  const int64_t row_length = mask->step[3] == 0 ? 1 : keys;
+  for (int i = 0; i < vectors; ++i, to += kLanes) {
     const float* rows[kLanes] = {};
     int64_t lengths[kLanes] = {};
     for (int64_t l = 0; l < kLanes; ++l) {
-      const int64_t query = first + i * kLanes + l;
+      const int64_t query = first_query + i * kLanes + l;
       if (query < 0 || query >= queries) continue;
       rows[l] = from + query * mask->step[2];
-      lengths[l] = mask->step[3] == 0 ? 1 : keys;
+      lengths[l] = row_length;
     }
-    if (mask->step[3] != 0) {
-      kernels->load_rows(rows, lengths, keys, 0, target, vectors * kLanes);
-      continue;
-    }
-    kernels->load_rows(rows, lengths, 1, 0, target, vectors * kLanes);
-    for (int64_t j = 1; j < keys; ++j) std::memcpy(target + j * vectors * kLanes, target, kLanes * sizeof(float));
+    kernels->load_rows(rows, lengths, row_length, 0, to, vectors * kLanes);
+    for (int64_t j = row_length; j < keys; ++j) std::memcpy(to + j * vectors * kLanes, to, kLanes * sizeof(float));
   }
 }
 
 void AttentionStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(units(), chunk, chunks);
-  float* scratch = frame.at(scores) + chunk * scores_floats();
-  const float* mask_base = mask ? frame.at(mask->ref) : nullptr;
+  float* memory = frame.at(scratch) + chunk * scratch_floats();
+  int64_t prepared = -1;
   for (int64_t unit = share.begin; unit < share.end; ++unit) {
-    const int64_t tile = unit % tiles();
-    const Sequence sequence{unit / tiles() / heads, unit / tiles() % heads};
-    const AttentionQueries block = queries_of(sequence, tile, frame);
+    const int64_t tile_index = unit % tiles(), head = unit / tiles();
+    const Sequence sequence{head / heads, head % heads};
+    const AttentionQueries block = queries_of(sequence, tile_index, frame);
     if (block.vectors == 0) continue;
     AttentionKeys now = keys_of(sequence, frame);
-    if (mask) {
-      const float* from = mask_base + sequence.index * mask->step[0] + sequence.head * mask->step[1];
-      if (mask->step[2] == 0 && mask->step[3] != 0) {
-        now.key_mask = from;
-      } else {
-        now.masked_scores = true;
-        load_mask(sequence, tile, now, block.vectors, from, scratch);
-      }
-    }
-    kernels->attention(now, block, scratch);
+    if (head != prepared) prepare(now, memory);
+    prepared = head;
+    if (mask) put_mask(sequence, tile_index, block.vectors, frame, &now, memory);
+    attend(now, block, memory);
   }
 }
 

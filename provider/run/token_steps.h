@@ -4,7 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "base/memory.h"
+#include "kernels/quantized.h"
 #include "run/lane_tensor.h"
 #include "run/pointwise_steps.h"
 
@@ -55,34 +56,83 @@ class BoolMaskStep final : public Step {
 
 // A unit of work is a head of a sequence with some of its query vectors. Sequences follow one another without gaps, so
 // a vector may hold tokens of several: each computes it for itself and writes its own lanes.
-class AttentionStep final : public Step {
+class AttentionStep : public Step {
  public:
   const KernelTable* kernels = nullptr;
   int64_t sequences = 1, heads = 1, queries = 1, keys = 1;  // queries, keys: of one sequence
   int64_t depth = 1, value_depth = 1;                       // channels of a head
   float scale = 1;
   bool zero_nan = false;
+  int tile = 1;  // query vectors of a unit
   LaneTensor q, k, v, y;
   std::optional<AttentionMask> mask;
-  TensorRef scores;  // scratch: a part for each chunk
+  TensorRef scratch;  // scratch_floats() for each chunk
 
   int64_t units() const { return sequences * heads * tiles(); }
-  int64_t scores_floats() const;  // of a chunk
-  void run(int chunk, const Frame& frame) const noexcept override;
+  int64_t slots() const;  // of keys, wherever in a vector their sequence begins
+  virtual int64_t scratch_floats() const = 0;
+  void run(int chunk, const Frame& frame) const noexcept final;
 
  private:
   struct Sequence {
     int64_t index, head;
   };
+  // A new head's keys, then each tile of its queries. The scores' place is where a mask is put.
+  virtual void prepare(const AttentionKeys& now, float* memory) const noexcept = 0;
+  virtual float* scores_in(const AttentionKeys& now, float* memory) const noexcept = 0;
+  virtual void attend(const AttentionKeys& now, const AttentionQueries& block, float* memory) const noexcept = 0;
+  // Lane tensors hold one channel a vector, or four.
+  virtual int64_t channels_of_vector() const = 0;
+
   // Query tiles of a sequence, wherever in a vector it begins; the last may be empty.
   int64_t tiles() const;
   AttentionKeys keys_of(Sequence sequence, const Frame& frame) const noexcept;
-  AttentionQueries queries_of(Sequence sequence, int64_t tile, const Frame& frame) const noexcept;
-  void load_mask(Sequence sequence, int64_t tile, const AttentionKeys& now, int vectors, const float* from,
-                 float* to) const noexcept;
-  int64_t first_vector(int64_t sequence, int64_t tile) const noexcept {
-    return sequence * queries / kLanes + tile * kernels->attention_tile;
+  AttentionQueries queries_of(Sequence sequence, int64_t tile_index, const Frame& frame) const noexcept;
+  void put_mask(Sequence sequence, int64_t tile_index, int vectors, const Frame& frame, AttentionKeys* now,
+                float* memory) const noexcept;
+  void load_rows(int64_t first_query, int vectors, const float* from, float* to) const noexcept;
+  int64_t first_vector(Sequence sequence, int64_t tile_index) const noexcept {
+    return sequence.index * queries / kLanes + tile_index * tile;
   }
+  float* head_of(const LaneTensor& tensor, int64_t vector, int64_t channel, const Frame& frame) const noexcept {
+    return frame.at(tensor.ref) + vector * tensor.group_stride() + channel / channels_of_vector() * kLanes;
+  }
+};
+
+class FloatAttentionStep final : public AttentionStep {
+ public:
+  int64_t scratch_floats() const override { return slots() * tile * kLanes; }
+
+ private:
+  void prepare(const AttentionKeys&, float*) const noexcept override {}
+  float* scores_in(const AttentionKeys&, float* memory) const noexcept override { return memory; }
+  void attend(const AttentionKeys& now, const AttentionQueries& block, float* memory) const noexcept override {
+    kernels->attention(now, block, memory);
+  }
+  int64_t channels_of_vector() const override { return 1; }
+};
+
+class ByteAttentionStep final : public AttentionStep {
+ public:
+  AttentionBytes bytes;
+  int64_t scratch_floats() const override {
+    return round_up(AttentionScratch::floats(slots(), depth, value_depth, tile), kLanes);
+  }
+
+ private:
+  AttentionScratch scratch_in(const AttentionKeys& now, float* memory) const noexcept {
+    return {memory, now.slots(), depth, value_depth, tile};
+  }
+  void prepare(const AttentionKeys& now, float* memory) const noexcept override {
+    kernels->quantized->prepare_attention(now, bytes, scratch_in(now, memory));
+  }
+  float* scores_in(const AttentionKeys& now, float* memory) const noexcept override {
+    return scratch_in(now, memory).scores;
+  }
+  void attend(const AttentionKeys& now, const AttentionQueries& block, float* memory) const noexcept override {
+    kernels->quantized->attend(now, bytes, block, scratch_in(now, memory));
+  }
+  int64_t channels_of_vector() const override { return 4; }
 };
 
 // Row-major rows of one token of each sequence, from lanes or from rows.
