@@ -192,6 +192,22 @@ def test_annotated_copy_of_a_model_with_external_data(tmp_path: Path) -> None:
     tools.annotate(source, tools.explain(source), str(out))
     feed = models.random_inputs(onnx.load(path))
     assert_close(cpu_session(out).run(None, feed), cpu_session(path).run(None, feed), 0)
+    size = Path(f"{out}.data").stat().st_size
+    tools.annotate(source, tools.explain(source), str(out))
+    assert Path(f"{out}.data").stat().st_size == size
+
+
+def test_the_model_itself_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(
+        models.mobilenet_v1(0.9, height=32, width=32), path, save_as_external_data=True, location="copy.onnx.data"
+    )
+    source = tools.open_source(str(path))
+    before = [file.read_bytes() for file in (path, tmp_path / "copy.onnx.data")]
+    for out in ("m.onnx", "copy.onnx"):
+        with pytest.raises(tools.UserError, match="give the annotated copy another name"):
+            tools.annotate(source, tools.explain(source), str(tmp_path / out))
+    assert [file.read_bytes() for file in (path, tmp_path / "copy.onnx.data")] == before
 
 
 def test_written_files_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from onnxruntime_ep_sparsecpu.tools.assignment import Node, is_here
 from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
 from onnxruntime_ep_sparsecpu.tools.source import Source
+from onnxruntime_ep_sparsecpu.tools.weights import stored_tensors, subgraphs
 
 _PREFIX = "sparsecpu."
 _GONE = (
@@ -26,17 +28,33 @@ def annotate(source: Source, report: Mapping[str, Any], out: str) -> dict[str, i
 
     Nodes of the report are those after ONNX Runtime's basic optimizations; an original node is found by its name, by a
     value it produces, or by a name that begins with its own (".../MatMulAddFusion"). Returns how many nodes were found
-    (``same``), are now part of another (``merged``) or have ``gone``. Raises UserError when `out` cannot be written.
+    (``same``), are now part of another (``merged``) or have ``gone``. Raises UserError when `out` cannot be written, and
+    when it is the model itself.
     """
+    data = Path(f"{out}.data")
+    read = _files(source)
+    if Path(out).resolve() in read or data.resolve() in read:
+        raise UserError(f"{out} would overwrite {source.name}: give the annotated copy another name")
     model = source.load()
     counts: Counter[str] = Counter(same=0, merged=0, gone=0)
     _annotate_graph(model.graph, "", report, counts)
-    external = any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in source.proto.graph.initializer)
+    external = len(read) > 1
     try:
-        onnx.save(model, out, save_as_external_data=external, location=f"{Path(out).name}.data")
+        if external:
+            data.unlink(missing_ok=True)  # onnx appends to a file that exists
+        onnx.save(model, out, save_as_external_data=external, location=data.name)
     except Exception as error:
         raise UserError(f"cannot write {out}: {first_line(error)}") from error
     return dict(counts)
+
+
+def _files(source: Source) -> set[Path]:
+    """The files that the model lies in: its own and those with its external data; none if it was made in memory."""
+    if source.path is None:
+        return set()
+    stored = (tensor for tensor in stored_tensors(source.proto.graph) if uses_external_data(tensor))
+    folder = source.path.parent
+    return {source.path.resolve(), *((folder / ExternalDataInfo(tensor).location).resolve() for tensor in stored)}
 
 
 def _annotate_graph(graph: onnx.GraphProto, parent: str, report: Mapping[str, Any], counts: Counter[str]) -> None:
@@ -46,9 +64,8 @@ def _annotate_graph(graph: onnx.GraphProto, parent: str, report: Mapping[str, An
         counts[how] += 1
         for key, value in properties.items():
             node.metadata_props.add(key=_PREFIX + key, value=value)
-        for attribute in node.attribute:
-            for body in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
-                _annotate_graph(body, node.name, report, counts)
+        for body in subgraphs(node):
+            _annotate_graph(body, node.name, report, counts)
 
 
 class _Optimized:

@@ -7,7 +7,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,9 +64,8 @@ def profile(
       multiply-adds a second (None without VNNI), ``read`` bytes a second from as much memory as all packed weights;
     - ``rows``, in the order of execution. ``kind`` is "kernel" (one of ours, with ``fused``: the indices of the other
       nodes it computes), "layout" (all changes of one sort in a region), "call" (what remains of a region: its call,
-      waking threads), "cpu" (a node of another provider) or "rest" (between the nodes: what profiling them costs, for
-      the most part). Each has ``us``,
-      ``region`` (or -1), ``graph`` and ``node`` (indices into the report, or -1), ``name``, ``op_type`` and ``kernel``.
+      waking threads), "cpu" (a node of another provider) or "rest" (between the nodes, mostly for profiling them). Each
+      has ``us``, ``region``, ``graph`` and ``node`` (indices into the report, or -1), ``name``, ``op_type``, ``kernel``.
       Of a matrix operator ``rate`` is useful multiply-adds a second, zero weights not counted, and ``of_peak`` its share
       of the peak. Of ours, ``bytes_rate`` is packed weights read a second, ``bound`` says which of "arithmetic" and
       "weights" would take longer at the peak, and ``efficiency`` which share of the time that would be;
@@ -79,9 +78,7 @@ def profile(
     report = measured[-1].report
     times = _medians([_times(run) for run in measured])
     peak = _peak(report, threads or _native.machine.usable_cpus())
-    rows = [
-        _row(key, us, report, peak) for key, us in sorted(times.items(), key=lambda item: _order(item[0], measured[-1]))
-    ]
+    rows = [_row(key, times[key], report, peak) for key in _ordered(times, measured[-1])]
     return {
         "model": source.name,
         "isa": report["isa"],
@@ -189,13 +186,16 @@ def _medians(runs: Sequence[Mapping[_Key, float]]) -> dict[_Key, float]:
     return {key: statistics.median(run.get(key, 0.0) for run in runs) for key in keys}
 
 
-def _order(key: _Key, run: _Run) -> tuple[int, int, int]:
+def _ordered(keys: Iterable[_Key], run: _Run) -> list[_Key]:
     """By the event that contains it, then as a region runs: imports, kernels, other layout changes, the call."""
-    names = [_name(event) for event in run.nodes]
-    name = run.report["regions"][key.region]["fused_node"] if key.region >= 0 else key.name
-    place = names.index(name) if name in names else len(names)
-    inside = {"kernel": 1, "layout": 0 if key.name == "import" else 2, "call": 3}.get(key.kind, 0)
-    return place, inside, key.node
+    places = {_name(event): place for place, event in reversed(list(enumerate(run.nodes)))}
+
+    def place(key: _Key) -> tuple[int, int, int]:
+        name = run.report["regions"][key.region]["fused_node"] if key.region >= 0 else key.name
+        inside = {"kernel": 1, "layout": 0 if key.name == "import" else 2, "call": 3}.get(key.kind, 0)
+        return places.get(name, len(places)), inside, key.node
+
+    return sorted(keys, key=place)
 
 
 def _peak(report: Report, threads: int) -> dict[str, float | None]:
