@@ -1,5 +1,6 @@
 #include "kernels/jit/spmm_emitter.h"
 
+#include <bit>
 #include <cstddef>
 #include <limits>
 
@@ -19,16 +20,44 @@ namespace {
 using Xbyak::Reg64;
 using Xbyak::Zmm;
 
+// Every group that has one weight, [byte of the weight][weight + 128]: most groups of an unstructured layer, which so
+// need no copy of theirs in the code.
+struct SingleWeights {
+  static constexpr int kValues = 256;
+  alignas(64) uint32_t at[4][kValues];
+  constexpr SingleWeights() : at() {
+    for (int byte = 0; byte < 4; ++byte) {
+      for (int i = 0; i < kValues; ++i) at[byte][i] = static_cast<uint32_t>((i - 128) & 255) << (8 * byte);
+    }
+  }
+  // The byte with the only weight, or -1.
+  static int place(uint32_t group) {
+    const int byte = std::countr_zero(group) / 8;
+    return group != 0 && (group & ~(0xffu << (8 * byte))) == 0 ? byte : -1;
+  }
+};
+constexpr SingleWeights kSingleWeights;
+
 class SegmentEmitter : private Xbyak::CodeGenerator {
  public:
   SegmentEmitter(const JitSegmentSource& source, const AlignedBuffer& buffer)
-      : CodeGenerator(buffer.bytes(), buffer.data()), source_(source) {}
+      : CodeGenerator(buffer.bytes(), buffer.data()), source_(source) {
+    constexpr int kWorthwhile = 64;  // for the registers to be saved
+    int singles = 0;
+    for (size_t c = 0; source.integer && c < source.column_count; ++c) {
+      const JitEntry* entries = source.entries + source.columns[c].first;
+      for (uint32_t e = 0; e < source.columns[c].count; ++e) singles += SingleWeights::place(entries[e].weight) >= 0;
+    }
+    has_table_ = singles >= kWorthwhile;
+  }
 
   std::vector<uint8_t> emit() {
     lea(weight_, ptr[rip + constants_]);
     add(weight_, kWeightsBehind * 4);
     start();
+    if (has_table_) load_table();
     multiply();
+    if (has_table_) restore_registers();
     finish();
     align(64);
     L(constants_);
@@ -55,6 +84,22 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
     }
     stream_.push_back(value);
     return weight_ + static_cast<int>((index - weights_from_ - kWeightsBehind) * 4);
+  }
+
+  Xbyak::RegExp weight_operand(uint32_t value) {
+    const int byte = has_table_ ? SingleWeights::place(value) : -1;
+    if (byte < 0) return next_weight(value);
+    return table_[byte] + static_cast<int8_t>(value >> (8 * byte)) * 4;
+  }
+
+  // A pointer to each byte's weight 0, so that every distance fits 8 bits of elements.
+  void load_table() {
+    for (const Reg64& pointer : table_) push(pointer);
+    mov(table_[0], reinterpret_cast<uint64_t>(kSingleWeights.at[0] + 128));
+    for (int byte = 1; byte < 4; ++byte) lea(table_[byte], ptr[table_[0] + byte * SingleWeights::kValues * 4]);
+  }
+  void restore_registers() {
+    for (int byte = 3; byte >= 0; --byte) pop(table_[byte]);
   }
 
   void start() {
@@ -87,7 +132,7 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
       vmovaps(x, input(column));
       for (uint32_t e = column.first; e < column.first + column.count; ++e) {
         const JitEntry& entry = source_.entries[e];
-        multiply_add(accumulator(entry.row), x, ptr_b[next_weight(entry.weight)]);
+        multiply_add(accumulator(entry.row), x, ptr_b[weight_operand(entry.weight)]);
       }
       emitted += column.count;
       for (; prefetched < lines && prefetched * all < emitted * lines; ++prefetched) {
@@ -159,6 +204,8 @@ class SegmentEmitter : private Xbyak::CodeGenerator {
   const JitSegmentSource& source_;
   const Reg64 position_ = rdi, y_ = rsi, residual_ = rdx, row_base_ = rcx, prefetch_ = r8, finish_ = r9, weight_ = r10,
               x_ = r11;
+  const Reg64 table_[4] = {rbx, rbp, r14, r15};
+  bool has_table_ = false;
   std::vector<uint32_t> stream_;
   int64_t weights_from_ = 0;  // the weight pointer stands at element weights_from_ + kWeightsBehind
   int32_t kernel_row_ = -1;
