@@ -38,6 +38,7 @@ class Fuser {
     for (int i = 0; i < size(); ++i) clamp_bytes(i);
     for (int i = 0; i < size(); ++i) fuse_quantized_sum(i);
     for (int i = 0; i < size(); ++i) fuse_table(i);
+    for (int i = 0; i < size(); ++i) fuse_average(i);
     return ordered();
   }
 
@@ -301,6 +302,22 @@ class Fuser {
     if (input_signed != lookup->output_signed) return;  // the output's type is that of its first Op
     then(at(before).table, stored_table(*lookup, input_signed));
     absorb(before, i);
+  }
+
+  // Floats that only an average over the image reads need no tensor.
+  void fuse_average(int i) {
+    const GlobalAverage* average = as<GlobalAverage>(i);
+    if (average == nullptr || average->bytes) return;
+    const int nearest = sole_producer(at(i).op.inputs[0]);
+    const Unary* activation = as<Unary>(nearest);
+    const int before = activation != nullptr ? sole_producer(at(nearest).op.inputs[0]) : nearest;
+    const Dequantize* dequantize = as<Dequantize>(before);
+    if (dequantize == nullptr) return;
+    at(i).from_bytes = Stage::FromBytes{dequantize->x, {}};
+    if (activation != nullptr) at(i).from_bytes->activation = *activation;
+    at(i).op.inputs = at(before).op.inputs;
+    if (activation != nullptr) swallow(i, nearest);
+    swallow(i, before);
   }
 
   std::vector<Stage> ordered() {

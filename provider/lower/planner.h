@@ -144,6 +144,7 @@ class Planner {
   void emit(const Stage& stage, const Split& split);
   void emit(const Stage& stage, const Reshape& reshape);
   void emit_binary(int first, int second, int output, BinaryKind kind, std::optional<Activation> post);
+  void average_from_bytes(const Stage::FromBytes& how, GlobalAverageStep* step);
   void pixel_masks(const LaneTensor& x, std::vector<ptrdiff_t>* offsets, std::vector<uint16_t>* masks);
   void copy_channels(LaneTensor x, int64_t x_first, LaneTensor y, int64_t y_first, int64_t channels, bool bytes,
                      const char* name);

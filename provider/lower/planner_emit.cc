@@ -210,9 +210,13 @@ void Planner::emit(const Stage& stage, const GlobalAverage& average) {
     pixel_masks(x, &step->offsets, &step->masks);
     auto& s = add(std::move(step), "global average", {x.ref.buffer, y.buffer});
     s.chunks = chunks_for(ceil_div(x.vectors, 16), 16 * kLanes * x.geometry.positions() * x.geometry.groups());
+    return &s;
   };
   if (!average.bytes) {
-    finish(std::make_unique<GlobalAverageStep>());
+    auto step = std::make_unique<GlobalAverageStep>();
+    step->channels = channels_of(in, Axes::kImage);
+    GlobalAverageStep* added = finish(std::move(step));
+    if (stage.from_bytes) average_from_bytes(*stage.from_bytes, added);
     return;
   }
   auto step = std::make_unique<ByteGlobalAverageStep>();
@@ -224,6 +228,17 @@ void Planner::emit(const Stage& stage, const GlobalAverage& average) {
   step->y_sign = to.is_signed ? 0x80 : 0;
   step->multiplier = global_average_multiplier(from.scale, to.scale, x.geometry.h * x.geometry.w);
   finish(std::move(step));
+}
+
+void Planner::average_from_bytes(const Stage::FromBytes& how, GlobalAverageStep* step) {
+  constexpr int64_t kPositionFloats = GlobalAverageStep::kChannelsOfBytes * kLanes;
+  const auto positions = static_cast<int64_t>(step->offsets.size());
+  GlobalAverageStep::FromBytes& from = step->from_bytes.emplace();
+  from.parameters = parameters_of(how.x);
+  from.activation = activation_of(how.activation);
+  from.scratch = {new_buffer(step->chunks * positions * kPositionFloats, sizeof(float)), 0};
+  use_buffer(from.scratch.buffer, static_cast<int>(program_->steps.size()) - 1);
+  for (int64_t p = 0; p < positions; ++p) from.offsets.push_back(p * kPositionFloats);
 }
 
 // The positions of a batch group that hold pixels, and the lanes that do there.

@@ -19,6 +19,12 @@ struct Stage {
   std::optional<QuantizedAdd> sum;
   bool residual_is_a = false;
   std::optional<std::array<uint8_t, 256>> table;
+  // GlobalAverage of floats: what makes them of bytes, on the way.
+  struct FromBytes {
+    Quantization x;
+    std::optional<Unary> activation;
+  };
+  std::optional<FromBytes> from_bytes;
   std::vector<int> op_indices;  // every Op of the OpGraph that this stage computes
 };
 

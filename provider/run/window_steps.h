@@ -1,9 +1,10 @@
 // Steps that pool over windows or over the whole image.
 #pragma once
+#include <optional>
 #include <vector>
 
-#include "kernels/kernels.h"
-#include "run/lane_tensor.h"
+#include "kernels/quantized.h"
+#include "run/lane_step.h"
 
 namespace sparsecpu {
 
@@ -47,10 +48,25 @@ class GlobalAverageStep final : public Step {
   const KernelTable* kernels = nullptr;
   LaneTensor x;
   TensorRef y;
+  int64_t channels = 0;
   std::vector<ptrdiff_t> offsets;  // of the pixels' positions in a batch group
   std::vector<uint16_t> masks;     // lanes that hold a pixel there
 
-  void run(int chunk, const Frame& frame) const noexcept override;  // a chunk: a range of channels
+  // x is bytes. A few channels at a time become floats in the scratch memory (of `chunks` parts), position by position.
+  struct FromBytes {
+    QuantizeParameters parameters;
+    std::optional<Activation> activation;
+    TensorRef scratch;
+    std::vector<ptrdiff_t> offsets;  // of positions in a part of it
+  };
+  static constexpr int64_t kChannelsOfBytes = 8;
+  std::optional<FromBytes> from_bytes;
+
+  void run(int chunk, const Frame& frame) const noexcept override;  // a chunk: a range of vectors
+
+ private:
+  void dequantize(const float* in, int64_t count, float* scratch) const noexcept;
+  void average_images(const float* sums, int64_t group, int64_t begin, int64_t end, const Frame& frame) const noexcept;
 };
 
 }  // namespace sparsecpu

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from byte_models import CHECKS, EXAMPLES, S8, U8, Array, ByteGraph, exact, random_bytes
+from byte_models import CHECKS, EXAMPLES, S8, U8, Array, ByteGraph, exact, near, random_bytes
 from harness import nodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -183,6 +183,17 @@ def test_global_average_pool(shape: tuple[int, ...], dtype: Any) -> None:
             "QLinearGlobalAveragePool", layer, *g.numbers(*LAYER, dtype), *g.numbers(*y, dtype), channels_last=0
         )
         exact(g.model({z: dtype}), [{"x": random_bytes(g.random, shape, dtype)}], "QLinearGlobalAveragePool")
+
+
+@both_types
+@pytest.mark.parametrize("activation", ["", "Relu", "Sigmoid"])
+@pytest.mark.parametrize("shape", [(1, 8, 7, 7), (2, 13, 16, 16), (20, 6, 3, 2), (1, 2048, 7, 7)])
+def test_float_average_of_bytes(shape: tuple[int, ...], activation: str, dtype: Any) -> None:
+    """Bytes that become floats only to be averaged, as at the end of a quantized ResNet."""
+    g = ByteGraph()
+    x = g.dequantize(g.mix(g.input("x", shape, dtype), shape[1], dtype, LAYER), *LAYER, dtype)
+    y = g.op("GlobalAveragePool", g.op(activation, x) if activation else x)
+    near(g.model({y: np.float32}), [{"x": random_bytes(g.random, shape, dtype)}], 1e-6, "GlobalAveragePool")
 
 
 @both_types
