@@ -37,7 +37,8 @@ def inputs_that_have_defaults(model: onnx.ModelProto) -> list[onnx.ValueInfoProt
 
 def show_left(report: dict) -> None:
     """Prints the layers that are left to the CPU provider, heaviest first."""
-    layers = [node for node in report["graphs"][-1]["nodes"] if node["op_type"] in ("Conv", "MatMul", "Gemm")]
+    nodes = [node for graph in report["graphs"] for node in graph["nodes"]]
+    layers = [node for node in nodes if node["op_type"] in ("Conv", "MatMul", "Gemm")]
     left = sorted((node for node in layers if not node["provider"]), key=lambda node: -node["cpu_us"])
     print(f"   {len(layers) - len(left)} of {len(layers)} layers run on SparseCPUProvider")
     for node in left:

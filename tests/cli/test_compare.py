@@ -84,6 +84,15 @@ def test_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert result["per_op"]
 
 
+def test_nodes_without_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = small.convolutional()
+    for node in model.graph.node:
+        node.ClearField("name")
+    result = compared(capsys, 0, small.save(model, tmp_path / "m.onnx"), "--per-op", *EVERYTHING)
+    assert all(row["node"] for row in result["per_op"])
+    assert len({row["value"] for row in result["per_op"]}) == len(result["per_op"]) > 4
+
+
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = small.save(small.convolutional(), tmp_path / "m.onnx")
     np.savez(tmp_path / "y.npz", y=np.ones(3))

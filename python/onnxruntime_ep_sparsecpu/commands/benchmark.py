@@ -160,8 +160,7 @@ COMMAND = Command(
     "benchmark",
     help="time a model, on one provider or on two in turns",
     description="Run a model again and again and print latencies and throughput. With --vs, another provider\nruns in "
-    "turns with the first, so that the ratio holds while the machine's speed drifts.\nThe arguments are those of "
-    "deepsparse.benchmark.",
+    "turns with the first, so that the ratio holds while the machine's speed drifts.",
     examples="""
 sparsecpu benchmark model.onnx --vs CPUExecutionProvider
 sparsecpu benchmark resnet50 --sparsity 0.95 --int8 -b 16 -t 5 --vs CPUExecutionProvider

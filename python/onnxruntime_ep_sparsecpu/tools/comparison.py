@@ -119,7 +119,7 @@ class _Comparison:
             rows.update(checked)
             # An output costs a copy, and some nodes then gain nothing here any more: again with fewer of them.
             pending = {value: owners for value, owners in pending.items() if value not in rows}
-        return [rows[value] for value in stored if value in rows], [owners[0]["name"] for owners in pending.values()]
+        return [rows[value] for value in stored if value in rows], [_name(owners[0]) for owners in pending.values()]
 
     def _check(self, values: Mapping[str, list[Node]]) -> dict[str, dict[str, Any]]:
         """Compares those of the values that are still made here when all of them are outputs."""
@@ -130,19 +130,25 @@ class _Comparison:
         model.graph.output.extend(onnx.ValueInfoProto(name=value) for value in values if value not in present)
         extended = self.source.changed(model)
         here, there = self._session_here(extended), self._session_there(extended)
-        claimed = {node["name"] for node in _main_graph(here) if is_here(node)}
+        made_here = {output for node in _main_graph(here) if is_here(node) for output in node["outputs"]}
         actual, expected = self._run(here), self._run(there)
         rows = {}
         for value, (main, *fused) in values.items():
-            if main["name"] in claimed:
-                names = {"node": main["name"], "op_type": main["op_type"], "kernel": main["kernel"]}
+            if value in made_here:
                 (row,) = differences(actual, {value: expected[value]}, self.tolerance, self.steps)
                 rows[value] = {
-                    **names,
-                    "fused": [{"node": node["name"], "op_type": node["op_type"]} for node in fused],
+                    "node": _name(main),
+                    "op_type": main["op_type"],
+                    "kernel": main["kernel"],
+                    "fused": [{"node": _name(node), "op_type": node["op_type"]} for node in fused],
                     **row,
                 }
         return rows
+
+
+def _name(node: Node) -> str:
+    """Of a node, or of its first output if it has none."""
+    return str(node["name"] or node["outputs"][0])
 
 
 def differences(
@@ -197,8 +203,8 @@ def difference(actual: Array, expected: Array, tolerance: float = TOLERANCE, ste
 
 
 def _main_graph(session: Any) -> list[Node]:
-    """The nodes of the main graph, which comes after those in it."""
-    nodes: list[Node] = sparsecpu.report(session)["graphs"][-1]["nodes"]
+    graphs = sparsecpu.report(session)["graphs"]
+    nodes: list[Node] = next(graph["nodes"] for graph in graphs if not graph["parent_node"])
     return nodes
 
 

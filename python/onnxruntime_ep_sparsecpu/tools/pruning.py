@@ -108,7 +108,7 @@ def _why_none(kept: list[dict[str, Any]]) -> str:
 
 def _names(weight: Weight) -> dict[str, Any]:
     node = weight.nodes[0]
-    return {"node": node.name, "op_type": node.op_type, "weight": weight.tensor.name or node.input[1]}
+    return {"node": node.name or node.output[0], "op_type": node.op_type, "weight": weight.tensor.name or node.input[1]}
 
 
 class _Pruner:
