@@ -1,7 +1,6 @@
 #include "run/quantized_steps.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "base/memory.h"
 
@@ -9,7 +8,7 @@ namespace sparsecpu {
 
 JitFinish QJitStep::finish_of(const QuantizedOutput& output, uint32_t block) const noexcept {
   JitFinish finish;
-  std::fill_n(finish.zero_point, std::size(finish.zero_point), static_cast<int16_t>(output.zero_point));
+  finish.set_zero_point(output.zero_point);
   finish.lookup = output.lookup;
   finish.routine = (finishes ? packed->finish : packed->store)[block];
   finish.bias = output.bias + first_row(block);

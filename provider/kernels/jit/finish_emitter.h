@@ -2,7 +2,8 @@
 //
 // A block's last segment jumps to such a routine; which one, and what it needs, code finds in a JitFinish: so segments
 // are the same for every output, and blocks of as many rows share a routine. The arithmetic is that of
-// kernels/impl/qoutput.h, operation by operation; saturating packs do the clamping.
+// kernels/impl/qoutput.h with fewer instructions: adding kRounding rounds a small float to nearest even and leaves the
+// integer in its last bits, where integer instructions clamp it; saturating packs clamp the results.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -10,6 +11,9 @@
 #include "kernels/quantized.h"
 
 namespace sparsecpu {
+
+// 1.5 * 2^23: floats near it are integers.
+constexpr float kRounding = 12582912.0f;
 
 // What int8 code reads besides its inputs. One a chunk of work: it changes from block to block, `y` from position to
 // position.
@@ -21,6 +25,13 @@ struct JitFinish {
   const float* multiplier = nullptr;  // likewise
   float* y = nullptr;                 // bytes of the block's first row
   float a_ratio = 0, b_ratio = 0, shift = 0;
+  // Of sums: kRounding, the bits of its sum with the least and with the largest product, and what turns such a sum into
+  // the stored product.
+  float rounding = kRounding;
+  int32_t lowest = 0, highest = 0;
+  float stored = 0;
+
+  void set_zero_point(int zero_point);
 };
 
 struct JitFinishForm {
