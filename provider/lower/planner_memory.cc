@@ -103,7 +103,7 @@ void Planner::place_buffers() {
 
 // Enough chunks for every thread to help its neighbours, none smaller than about a microsecond of work.
 int Planner::chunks_for(int64_t units, int64_t floats_per_unit) const {
-  constexpr int64_t kMinFloats = 16 * 1024;
+  constexpr int64_t kMinFloats = 8 * 1024;
   const int64_t worth = units * floats_per_unit / kMinFloats;
   return static_cast<int>(even_chunks(std::clamp<int64_t>(worth, 1, std::min<int64_t>(units, 4 * workers_))));
 }
