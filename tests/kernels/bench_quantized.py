@@ -2,8 +2,9 @@
 
     PYTHONPATH=build/dev/python:tests python tests/kernels/bench_quantized.py KERNEL LEVEL TILE,... CHUNK,...
 
-KERNEL is spmm, spmm4 (weights in 1x4 blocks), add (spmm with a residual), dense, depthwise or few_rows; what is left
-out is spmm, the best level, 8, 64. The share counts stored groups of four weights.
+KERNEL is spmm, spmm4 (weights in 1x4 blocks), add (spmm with a residual), jit, jit4, jit_add (the same as generated
+code), dense, depthwise or few_rows; what is left out is spmm, the best level, 8, 64. The share counts stored groups of
+four weights. For generated code a tile has 1..16 positions, the chunk has no meaning.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from onnxruntime_ep_sparsecpu import _native
 from quantized_cases import F, q, vectors
 
 BYTES = q.Output(q.Form.bytes, 3)
+SUM = q.Output(q.Form.bytes, 3, sum=(0.5, 0.7, 3.25, 0))
 
 
 def weights_of(rows: int, channels: int, taps: int, density: float, block: int) -> np.ndarray:
@@ -70,7 +72,38 @@ def spmm4(level: str, tiles: list[int], chunks: list[int]) -> None:
 
 
 def add(level: str, tiles: list[int], chunks: list[int]) -> None:
-    spmm(level, tiles, chunks, output=q.Output(q.Form.bytes, 3, sum=(0.5, 0.7, 3.25, 0)))
+    spmm(level, tiles, chunks, output=SUM)
+
+
+def jit_share(layer: Any, shape: tuple[int, int, int, int], tile: int, output: Any) -> str:
+    channels, rows, positions, width = shape
+    finish = q.JitFinish.bytes if output is BYTES else q.JitFinish.sum
+    packed = q.Jit(layer, 1, vectors(channels), finish, False)
+    lines, columns, step = -(-positions // 14), 14 + width - 1, vectors(channels) * LANES
+    grid = q.JitGrid(lines, min(positions, 14), columns * step, step)
+    x = aligned((lines + width - 1) * columns * step, 0.0)
+    y = aligned(positions * vectors(rows) * LANES, 0.0)
+    residual = y if output is not BYTES else None
+    row_base = [r * columns * step for r in range(width)]
+    seconds = fastest(lambda n: packed.run(row_base, grid, x, y, residual, output, rows, tile, (1, 1), n))
+    return share(layer.nonzero_groups * positions, seconds)
+
+
+def jit(_: str, tiles: list[int], __: list[int], block: int = 1, output: Any = BYTES) -> None:
+    for density in (0.2, 0.1, 0.05):
+        for name, channels, rows, positions, width in LAYERS:
+            layer = layer_of(weights_of(rows, channels, width * width, density, block), width)
+            shape = (channels, rows, positions, width)
+            cells = [f"{tile}: {jit_share(layer, shape, tile, output)}" for tile in tiles]
+            print(f"{1 - density:4.0%} zeros {name:17} {'  '.join(cells)}", flush=True)
+
+
+def jit4(level: str, tiles: list[int], chunks: list[int]) -> None:
+    jit(level, tiles, chunks, block=4)
+
+
+def jit_add(level: str, tiles: list[int], chunks: list[int]) -> None:
+    jit(level, tiles, chunks, output=SUM)
 
 
 def dense(level: str, tiles: list[int], _: list[int]) -> None:
@@ -112,7 +145,8 @@ def few_rows(level: str, _: list[int], __: list[int]) -> None:
 
 
 def main() -> None:
-    names = {"spmm": spmm, "spmm4": spmm4, "add": add, "dense": dense, "depthwise": depthwise, "few_rows": few_rows}
+    kernels = (spmm, spmm4, add, jit, jit4, jit_add, dense, depthwise, few_rows)
+    names = {kernel.__name__: kernel for kernel in kernels}
     arguments = [*sys.argv[1:], *["spmm", LEVELS[-1], "8", "64"][len(sys.argv) - 1 :]]
     tiles, chunks = ([int(item) for item in text.split(",")] for text in arguments[2:4])
     names[arguments[0]](arguments[1], tiles, chunks)
