@@ -66,7 +66,8 @@ class QDepthwiseStep final : public LaneLinearStep {
 
 class QJitStep final : public JitStep {
  public:
-  static constexpr int kMaxTile = 16;  // the sums of a tile's block stay in the L1 cache
+  // The sums of a tile's block stay in the L1 cache. Tiles of 16 would end where blocks of positions do.
+  static constexpr int kMaxTile = 15;
   const PackedQJit* packed = nullptr;
   QuantizedFinish finish_with;
   bool finishes = false;  // the code makes the output's bytes

@@ -49,7 +49,7 @@ double run(const PackedQJit& packed, const std::vector<ptrdiff_t>& row_base, con
   }
   const Frame frame(buffers);
   step.row_base = row_base;
-  step.tile = tile;
+  step.tile = std::min(tile, QJitStep::kMaxTile);
   step.rows = rows;
   step.position_chunks = cuts[0];
   step.unit_chunks = cuts[1];
@@ -81,6 +81,6 @@ void bind_quantized_jit(py::module_& module) {
       .def_property_readonly("segments", [](const PackedQJit& packed) { return packed.code.segments.size(); })
       .def_property_readonly("groups", [](const PackedQJit& packed) { return packed.code.nonzeros; })
       .def("run", &run, py::arg("row_base"), py::arg("grid"), py::arg("x"), py::arg("y"), py::arg("residual"),
-           py::arg("output"), py::arg("rows"), py::arg("tile") = 16, py::arg("cuts") = std::array<int, 2>{1, 1},
+           py::arg("output"), py::arg("rows"), py::arg("tile") = QJitStep::kMaxTile, py::arg("cuts") = std::array<int, 2>{1, 1},
            py::arg("repeats") = 1, "Seconds of the fastest repetition.");
 }

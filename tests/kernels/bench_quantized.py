@@ -4,7 +4,7 @@
 
 KERNEL is spmm, spmm4 (weights in 1x4 blocks), add (spmm with a residual), jit, jit4, jit_add (the same as generated
 code), dense, depthwise or few_rows; what is left out is spmm, the best level, 8, 64. The share counts stored groups of
-four weights. For generated code a tile has 1..16 positions, the chunk has no meaning.
+four weights. For generated code a tile has 1..15 positions, the chunk has no meaning.
 """
 
 from __future__ import annotations
