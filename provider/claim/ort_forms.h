@@ -22,11 +22,15 @@
 // type's minimum, Clip with bounds at or beyond y's range. Otherwise the unit is float. All activations of a unit have
 // one type, else it is float too.
 //
-// Float operators next to quantized ones keep their own order of roundings. Where the CPU provider has both an Add and
-// the layer normalization after it, onnxruntime fuses them at ORT_ENABLE_EXTENDED; an Add that runs here keeps them
-// apart. One rounding more or less turns a byte over at the next QuantizeLinear, and deep networks carry it on: of
-// an int8 BERT the CPU provider's own results with and without that fusion differ by 4 % of the largest value, and
-// those here equal its results at ORT_ENABLE_BASIC. Integer operators are exact in both.
+// Not QDQ, and exact: the QLinear operators and QGemm of either type, ConvInteger and MatMulInteger with the scales
+// that follow them, constant or of a DynamicQuantizeLinear, and the float bias after those (multiplied, then added).
+//
+// Float operators between quantized ones (layer normalization, GELU, softmax, averages of floats) have their own order
+// of roundings, and onnxruntime has several: where its provider has both an Add and the layer normalization after it,
+// it fuses them at ORT_ENABLE_EXTENDED. One rounding more or less turns a byte over at the next QuantizeLinear, and
+// deep networks carry it on: of an int8 BERT of 12 layers its own results with and without that fusion differ by 4 % of
+// the largest value. Blocks of a transformer are worth running whole, so those here differ as much; with neighbours=off
+// float operators stay with the CPU provider, and the outputs are its bits.
 #pragma once
 #include "base/quantized.h"
 
