@@ -112,3 +112,40 @@ def test_unit(op: str, dtype: Any, y: tuple[float, int]) -> None:
 def test_add_and_relu(dtype: Any) -> None:
     model, feeds = between("Add", dtype, True, (0.05, 3), (0.06, int(np.iinfo(dtype).min)))
     exact(model, [feeds], "Add", "Relu")
+
+
+# Operators between bytes that move them, or that onnxruntime computes in float: attributes, and whether the bits agree.
+MORE_UNITS: dict[str, tuple[dict[str, Any], bool]] = {
+    "Flatten": ({}, True),
+    "Reshape": ({}, True),
+    "Resize": ({"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, True),
+    "Split": ({"axis": 1}, True),
+    "Clip": ({}, True),
+    "HardSwish": ({}, False),
+    "HardSigmoid": ({}, False),
+    "Tanh": ({}, False),
+    "ReduceMean": ({"axes": [2, 3]}, False),
+}
+
+
+@pytest.mark.parametrize("dtype", [U8, S8], ids=["u8", "s8"])
+@pytest.mark.parametrize("op", MORE_UNITS)
+@pytest.mark.parametrize("y", [(0.05, 3), (0.0234, 60)], ids=["same scale", "other scale"])
+def test_more_units(op: str, dtype: Any, y: tuple[float, int]) -> None:
+    attributes, same_bits = MORE_UNITS[op]
+    g = ByteGraph()
+    shape = (40 if op == "ReduceMean" else 2, 12, 8, 6)
+    x = g.dequantize(g.mix(g.input("x", shape, dtype), 12, dtype, (0.05, 3)), 0.05, 3, dtype)
+    more = {
+        "Reshape": [g.constant([2, -1], np.int64)],
+        "Resize": ["", g.constant([1, 1, 2, 2], F32)],
+        "Split": [g.constant([5, 7], np.int64)],
+        "Clip": [g.constant(0.0, F32), g.constant(3.0, F32)],
+    }
+    made = g.op(op, x, *more.get(op, []), outputs=2 if op == "Split" else 1, **attributes)
+    outputs = {g.quantize(value, *y, dtype): dtype for value in ([made] if isinstance(made, str) else made)}
+    feeds = [{"x": random_bytes(g.random, shape, dtype)}]
+    if same_bits:
+        exact(g.model(outputs), feeds, op)
+    else:
+        near(g.model(outputs), feeds, 0.0, op)
