@@ -23,7 +23,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help=f"path, or a built-in dense network: {', '.join(models.NETWORKS)}"
     )
     parser.add_argument("out", metavar="OUT", help="path of the pruned model")
-    parser.add_argument("--sparsity", type=shared.share, required=True, metavar="SHARE", help="of zeros in each weight")
+    parser.add_argument(
+        "--sparsity",
+        type=shared.share,
+        required=True,
+        metavar="SHARE",
+        help="of zeros in each weight; with 1x4, of zero groups",
+    )
     parser.add_argument(
         "--pattern",
         choices=magnitude.PATTERNS,
