@@ -5,24 +5,12 @@
 #include <cmath>
 #include <limits>
 
-#include "claim/axis_trace.h"
-#include "claim/constants.h"
+#include "claim/heads.h"
 #include "claim/patterns.h"
+#include "claim/quantized.h"
 
 namespace sparsecpu {
 namespace {
-
-bool is_number_op(const Node& node) { return node.op_type == "Mul" || node.op_type == "Div"; }
-
-// Queries, keys or values: `heads` ranges of `width` channels from channel `begin` on, of a list of tokens.
-struct Tokens {
-  int source = -1;
-  std::vector<int64_t> target;  // not empty: the source is [tokens, c], and is reshaped to this
-  int64_t begin = 0, heads = 1, width = 0;
-  int64_t channels = 0;  // of the source
-  float scale = 1;
-  std::vector<int> nodes;  // between the source and the product
-};
 
 class AttentionMatcher {
  public:
@@ -44,7 +32,7 @@ class AttentionMatcher {
       pattern.unit = std::move(*unit);
       pattern.meaning = meaning();
     }
-    pattern.meaning.pattern = "attention";
+    pattern.meaning.pattern = first_.quantized() ? "quantized attention" : "attention";
     return pattern;
   }
 
@@ -52,41 +40,36 @@ class AttentionMatcher {
   const Node& at(int node) const { return graph_.nodes[node]; }
   const Shape* probe(int value) const { return context_.facts[value].probe ? &*context_.facts[value].probe : nullptr; }
 
-  static bool only_moves(const Node& node) {
-    static constexpr std::array kNames{"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
-    return std::find(kNames.begin(), kNames.end(), node.op_type) != kNames.end();
-  }
-
-  int product(int value) const {
-    const int node = maker(graph_, value);
-    if (node < 0 || at(node).op_type != "MatMul" || at(node).inputs.size() != 2) return -1;
-    for (int input : at(node).inputs) {
-      if (input < 0 || context_.value(input).is_constant) return -1;
-    }
-    return node;
-  }
-
+  bool is(int node, const char* type) const { return node >= 0 && at(node).op_type == type; }
   // From the joined heads back to the core: Softmax between two products, or an Attention operator.
   bool find_core() {
     int value = at(last_).outputs[0];
     int node = last_;
-    while (node >= 0 && only_moves(at(node))) {
+    while (node >= 0 && (only_moves(at(node)) || requantizes(at(node)))) {
       after_.push_back(node);
       value = at(node).inputs[0];
       node = maker(graph_, value);
     }
     core_ = value;
     nodes_ = after_;
-    if (node >= 0 && at(node).op_type == "Attention") {
+    if (is(node, "Attention")) {
       main_ = node;
       nodes_.push_back(node);
       return true;
     }
-    const int second = product(value);
-    if (second < 0) return false;
-    nodes_.push_back(second);
-    values_operand_ = at(second).inputs[1];
-    int weights = at(second).inputs[0];
+    const auto second = find_product(context_, value);
+    if (!second) return false;
+    second_ = *second;
+    if (!read_requantization()) return false;
+    nodes_.insert(nodes_.end(), second_.nodes.begin(), second_.nodes.end());
+    int weights = second_.left;
+    if (second_.quantized()) {
+      const int quantize = made_by(graph_, weights, "QuantizeLinear");
+      const auto found = quantize < 0 ? std::nullopt : quantization_of(context_, quantize, 1);
+      if (!found || !same_quantization(*found, *second_.a)) return false;
+      nodes_.push_back(quantize);
+      weights = at(quantize).inputs[0];
+    }
     // torch's guard of rows without a key: Where(IsNaN(p), 0, p).
     if (const int guard = made_by(graph_, weights, "Where"); guard >= 0) {
       const int test = made_by(graph_, at(guard).inputs[0], "IsNaN");
@@ -100,6 +83,21 @@ class AttentionMatcher {
     main_ = made_by(graph_, weights, "Softmax");
     if (main_ < 0) return false;
     nodes_.push_back(main_);
+    return true;
+  }
+
+  // The bytes that the second product makes, and what leaves: nodes between it and the joined heads may quantize it,
+  // and dequantize it again.
+  bool read_requantization() {
+    bool first = true;  // from the result on
+    for (int node : after_) {
+      if (!requantizes(at(node))) continue;
+      const auto found = quantization_of(context_, node, 1);
+      if (!second_.quantized() || !found || (second_.y && !same_quantization(*found, *second_.y))) return false;
+      if (first) dequantizes_ = is(node, "DequantizeLinear");
+      first = false;
+      second_.y = found;
+    }
     return true;
   }
 
@@ -121,31 +119,32 @@ class AttentionMatcher {
     if (rank < 3 || axis != rank - 1) return "its Softmax is not over the last axis of a list of matrices";
     int scores = softmax.inputs[0];
     if (std::string problem = read_mask(&scores); !problem.empty()) return problem;
-    int first = product(scores);
-    while (first < 0) {
+    std::optional<Product> first;
+    while (!(first = find_product(context_, scores))) {
       const int node = maker(graph_, scores);
       int before = -1;
-      const auto number = node >= 0 && is_number_op(at(node)) ? with_number(context_, at(node), &before) : std::nullopt;
+      const auto number = node >= 0 && scales(at(node)) ? with_number(context_, at(node), &before) : std::nullopt;
       if (!number) return "its Softmax is not over scaled and masked products of two activations";
       scale_ *= at(node).op_type == "Div" ? 1.0f / *number : *number;
       nodes_.push_back(node);
       scores = before;
-      first = product(scores);
     }
-    nodes_.push_back(first);
+    first_ = *first;
+    if (first_.quantized() != second_.quantized()) return "one of its products is quantized, the other is not";
+    nodes_.insert(nodes_.end(), first_.nodes.begin(), first_.nodes.end());
     scores_ = scores;
     if (std::string problem = check_mask(); !problem.empty()) return problem;
-    std::string problem = read_tokens(at(first).inputs[0], false, "queries", &queries_);
-    if (problem.empty()) problem = read_tokens(at(first).inputs[1], true, "keys", &keys_);
-    if (problem.empty()) problem = read_tokens(values_operand_, false, "values", &values_);
+    std::string problem = read_tokens(first_.left, false, "queries", first_.a, &queries_);
+    if (problem.empty()) problem = read_tokens(first_.right, true, "keys", first_.b, &keys_);
+    if (problem.empty()) problem = read_tokens(second_.right, false, "values", second_.b, &values_);
     return problem;
   }
 
   // The product behind scales; scores may be masked and scaled after it.
   bool leads_to_product(int value) const {
-    while (product(value) < 0) {
+    while (!find_product(context_, value)) {
       const int node = maker(graph_, value);
-      if (node < 0 || !is_number_op(at(node)) || !with_number(context_, at(node), &value)) return false;
+      if (node < 0 || !scales(at(node)) || !with_number(context_, at(node), &value)) return false;
     }
     return true;
   }
@@ -196,9 +195,9 @@ class AttentionMatcher {
     if (node.attribute("is_causal", int64_t{0}) != 0) return "is_causal is not supported";
     if (node.attribute("softcap", 0.0f) != 0.0f) return "softcap is not supported";
     if (context_.rank(node.inputs[0]) != 4) return "its input has to have rank 4";
-    std::string problem = read_tokens(node.inputs[0], false, "queries", &queries_);
-    if (problem.empty()) problem = read_tokens(node.inputs[1], false, "keys", &keys_);
-    if (problem.empty()) problem = read_tokens(node.inputs[2], false, "values", &values_);
+    std::string problem = read_tokens(node.inputs[0], false, "queries", {}, &queries_);
+    if (problem.empty()) problem = read_tokens(node.inputs[1], false, "keys", {}, &keys_);
+    if (problem.empty()) problem = read_tokens(node.inputs[2], false, "values", {}, &values_);
     if (!problem.empty()) return problem;
     scale_ = node.attribute("scale", 1.0f / std::sqrt(static_cast<float>(queries_.width)));
     if (!context_.has_input(node, 3)) return "";
@@ -207,110 +206,11 @@ class AttentionMatcher {
     return fit_mask(context_, ScoreAxes{{{node.inputs[1], 2}, {q, 2}, {q, 1}, {q, 0}}}, false, &mask_);
   }
 
-  // Back from an operand of a product to the tokens whose heads it holds.
-  std::string read_tokens(int operand, bool transposed, const char* what, Tokens* tokens) {
-    std::vector<int> values{operand}, nodes;
-    for (int node; (node = maker(graph_, values.back())) >= 0;) {
-      int before = at(node).inputs.empty() ? -1 : at(node).inputs[0];
-      if (is_number_op(at(node))) {
-        if (!with_number(context_, at(node), &before)) break;
-      } else if (!only_moves(at(node)) && !selects(at(node), values.back())) {
-        break;
-      }
-      nodes.push_back(node);
-      values.push_back(before);
-    }
-    for (const int rank : {3, 2}) {
-      for (size_t i = 0; i < values.size(); ++i) {
-        if (context_.rank(values[i]) != rank || probe(values[i]) == nullptr) continue;
-        Tokens found;
-        found.source = values[i];
-        found.nodes.assign(nodes.begin(), nodes.begin() + static_cast<int>(i));
-        // A list of heads of all sequences is a list of tokens, too: the source is where most heads lie side by side.
-        if (trace(operand, transposed, values, &found) && (tokens->source < 0 || found.heads > tokens->heads))
-          *tokens = found;
-      }
-      if (tokens->source < 0) continue;
-      if (rank == 2 && !set_target(operand, transposed, tokens)) {
-        return std::string("its ") + what +
-               " come from tokens of several sequences in one axis, of unknown number and length";
-      }
-      for (int node : tokens->nodes) {
-        int before = -1;
-        if (!is_number_op(at(node))) continue;
-        const float number = *with_number(context_, at(node), &before);
-        tokens->scale *= at(node).op_type == "Div" ? 1.0f / number : number;
-      }
-      nodes_.insert(nodes_.end(), tokens->nodes.begin(), tokens->nodes.end());
-      return "";
-    }
-    return std::string("its ") + what + " are not known to be the heads of a list of tokens";
-  }
-
-  // One of several tensors that are stacked along an axis of their own.
-  bool selects(const Node& node, int output) const {
-    if (node.op_type != "Split" && node.op_type != "Gather") return false;
-    const int rank = context_.rank(node.inputs[0]);
-    if (rank < 4) return false;
-    if (node.op_type == "Gather") return context_.rank(node.inputs[1]) == 0 && context_.static_number(node.inputs[1]);
-    int64_t axis = node.attribute("axis", int64_t{0});
-    axis += axis < 0 ? rank : 0;
-    return context_.static_dim(output, static_cast<int>(axis)) == 1;
-  }
-
-  bool follow(const Node& node, int output, AxisTrace* trace) const {
-    if (is_number_op(node) || node.op_type == "Identity") return true;
-    if (node.op_type == "Transpose") return trace->transpose(node.attribute("perm", std::vector<int64_t>{}));
-    if (node.op_type == "Gather")
-      return trace->select(node.attribute("axis", int64_t{0}),
-                           static_cast<int64_t>(*context_.static_number(node.inputs[1])));
-    if (node.op_type == "Split") {
-      const auto found = std::find(node.outputs.begin(), node.outputs.end(), output);
-      if (!trace->select(node.attribute("axis", int64_t{0}), found - node.outputs.begin())) return false;
-    }
-    return probe(output) != nullptr && trace->reshape(*probe(output));
-  }
-
-  // Whether the operand is [batch, heads, tokens, width] (transposed: [..., width, tokens]) of tokens->source.
-  bool trace(int operand, bool transposed, const std::vector<int>& values, Tokens* tokens) const {
-    const Shape& source = *probe(tokens->source);
-    AxisTrace trace = AxisTrace::of(source);
-    for (size_t i = tokens->nodes.size(); i-- > 0;) {
-      if (!follow(at(tokens->nodes[i]), values[i], &trace)) return false;
-    }
-    const size_t rank = trace.axes().size();
-    if (rank < 3) return false;
-    Factors outer;
-    for (size_t i = 0; i + 2 < rank; ++i) outer.insert(outer.end(), trace.axes()[i].begin(), trace.axes()[i].end());
-    outer = simplified(outer);
-    Factors rows = simplified(trace.axes()[rank - 2]), columns = simplified(trace.axes()[rank - 1]);
-    if (transposed) std::swap(rows, columns);
-    const int channel = static_cast<int>(source.size()) - 1;
-    const int64_t length = rows.empty() ? 1 : rows[0].size;
-    tokens->width = columns.empty() ? 1 : columns[0].size;
-    tokens->heads = !outer.empty() && outer.back().source == channel ? outer.back().size : 1;
-    tokens->channels = source[channel];
-    tokens->begin = trace.offset(channel);
-    const int64_t batch = source.size() == 3 ? source[0] : source[0] / std::max<int64_t>(1, length);
-    const Factor head{channel, tokens->width, tokens->heads}, element{channel, 1, tokens->width};
-    const Factor sequence{0, source.size() == 3 ? 1 : length, batch};
-    const Factor token{source.size() == 3 ? 1 : 0, 1, length};
-    const bool whole = source.size() == 3 ? source[1] == length : source[0] == batch * length;
-    const int width_axis = context_.rank(operand) - (transposed ? 2 : 1);
-    return whole && outer == simplified({sequence, head}) && rows == simplified({token}) &&
-           columns == simplified({element}) && context_.static_dim(operand, width_axis) == tokens->width &&
-           context_.static_dim(tokens->source, channel) == tokens->channels &&
-           tokens->begin + tokens->heads * tokens->width <= tokens->channels;
-  }
-
-  // [tokens, c] -> [batch, tokens, c] in a way that holds for every size.
-  bool set_target(int operand, bool transposed, Tokens* tokens) const {
-    const int rank = context_.rank(operand);
-    const int64_t length = context_.static_dim(operand, rank - (transposed ? 1 : 2));
-    const int64_t batch = rank == 4 ? context_.static_dim(operand, 0) : -1;
-    if (length < 0 && batch < 0) return false;
-    tokens->target = {length < 0 ? batch : -1, length, tokens->channels};
-    return true;
+  std::string read_tokens(int operand, bool transposed, const char* what, const std::optional<Quantization>& quantized,
+                          Tokens* tokens) {
+    std::string problem = find_tokens(context_, operand, transposed, what, quantized, tokens);
+    nodes_.insert(nodes_.end(), tokens->nodes.begin(), tokens->nodes.end());
+    return problem;
   }
 
   // [batch, queries, heads * width], or that with tokens in one axis.
@@ -323,7 +223,8 @@ class AttentionMatcher {
     AxisTrace trace(four ? std::vector<Factors>{{sequence}, {head}, {token}, {element}}
                          : std::vector<Factors>{{sequence, head}, {token}, {element}});
     for (size_t i = after_.size(); i-- > 0;) {
-      if (!follow(at(after_[i]), at(after_[i]).outputs[0], &trace)) return "its heads are not joined to channels";
+      if (!follow_axes(context_, at(after_[i]), at(after_[i]).outputs[0], &trace))
+        return "its heads are not joined to channels";
     }
     const std::vector<Factors>& axes = trace.axes();
     const auto is = [](const Factors& axis, const Factors& expected) {
@@ -343,23 +244,35 @@ class AttentionMatcher {
       result.ops.push_back(Op{std::move(data), std::move(inputs), inside, main_, ""});
       return inside--;
     };
-    const auto tokens_of = [&](const Tokens& tokens) {
+    const auto tokens_of = [&](const Tokens& tokens, const std::optional<Quantization>& quantized) {
       int value = tokens.source;
       if (!tokens.target.empty()) value = add(Reshape{Reshape::Kind::kTarget, tokens.target, false, 1}, {value});
       const int64_t end = tokens.begin + tokens.heads * tokens.width;
-      if (end - tokens.begin == tokens.channels) return value;
-      return add(Split{Axes::kTokens, tokens.begin, end}, {value});
+      if (end - tokens.begin < tokens.channels) value = add(Split{Axes::kTokens, tokens.begin, end}, {value});
+      return tokens.quantize ? add(Quantize{*quantized}, {value}) : value;
     };
-    Attention attention;
+    QuantizedAttention attention;
     attention.heads = queries_.heads;
     attention.scale = scale_ * queries_.scale * keys_.scale;
     attention.has_mask = mask_ >= 0;
     attention.mask_drops = drops_;
     attention.masked = masked_;
     attention.zero_nan = zero_nan_;
-    std::vector<int> inputs{tokens_of(queries_), tokens_of(keys_), tokens_of(values_)};
+    std::vector<int> inputs{tokens_of(queries_, first_.a), tokens_of(keys_, first_.b), tokens_of(values_, second_.b)};
     if (mask_ >= 0) inputs.push_back(mask_);
-    int output = add(attention, inputs);
+    int output = -1;
+    if (first_.quantized()) {
+      attention.q = *first_.a;
+      attention.k = *first_.b;
+      attention.v = *second_.b;
+      attention.scores = first_.y;
+      attention.weights = *second_.a;
+      attention.y = second_.y;
+      output = add(attention, inputs);
+      if (dequantizes_) output = add(Dequantize{*second_.y}, {output});
+    } else {
+      output = add(static_cast<const Attention&>(attention), inputs);
+    }
     if (flat_) output = add(Reshape{Reshape::Kind::kTarget, {-1, values_.heads * values_.width}, false, 1}, {output});
     result.ops.back().output = at(last_).outputs[0];
     return result;
@@ -371,7 +284,9 @@ class AttentionMatcher {
   int main_ = -1;
   std::vector<int> nodes_, after_;  // all; those that join the heads, last first
   int core_ = -1;                   // the product with the values
-  int values_operand_ = -1, scores_ = -1, mask_ = -1;
+  int scores_ = -1, mask_ = -1;
+  Product first_, second_;
+  bool dequantizes_ = false;  // behind the second product
   bool drops_ = false, zero_nan_ = false;
   float masked_ = -std::numeric_limits<float>::infinity();
   float scale_ = 1;

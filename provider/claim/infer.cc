@@ -301,6 +301,19 @@ class Inference {
       if (!in(0).numbers || !in(1).numbers || !in(2).numbers || in(2).numbers->front() == 0) return;
       const double steps = (in(1).numbers->front() - in(0).numbers->front()) / in(2).numbers->front();
       out().shape = Shape{to_int(std::max(0.0, std::ceil(steps)))};
+    } else if (type == "Split") {
+      const auto sizes = integers(1, "split");
+      const int64_t rank = in(0).shape ? static_cast<int64_t>(in(0).shape->size()) : 0;
+      const int64_t axis = normal(node_.attribute("axis", int64_t{0}), static_cast<size_t>(rank));
+      if (!sizes || sizes->size() != outputs_.size() || !is_axis(axis, static_cast<size_t>(rank))) return;
+      for (size_t i = 0; i < outputs_.size(); ++i) {
+        outputs_[i].shape = in(0).shape;
+        (*outputs_[i].shape)[axis] = (*sizes)[i];
+      }
+    } else if (type == "Attention") {
+      if (!in(0).shape || !in(2).shape || in(0).shape->size() != 4 || in(2).shape->size() != 4) return;
+      out().shape = in(0).shape;
+      out().shape->back() = in(2).shape->back();
     } else if (type == "GatherElements") {
       out().shape = in(1).shape;
     } else if (type == "ReduceMean" || type == "ReduceSum" || type == "ReduceMax") {

@@ -257,13 +257,20 @@ namespace {
 // Its nodes as one unit, if they are free and it is what it looks like; else its main node says why not.
 void take_pattern(const RecogniseContext& context, Pattern pattern, AssumedShapes* shapes, RecognisedGraph* result) {
   Recognised& meaning = pattern.meaning;
-  const auto is_free = [&](int node) { return result->nodes[node].unit < 0; };
-  if (!std::all_of(pattern.unit.nodes.begin(), pattern.unit.nodes.end(), is_free)) return;
+  // Smaller units are given up if they are wholly inside.
+  const std::vector<int>& nodes = pattern.unit.nodes;
+  const auto is_free = [&](int node) {
+    const int unit = result->nodes[node].unit;
+    if (unit < 0) return true;
+    const std::vector<int>& taken = result->units[unit].nodes;
+    return std::includes(nodes.begin(), nodes.end(), taken.begin(), taken.end());
+  };
+  if (!std::all_of(nodes.begin(), nodes.end(), is_free)) return;
   if (meaning.reason.empty()) meaning.reason = axes_problem(context, meaning);
   if (meaning.reason.empty()) meaning.reason = shapes->propagate(context.graph.nodes[pattern.unit.place], meaning);
   if (!meaning.reason.empty()) {
     Recognised& main = result->nodes[pattern.unit.main];
-    if (!main.ok() && is_free(pattern.unit.main)) main = {meaning.pattern, meaning.reason, {}, -1};
+    if (!main.ok() && main.unit < 0) main = {meaning.pattern, meaning.reason, {}, -1};
     return;
   }
   name_ops(context.graph, pattern.unit.main, &meaning);
@@ -292,11 +299,14 @@ RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options,
     for (int input : node.inputs) shapes.ensure(input);
     std::string refusal;
     if (const int u = placed[i]; u >= 0) {
-      const Unit& unit = result.units[u];
+      const Unit unit = result.units[u];
       if (unit.main == unit.place) shapes.propagate(node, {});  // inner values of the bytes' shape
       Recognised whole = recognise_unit(context, unit);
       if (const std::string mixed = axes_problem(context, whole); !mixed.empty())
         whole.reason = mixed, whole.ops.clear();
+      const bool taken =
+          std::any_of(unit.nodes.begin(), unit.nodes.end(), [&](int n) { return result.nodes[n].unit >= 0; });
+      if (taken) whole = decline("a part of it belongs to the attention before it");
       if (whole.ok()) whole.reason = shapes.propagate(node, whole);
       if (whole.reason.empty()) {
         for (int member : unit.nodes) result.nodes[member] = {whole.pattern, "", {}, u};

@@ -195,6 +195,16 @@ void describe_quantized(const OpData& data, py::dict* result) {
   }
 }
 
+void describe(const Attention& attention, py::dict* result) {
+  py::dict& out = *result;
+  out["heads"] = attention.heads;
+  out["scale"] = attention.scale;
+  out["has_mask"] = attention.has_mask;
+  out["mask_drops"] = attention.mask_drops;
+  out["masked"] = attention.masked;
+  out["zero_nan"] = attention.zero_nan;
+}
+
 py::dict describe(const Op& op) {
   py::dict result(py::arg("kind") = kOpNames[op.data.index()], py::arg("inputs") = op.inputs,
                   py::arg("output") = op.output, py::arg("node") = op.node, py::arg("name") = op.name);
@@ -208,6 +218,12 @@ py::dict describe(const Op& op) {
     result["scale"] = affine->scale;
     result["shift"] = affine->shift;
   }
+  if (const auto* norm = std::get_if<LayerNorm>(&op.data)) {
+    result["epsilon"] = norm->epsilon;
+    result["scale"] = norm->scale;
+    result["shift"] = norm->shift;
+  }
+  if (const auto* attention = std::get_if<Attention>(&op.data)) describe(*attention, &result);
   if (const auto* linear = std::get_if<Linear>(&op.data)) {
     py::array_t<float> weight({linear->weight.rows, linear->weight.channels, linear->weight.taps});
     auto at = weight.mutable_unchecked<3>();

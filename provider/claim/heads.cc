@@ -1,0 +1,213 @@
+#include "claim/heads.h"
+
+#include <algorithm>
+#include <array>
+
+#include "claim/patterns.h"
+#include "claim/quantized.h"
+
+namespace sparsecpu {
+namespace {
+
+bool is_activation(const RecogniseContext& context, int value) {
+  return value >= 0 && !context.value(value).is_constant;
+}
+
+class TokensReader {
+ public:
+  explicit TokensReader(const RecogniseContext& context) : context_(context), graph_(context.graph) {}
+
+  std::string read(int operand, bool transposed, const char* what, const std::optional<Quantization>& quantized,
+                   Tokens* tokens) {
+    std::vector<int> values{operand}, nodes;
+    for (int node; (node = maker(graph_, values.back())) >= 0;) {
+      int before = at(node).inputs.empty() ? -1 : at(node).inputs[0];
+      if (requantizes(at(node))) {
+        const auto found = quantization_of(context_, node, 1);
+        if (!quantized || !found || !same_quantization(*found, *quantized)) break;
+      } else if (scales(at(node))) {
+        if (quantized || !with_number(context_, at(node), &before)) break;
+      } else if (!only_moves(at(node)) && !selects(at(node), values.back())) {
+        break;
+      }
+      nodes.push_back(node);
+      values.push_back(before);
+    }
+    for (const int rank : {3, 2}) {
+      for (size_t i = 0; i < values.size(); ++i) {
+        if (context_.rank(values[i]) != rank || probe(values[i]) == nullptr) continue;
+        Tokens found;
+        found.source = values[i];
+        found.nodes.assign(nodes.begin(), nodes.begin() + static_cast<int>(i));
+        found.quantize = quantizes_first(found.nodes);
+        if (!trace(operand, transposed, values, &found)) continue;
+        // A list of heads of all sequences is a list of tokens, too: the source is where most heads lie side by side.
+        const bool more = found.heads > tokens->heads || (quantized && found.heads == tokens->heads);
+        if (tokens->source < 0 || more) *tokens = found;
+      }
+      if (tokens->source < 0) continue;
+      if (rank == 2 && !set_target(operand, transposed, tokens)) {
+        return std::string("its ") + what +
+               " come from tokens of several sequences in one axis, of unknown number and length";
+      }
+      for (int node : tokens->nodes) {
+        int before = -1;
+        if (!scales(at(node))) continue;
+        const float number = *with_number(context_, at(node), &before);
+        tokens->scale *= at(node).op_type == "Div" ? 1.0f / number : number;
+      }
+      return "";
+    }
+    return std::string("its ") + what + " are not known to be the heads of a list of tokens";
+  }
+
+ private:
+  const Node& at(int node) const { return graph_.nodes[node]; }
+  bool is(int node, const char* type) const { return at(node).op_type == type; }
+  const Shape* probe(int value) const { return context_.facts[value].probe ? &*context_.facts[value].probe : nullptr; }
+
+  // Pairs of QuantizeLinear and DequantizeLinear change nothing; what counts is what the source meets first.
+  bool quantizes_first(const std::vector<int>& nodes) const {
+    const auto first = std::find_if(nodes.rbegin(), nodes.rend(), [&](int node) { return requantizes(at(node)); });
+    return first != nodes.rend() && is(*first, "QuantizeLinear");
+  }
+
+  // One of several tensors that are stacked along an axis of their own.
+  bool selects(const Node& node, int output) const {
+    if (node.op_type != "Split" && node.op_type != "Gather") return false;
+    const int rank = context_.rank(node.inputs[0]);
+    if (rank < 4) return false;
+    if (node.op_type == "Gather") return context_.rank(node.inputs[1]) == 0 && context_.static_number(node.inputs[1]);
+    int64_t axis = node.attribute("axis", int64_t{0});
+    axis += axis < 0 ? rank : 0;
+    return context_.static_dim(output, static_cast<int>(axis)) == 1;
+  }
+
+  // Whether the operand is [batch, heads, tokens, width] (transposed: [..., width, tokens]) of tokens->source.
+  bool trace(int operand, bool transposed, const std::vector<int>& values, Tokens* tokens) const {
+    const Shape& source = *probe(tokens->source);
+    AxisTrace trace = AxisTrace::of(source);
+    for (size_t i = tokens->nodes.size(); i-- > 0;) {
+      if (!follow_axes(context_, at(tokens->nodes[i]), values[i], &trace)) return false;
+    }
+    const size_t rank = trace.axes().size();
+    if (rank < 3) return false;
+    Factors outer;
+    for (size_t i = 0; i + 2 < rank; ++i) outer.insert(outer.end(), trace.axes()[i].begin(), trace.axes()[i].end());
+    outer = simplified(outer);
+    Factors rows = simplified(trace.axes()[rank - 2]), columns = simplified(trace.axes()[rank - 1]);
+    if (transposed) std::swap(rows, columns);
+    const int channel = static_cast<int>(source.size()) - 1;
+    const int64_t length = rows.empty() ? 1 : rows[0].size;
+    tokens->width = columns.empty() ? 1 : columns[0].size;
+    tokens->heads = !outer.empty() && outer.back().source == channel ? outer.back().size : 1;
+    tokens->channels = source[channel];
+    tokens->begin = trace.offset(channel);
+    const int64_t batch = source.size() == 3 ? source[0] : source[0] / std::max<int64_t>(1, length);
+    const Factor head{channel, tokens->width, tokens->heads}, element{channel, 1, tokens->width};
+    const Factor sequence{0, source.size() == 3 ? 1 : length, batch};
+    const Factor token{source.size() == 3 ? 1 : 0, 1, length};
+    const bool whole = source.size() == 3 ? source[1] == length : source[0] == batch * length;
+    const int width_axis = context_.rank(operand) - (transposed ? 2 : 1);
+    return whole && outer == simplified({sequence, head}) && rows == simplified({token}) &&
+           columns == simplified({element}) && context_.static_dim(operand, width_axis) == tokens->width &&
+           context_.static_dim(tokens->source, channel) == tokens->channels &&
+           tokens->begin + tokens->heads * tokens->width <= tokens->channels;
+  }
+
+  // [tokens, c] -> [batch, tokens, c] in a way that holds for every size.
+  bool set_target(int operand, bool transposed, Tokens* tokens) const {
+    const int rank = context_.rank(operand);
+    const int64_t length = context_.static_dim(operand, rank - (transposed ? 1 : 2));
+    const int64_t batch = rank == 4 ? context_.static_dim(operand, 0) : -1;
+    if (length < 0 && batch < 0) return false;
+    tokens->target = {length < 0 ? batch : -1, length, tokens->channels};
+    return true;
+  }
+
+  const RecogniseContext& context_;
+  const Graph& graph_;
+};
+
+}  // namespace
+
+bool scales(const Node& node) { return node.op_type == "Mul" || node.op_type == "Div"; }
+
+bool requantizes(const Node& node) { return node.op_type == "QuantizeLinear" || node.op_type == "DequantizeLinear"; }
+
+bool only_moves(const Node& node) {
+  static constexpr std::array kNames{"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
+  return std::find(kNames.begin(), kNames.end(), node.op_type) != kNames.end();
+}
+
+std::optional<Quantization> quantization_of(const RecogniseContext& context, int node, size_t scale) {
+  Quantization result;
+  const bool read = read_quantization(context, context.graph.nodes[node], scale, &result).empty();
+  return read ? std::optional(result) : std::nullopt;
+}
+
+std::optional<Product> find_product(const RecogniseContext& context, int value) {
+  const Graph& graph = context.graph;
+  const auto is = [&](int node, const char* type) { return node >= 0 && graph.nodes[node].op_type == type; };
+  Product result;
+  int node = maker(graph, value);
+  for (const char* type : {"DequantizeLinear", "QuantizeLinear"}) {
+    if (!is(node, type)) continue;
+    const auto found = quantization_of(context, node, 1);
+    if (!found || (result.y && !same_quantization(*result.y, *found))) return std::nullopt;
+    result.y = found;
+    result.nodes.push_back(node);
+    node = maker(graph, graph.nodes[node].inputs[0]);
+  }
+  if (node < 0) return std::nullopt;
+  result.nodes.push_back(node);
+  const std::vector<int>& inputs = graph.nodes[node].inputs;
+  if (is(node, "QLinearMatMul")) {
+    const auto y = quantization_of(context, node, 6);
+    if (!y || (result.y && !same_quantization(*result.y, *y))) return std::nullopt;
+    result.y = y;
+    result.a = quantization_of(context, node, 1);
+    result.b = quantization_of(context, node, 4);
+    result.left = inputs[0];
+    result.right = inputs[3];
+    if (!result.a || !result.b) return std::nullopt;
+  } else if (is(node, "MatMul") && inputs.size() == 2) {
+    result.left = inputs[0];
+    result.right = inputs[1];
+    const int left = made_by(graph, inputs[0], "DequantizeLinear");
+    const int right = made_by(graph, inputs[1], "DequantizeLinear");
+    if (left >= 0 && right >= 0) {
+      result.a = quantization_of(context, left, 1);
+      result.b = quantization_of(context, right, 1);
+      if (!result.a || !result.b) return std::nullopt;
+      result.left = graph.nodes[left].inputs[0];
+      result.right = graph.nodes[right].inputs[0];
+      result.nodes.insert(result.nodes.end(), {left, right});
+    }
+  } else {
+    return std::nullopt;
+  }
+  const bool two = is_activation(context, result.left) && is_activation(context, result.right);
+  return two && (result.quantized() || !result.y) ? std::optional(result) : std::nullopt;
+}
+
+std::string find_tokens(const RecogniseContext& context, int operand, bool transposed, const char* what,
+                        const std::optional<Quantization>& quantized, Tokens* tokens) {
+  return TokensReader(context).read(operand, transposed, what, quantized, tokens);
+}
+
+bool follow_axes(const RecogniseContext& context, const Node& node, int output, AxisTrace* trace) {
+  if (scales(node) || requantizes(node) || node.op_type == "Identity") return true;
+  if (node.op_type == "Transpose") return trace->transpose(node.attribute("perm", std::vector<int64_t>{}));
+  if (node.op_type == "Gather")
+    return trace->select(node.attribute("axis", int64_t{0}),
+                         static_cast<int64_t>(*context.static_number(node.inputs[1])));
+  if (node.op_type == "Split") {
+    const auto found = std::find(node.outputs.begin(), node.outputs.end(), output);
+    if (!trace->select(node.attribute("axis", int64_t{0}), found - node.outputs.begin())) return false;
+  }
+  const std::optional<Shape>& to = context.facts[output].probe;
+  return to && trace->reshape(*to);
+}
+
+}  // namespace sparsecpu

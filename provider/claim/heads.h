@@ -1,0 +1,48 @@
+// What attention is made of before and after its Softmax: products, and values whose channels are split into heads.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "claim/axis_trace.h"
+#include "claim/recognise.h"
+
+namespace sparsecpu {
+
+// Queries, keys or values: `heads` ranges of `width` channels from channel `begin` on, of a list of tokens.
+struct Tokens {
+  int source = -1;
+  std::vector<int64_t> target;  // not empty: the source is [tokens, c], and is reshaped to this
+  int64_t begin = 0, heads = 1, width = 0;
+  int64_t channels = 0;  // of the source
+  float scale = 1;
+  bool quantize = false;   // the source is float, the product takes bytes
+  std::vector<int> nodes;  // between the source and the product
+};
+
+// A product of two activations, float or quantized.
+struct Product {
+  int left = -1, right = -1;         // bytes if quantized
+  std::optional<Quantization> a, b;  // both or none
+  std::optional<Quantization> y;     // quantized, with a result of bytes
+  std::vector<int> nodes;
+  bool quantized() const { return a.has_value(); }
+};
+
+bool scales(const Node& node);       // Mul, Div
+bool only_moves(const Node& node);   // Reshape, Transpose, ...
+bool requantizes(const Node& node);  // QuantizeLinear, DequantizeLinear
+
+// The constant quantization whose scale is input `scale` of a node.
+std::optional<Quantization> quantization_of(const RecogniseContext& context, int node, size_t scale);
+// The product of two activations behind `value`, through the quantization of its result.
+std::optional<Product> find_product(const RecogniseContext& context, int value);
+// Back from an operand of a product, [batch, heads, tokens, width] (transposed: [..., width, tokens]), to the tokens
+// whose heads it holds. quantized: the operand is bytes of this quantization. `what` names them in the reason that
+// is returned; "": found.
+std::string find_tokens(const RecogniseContext& context, int operand, bool transposed, const char* what,
+                        const std::optional<Quantization>& quantized, Tokens* tokens);
+// The trace of a node's input becomes that of its output, if the node moves, selects, scales or quantizes.
+bool follow_axes(const RecogniseContext& context, const Node& node, int output, AxisTrace* trace);
+
+}  // namespace sparsecpu
