@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from describe import Network
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 from onnxruntime_ep_sparsecpu import _native
@@ -87,6 +87,7 @@ def keys_by_reshape(g: Writer, k: str) -> str:
     return g.add("Reshape", g.add("Transpose", joined, perm=[0, 2, 1]), back)
 
 
+@settings(deadline=None)
 @given(
     static=st.booleans(),
     scale=st.sampled_from(["none", "queries and keys", "queries", "scores", "scores by division"]),
@@ -187,7 +188,7 @@ def test_tokens_in_one_axis() -> None:
     q, k, v = (g.split(side, perm) for side, perm in zip(sides, perms, strict=True))
     y = g.join(core(g, q, k, v), sides[0])
     assert attention(g, y)["heads"] == HEADS
-    assert claim.infer_shapes(g.describe(y), dict.fromkeys("qkv", [BATCH * LENGTH, CHANNELS]))[y] == [
+    assert claim.infer_shapes(g.describe(y), {name: [BATCH * LENGTH, CHANNELS] for name in "qkv"})[y] == [
         BATCH,
         LENGTH,
         CHANNELS,
@@ -324,6 +325,7 @@ def test_a_mask_by_length_is_declined() -> None:
     assert "by length" in reason(g, y)
 
 
+@settings(deadline=None)
 @given(
     square=st.sampled_from(["Pow", "Mul"]),
     inverse=st.booleans(),
@@ -332,9 +334,7 @@ def test_a_mask_by_length_is_declined() -> None:
     opset=st.sampled_from([13, 18]),
     swap=st.booleans(),
 )
-def test_layer_norm_in_arithmetic(
-    square: str, inverse: bool, twice: bool, shift: bool, opset: int, swap: bool
-) -> None:
+def test_layer_norm_in_arithmetic(square: str, inverse: bool, twice: bool, shift: bool, opset: int, swap: bool) -> None:
     g = Writer(static=False, opset=opset)
     x = g.tokens("x")
 
@@ -386,6 +386,7 @@ def test_skip_layer_norm(bias: bool, sum_is_used: bool) -> None:
     assert (ops[-2]["output"] >= 0) == sum_is_used
 
 
+@settings(deadline=None)
 @given(power=st.booleans(), half=st.sampled_from(["last", "first", "gate"]), swap=st.booleans())
 def test_gelu_of_tanh(power: bool, half: str, swap: bool) -> None:
     g = Writer(static=False)
