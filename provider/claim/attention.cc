@@ -108,6 +108,8 @@ class AttentionMatcher {
       return "its sides have different numbers of heads";
     if (queries_.width != keys_.width) return "the heads of its queries and keys have different widths";
     if (values_.scale != 1.0f) return "its values are scaled";
+    if (first_.quantized() && (queries_.width % 4 != 0 || values_.width % 4 != 0))
+      return "its heads have " + std::to_string(queries_.width) + " channels; of bytes, multiples of 4 are supported";
     return read_output();
   }
 

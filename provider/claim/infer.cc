@@ -82,35 +82,16 @@ class Inference {
       : node_(node), inputs_(inputs), integers_(integers), outputs_(node.outputs.size()) {}
 
   std::vector<KnownTensor> run() {
-    const std::string_view type = node_.op_type;
-    const auto is = [&](auto... names) { return ((type == names) || ...); };
     if (!node_.domain.empty() || inputs_.empty() || outputs_.empty()) return outputs_;
-    if (is("Shape"))
-      shape();
-    else if (is("Add", "Sub", "Mul", "Div", "Mod", "Pow", "Max", "Min", "Equal", "Less", "LessOrEqual", "Greater",
-                "GreaterOrEqual", "And", "Or"))
-      binary();
-    else if (is("Cast", "Identity", "Sqrt", "Reciprocal", "Neg", "Not", "Floor", "Ceil"))
-      unary();
-    else if (is("Where"))
-      where();
-    else if (is("Gather"))
-      gather();
-    else if (is("Unsqueeze", "Squeeze", "Reshape", "Flatten"))
-      reshape();
-    else if (is("Concat"))
-      concat();
-    else if (is("Slice"))
-      slice();
-    else if (is("Transpose"))
-      transpose();
-    else
-      others(type);
+    if (const Rule rule = rule_of(node_.op_type)) (this->*rule)();
     for (KnownTensor& output : outputs_) check(&output);
     return outputs_;
   }
 
  private:
+  using Rule = void (Inference::*)();
+  static Rule rule_of(std::string_view op_type);  // null: none
+
   const KnownTensor& in(size_t i) const {
     static const KnownTensor kNothing;
     return i < inputs_.size() ? inputs_[i] : kNothing;
@@ -284,47 +265,58 @@ class Inference {
     }
   }
 
-  void others(std::string_view type) {
-    if (type == "MatMul") {
-      if (!in(0).shape || !in(1).shape || in(0).shape->size() < 2 || in(1).shape->size() < 2) return;
-      const Shape &a = *in(0).shape, &b = *in(1).shape;
-      if (a.back() != b[b.size() - 2]) return;
-      out().shape = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
-      if (out().shape) out().shape->insert(out().shape->end(), {a[a.size() - 2], b.back()});
-    } else if (type == "Expand") {
-      const auto target = integers(1, "");
-      if (in(0).shape && target) out().shape = broadcast(*in(0).shape, *target);
-    } else if (type == "ConstantOfShape") {
-      const auto target = integers(0, "");
-      if (target) out().shape = *target;  // its value is an attribute that graph/ leaves out
-    } else if (type == "Range") {
-      if (!in(0).numbers || !in(1).numbers || !in(2).numbers || in(2).numbers->front() == 0) return;
-      const double steps = (in(1).numbers->front() - in(0).numbers->front()) / in(2).numbers->front();
-      out().shape = Shape{to_int(std::max(0.0, std::ceil(steps)))};
-    } else if (type == "Split") {
-      const auto sizes = integers(1, "split");
-      const int64_t rank = in(0).shape ? static_cast<int64_t>(in(0).shape->size()) : 0;
-      const int64_t axis = normal(node_.attribute("axis", int64_t{0}), static_cast<size_t>(rank));
-      if (!sizes || sizes->size() != outputs_.size() || !is_axis(axis, static_cast<size_t>(rank))) return;
-      for (size_t i = 0; i < outputs_.size(); ++i) {
-        outputs_[i].shape = in(0).shape;
-        (*outputs_[i].shape)[axis] = (*sizes)[i];
-      }
-    } else if (type == "Attention") {
-      if (!in(0).shape || !in(2).shape || in(0).shape->size() != 4 || in(2).shape->size() != 4) return;
-      out().shape = in(0).shape;
-      out().shape->back() = in(2).shape->back();
-    } else if (type == "GatherElements") {
-      out().shape = in(1).shape;
-    } else if (type == "ReduceMean" || type == "ReduceSum" || type == "ReduceMax") {
-      const auto axes = integers(1, "axes");
-      if (!in(0).shape || !axes || node_.attribute("keepdims", int64_t{1}) == 0) return;
-      out().shape = in(0).shape;
-      for (int64_t axis : *axes) {
-        axis = normal(axis, out().shape->size());
-        if (!is_axis(axis, out().shape->size())) return out().shape.reset();
-        (*out().shape)[axis] = 1;
-      }
+  void matmul() {
+    if (!in(0).shape || !in(1).shape || in(0).shape->size() < 2 || in(1).shape->size() < 2) return;
+    const Shape &a = *in(0).shape, &b = *in(1).shape;
+    if (a.back() != b[b.size() - 2]) return;
+    out().shape = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
+    if (out().shape) out().shape->insert(out().shape->end(), {a[a.size() - 2], b.back()});
+  }
+
+  void expand() {
+    const auto target = integers(1, "");
+    if (in(0).shape && target) out().shape = broadcast(*in(0).shape, *target);
+  }
+
+  // Its value is an attribute that graph/ leaves out.
+  void constant_of_shape() {
+    if (const auto target = integers(0, "")) out().shape = *target;
+  }
+
+  void shape_of_indices() { out().shape = in(1).shape; }
+
+  void range() {
+    if (!in(0).numbers || !in(1).numbers || !in(2).numbers || in(2).numbers->front() == 0) return;
+    const double steps = (in(1).numbers->front() - in(0).numbers->front()) / in(2).numbers->front();
+    out().shape = Shape{to_int(std::max(0.0, std::ceil(steps)))};
+  }
+
+  void split() {
+    const auto sizes = integers(1, "split");
+    const size_t rank = in(0).shape ? in(0).shape->size() : 0;
+    const int64_t axis = normal(node_.attribute("axis", int64_t{0}), rank);
+    if (!sizes || sizes->size() != outputs_.size() || !is_axis(axis, rank)) return;
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      outputs_[i].shape = in(0).shape;
+      (*outputs_[i].shape)[axis] = (*sizes)[i];
+    }
+  }
+
+  // Of [batch, heads, tokens, width].
+  void attention() {
+    if (!in(0).shape || !in(2).shape || in(0).shape->size() != 4 || in(2).shape->size() != 4) return;
+    out().shape = in(0).shape;
+    out().shape->back() = in(2).shape->back();
+  }
+
+  void reduce() {
+    const auto axes = integers(1, "axes");
+    if (!in(0).shape || !axes || node_.attribute("keepdims", int64_t{1}) == 0) return;
+    out().shape = in(0).shape;
+    for (int64_t axis : *axes) {
+      axis = normal(axis, out().shape->size());
+      if (!is_axis(axis, out().shape->size())) return out().shape.reset();
+      (*out().shape)[axis] = 1;
     }
   }
 
@@ -333,6 +325,58 @@ class Inference {
   const bool integers_;
   std::vector<KnownTensor> outputs_;
 };
+
+Inference::Rule Inference::rule_of(std::string_view op_type) {
+  static constexpr std::pair<std::string_view, Rule> kRules[] = {
+      {"Shape", &Inference::shape},
+      {"Add", &Inference::binary},
+      {"Sub", &Inference::binary},
+      {"Mul", &Inference::binary},
+      {"Div", &Inference::binary},
+      {"Mod", &Inference::binary},
+      {"Pow", &Inference::binary},
+      {"Max", &Inference::binary},
+      {"Min", &Inference::binary},
+      {"Equal", &Inference::binary},
+      {"Less", &Inference::binary},
+      {"LessOrEqual", &Inference::binary},
+      {"Greater", &Inference::binary},
+      {"GreaterOrEqual", &Inference::binary},
+      {"And", &Inference::binary},
+      {"Or", &Inference::binary},
+      {"Cast", &Inference::unary},
+      {"Identity", &Inference::unary},
+      {"Sqrt", &Inference::unary},
+      {"Reciprocal", &Inference::unary},
+      {"Neg", &Inference::unary},
+      {"Not", &Inference::unary},
+      {"Floor", &Inference::unary},
+      {"Ceil", &Inference::unary},
+      {"Where", &Inference::where},
+      {"Gather", &Inference::gather},
+      {"GatherElements", &Inference::shape_of_indices},
+      {"Unsqueeze", &Inference::reshape},
+      {"Squeeze", &Inference::reshape},
+      {"Reshape", &Inference::reshape},
+      {"Flatten", &Inference::reshape},
+      {"Concat", &Inference::concat},
+      {"Slice", &Inference::slice},
+      {"Split", &Inference::split},
+      {"Transpose", &Inference::transpose},
+      {"MatMul", &Inference::matmul},
+      {"Attention", &Inference::attention},
+      {"Expand", &Inference::expand},
+      {"ConstantOfShape", &Inference::constant_of_shape},
+      {"Range", &Inference::range},
+      {"ReduceMean", &Inference::reduce},
+      {"ReduceSum", &Inference::reduce},
+      {"ReduceMax", &Inference::reduce},
+  };
+  for (const auto& [name, rule] : kRules) {
+    if (name == op_type) return rule;
+  }
+  return nullptr;
+}
 
 }  // namespace
 
