@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "claim/layer_cost.h"
 #include "claim/quantized.h"
@@ -14,16 +16,16 @@ namespace {
 // Measured on a Zen 4 core (118 GFLOP/s) and scaled to the other levels. sparse_flops is set so that the
 // sparse kernel overtakes the dense one at the zeros that were measured for kernels without run-time code:
 // 45 % for convolutions from 14x14 up, 60 % at 7x7, 55 % for MatMul from 16 rows up (kFewPositions and
-// kMatMulRate), 85 % for one row (kRowZeros).
+// token_rate), 85 % for one row (kRowZeros). Generated code does better with MatMul: from 45 % zeros on, where it is
+// used, it takes half of the CPU provider's time.
 constexpr MachineSpeed kSpeeds[] = {
-    // cpu, sparse, dense, depthwise cpu, depthwise, cache, weights, convert
-    {28, 5, 6, 8, 6, 12, 10, 20},       // scalar here; the CPU provider has SSE2 everywhere
-    {52, 33, 48, 14, 18, 18, 12, 40},   // AVX2
-    {100, 63, 92, 25, 35, 22, 12, 50},  // AVX-512
-    {100, 63, 92, 25, 35, 22, 12, 50},  // AVX-512 with VNNI: no other floats
+    // cpu, sparse, dense, depthwise cpu, depthwise, cache, weights, convert, tokens
+    {28, 5, 6, 8, 6, 12, 10, 20, 0.72},       // scalar here; the CPU provider has SSE2 everywhere
+    {52, 33, 48, 14, 18, 18, 12, 40, 0.72},   // AVX2
+    {100, 63, 92, 25, 35, 22, 12, 50, 0.88},  // AVX-512
+    {100, 63, 92, 25, 35, 22, 12, 50, 0.88},  // AVX-512 with VNNI: no other floats
 };
 constexpr double kFewPositions = 0.84;                    // rate with at most 4 vectors of positions: less to overlap
-constexpr double kMatMulRate = 0.72;                      // rate on tokens: K is long and its chunks spill
 constexpr double kEpilogueFmas = 4.0;                     // an output vector costs as much as so many nonzeros
 constexpr double kRowZeros = 0.85, kManyRowZeros = 0.55;  // zeros needed with 1 row, with 16
 constexpr int64_t kManyRows = 16;
@@ -98,7 +100,7 @@ namespace {
 double sparse_us(const Linear& linear, const Layer& layer, double nonzeros, const MachineSpeed& speed) {
   double rate = speed.sparse_flops;
   if (linear.axes == Axes::kTokens)
-    rate *= kMatMulRate;
+    rate *= speed.token_rate;
   else if (layer.vectors <= 4)
     rate *= kFewPositions;
   const double fmas = nonzeros + kEpilogueFmas * static_cast<double>(linear.out_channels);
@@ -190,6 +192,15 @@ void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& out
   int64_t moved = elements(output);
   for (const Shape& input : inputs) moved += elements(input);
   const double share = 0.5 * (type_share(input_type) + type_share(output_type(op.data, input_type)));
+  if (std::holds_alternative<Reshape>(op.data)) {
+    const double here =
+        only_relabels(inputs[0], output) ? 0.0 : 8.0 * share * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
+    cost->cpu_us += kCallUs;  // ONNX Runtime only renames it
+    cost->fused_cpu_us += kCallUs;
+    cost->here_us += here;
+    cost->fused_here_us += here;
+    return;
+  }
   const double pass = pass_us(moved, speed) * share;
   const double heavy = is_transcendental(op.data) ? kTranscendental : 1.0;
   cost->cpu_us += kCallUs + pass * heavy;
@@ -202,12 +213,6 @@ void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& out
     const double reads = pass_us(elements(output), speed) * taps * 0.25 * share;
     cost->cpu_us += reads;
     cost->here_us += reads;
-  }
-  if (std::holds_alternative<Reshape>(op.data)) {
-    cost->cpu_us = kCallUs;  // ONNX Runtime only renames it
-    cost->here_us =
-        only_relabels(inputs[0], output) ? 0.0 : 8.0 * share * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
-    cost->fused_here_us = cost->here_us;
   }
 }
 
@@ -248,6 +253,14 @@ const Shape* shape_of(const RecognisedGraph& recognised, int value) {
   return value >= 0 && recognised.facts[value].assumed ? &*recognised.facts[value].assumed : nullptr;
 }
 
+// Shapes that were only assumed may not fit.
+void try_shape(const Op& op, const std::vector<Shape>& inputs, std::map<int, Shape>* shapes) {
+  try {
+    (*shapes)[op.output] = output_shape(op, inputs);
+  } catch (const Error&) {
+  }
+}
+
 bool in_channel_blocks(const Graph& graph, int node) {
   // Integer convolutions work on channels last: at a boundary the CPU provider pays a transpose, too.
   static constexpr const char* kOps[] = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "QLinearConv"};
@@ -262,22 +275,29 @@ const MachineSpeed& machine_speed(Isa isa) { return kSpeeds[static_cast<int>(isa
 NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Isa isa) {
   const MachineSpeed& speed = machine_speed(isa);
   NodeCost cost;
+  std::map<int, Shape> inside;  // of values between the Ops of a node
   for (const Op& op : recognised.nodes[node].ops) {
     Layer layer;
     const auto* linear = std::get_if<Linear>(&op.data);
     if (linear != nullptr) count_weights(*linear, &layer, &cost);
-    const int anchor = op.output >= 0 ? op.output : graph.nodes[node].outputs[0];
-    const Shape* output = shape_of(recognised, anchor);
     std::vector<Shape> inputs;
     for (int input : op.inputs) {
-      const Shape* shape = shape_of(recognised, input >= 0 ? input : anchor);
+      const Shape* shape = input >= 0                ? shape_of(recognised, input)
+                           : inside.count(input) > 0 ? &inside[input]
+                                                     : nullptr;
       if (shape != nullptr) inputs.push_back(*shape);
     }
+    const bool complete = inputs.size() == op.inputs.size();
+    if (op.output < 0 && complete) try_shape(op, inputs, &inside);
+    const Shape* output = op.output >= 0                ? shape_of(recognised, op.output)
+                          : inside.count(op.output) > 0 ? &inside[op.output]
+                                                        : nullptr;
     const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
     if (quantized != nullptr) price_quantized_linear(*quantized, output, isa, &cost);
-    if (output == nullptr || inputs.size() != op.inputs.size()) return cost;
+    if (output == nullptr || !complete) return cost;
     if (quantized != nullptr) continue;
-    const ElementType type = op.inputs[0] >= 0 ? graph.values[op.inputs[0]].type : graph.values[anchor].type;
+    const int typed = op.inputs[0] >= 0 ? op.inputs[0] : graph.nodes[node].outputs[0];
+    const ElementType type = graph.values[typed].type;
     if (linear != nullptr) {
       price_linear(*linear, layer, *output, speed, &cost);
     } else if (!price_tokens(op, inputs, speed, &cost)) {

@@ -18,6 +18,7 @@ struct MachineSpeed {
   double cache_bytes;    // elementwise passes, read and written bytes alike
   double weight_bytes;   // weights streamed once, for a few rows
   double convert_bytes;  // row-major <-> lanes, and NCHW <-> NCHWc
+  double token_rate;     // sparse_flops on tokens as a share: K is long and its chunks spill
 };
 const MachineSpeed& machine_speed(Isa isa);
 
