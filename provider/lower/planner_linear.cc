@@ -75,10 +75,12 @@ void Planner::set_code(JitStep& step, const Window& window, const PackedJit& cod
   constexpr int64_t kTileBytes = 384 * 1024;
   const int64_t position_bytes = operands.x.tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
   step.tile = static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes, 8, JitStep::kMaxPositions));
-  // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
+  // Workers with positions of their own fetch all code, workers with channels of their own one another's data. Code
+  // that fills a good part of the L2 cache is not worth it: a BERT with 95 % zeros took 13 ms instead of 9.
+  constexpr int64_t kSmallCode = 256 * 1024;
   const int64_t data_bytes = (operands.x.tensor.vectors + operands.y.vectors) * kLanes *
                              static_cast<int64_t>(sizeof(float)) * pixels_of(operands.y.geometry).count();
-  step.least_positions = static_cast<int64_t>(code.memory.bytes()) <= data_bytes ? 4 : 8;
+  step.least_positions = static_cast<int64_t>(code.memory.bytes()) <= std::min(data_bytes, kSmallCode) ? 4 : 8;
 }
 
 void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack,
