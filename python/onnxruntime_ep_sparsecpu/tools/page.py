@@ -15,7 +15,7 @@ _STYLE = """
 :root { --ink: #1c2733; --soft: #64748b; --line: #e2e8f0; --cpu: #b6c2d1; --here: #16a37b; --left: #e9a23b; --zero: 37, 99, 235 }
 * { box-sizing: border-box }
 body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: var(--ink); margin: 0; background: #f8fafc }
-main { max-width: 1240px; margin: 0 auto; padding: 28px 24px 60px }
+main { max-width: 1320px; margin: 0 auto; padding: 28px 24px 60px }
 h1 { font-size: 24px; margin: 0 } h2 { font-size: 17px; margin: 0 0 10px }
 .sub { color: var(--soft); margin: 2px 0 20px } .sub b { color: var(--ink); font-weight: 600 }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 14px; margin-bottom: 18px }
@@ -29,13 +29,13 @@ svg { display: block; width: 100%; height: auto } svg text { font-size: 11px; fi
 svg a:hover rect.hit { fill: rgba(28, 39, 51, .07) }
 table { border-collapse: collapse; width: 100%; font-size: 13px }
 th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); padding: 5px 8px }
-td { border-bottom: 1px solid var(--line); padding: 4px 8px; vertical-align: top; overflow-wrap: anywhere }
+td { border-bottom: 1px solid var(--line); padding: 4px 8px; vertical-align: top }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-td:nth-child(2) { overflow-wrap: normal } tr.in td { color: var(--soft) } tr:target td { background: #fff7e0 }
+td:first-child { overflow-wrap: anywhere; min-width: 190px } td span { white-space: nowrap } tr.in td { color: var(--soft) } tr:target td { background: #fff7e0 }
 .pill { display: inline-block; border-radius: 9px; padding: 0 8px; font-size: 12px; white-space: nowrap; background: #eef2f6 }
 .pill.here { background: #d9f3ea; color: #0b6b50 }
 .time { white-space: nowrap } .time div { height: 5px; border-radius: 2px; margin-top: 3px }
-.why { color: var(--soft); font-size: 12px; max-width: 330px }
+.why { color: var(--soft); font-size: 12px; min-width: 200px; max-width: 330px }
 .tools { display: flex; gap: 18px; margin-bottom: 8px; color: var(--soft); font-size: 13px; align-items: center }
 input[type=search] { font: inherit; padding: 4px 9px; border: 1px solid var(--line); border-radius: 6px; width: 260px }
 """
@@ -221,7 +221,7 @@ def _node_row(graph: int, index: int, nodes: Sequence[Node], top: float) -> str:
     node = nodes[index]
     here, host = is_here(node), node["computed_in"]
     place = f"sparse, region {node['region']}" if here else node["provider"] or "CPU provider"
-    kernel = f"in {nodes[host]['name']}" if host is not None else node["kernel"]
+    kernel = escape(node["kernel"]) if host is None else f"in&nbsp;{_ending(nodes[host]['name'])}"
     zeros = "" if node["sparsity"] is None else f"{node['sparsity']:.1%}"
     if node["group_sparsity"] is not None:
         zeros += f"<br>{node['group_sparsity']:.1%} of groups"
@@ -234,9 +234,15 @@ def _node_row(graph: int, index: int, nodes: Sequence[Node], top: float) -> str:
         f'<tr id="n{graph}-{index}" data-layer="{int(bool(node["multiply_adds"]))}" class="{"in" if host is not None else ""}">'
         f"<td>{escape(node['name'] or '(unnamed)')}</td><td>{escape(node['op_type'])}{layer}</td>"
         f'<td><span class="pill {"here" if here else ""}">{escape(place)}</span></td><td>{escape(node["pattern"])}</td>'
-        f'<td class="n">{zeros}</td><td>{escape(kernel)}</td><td class="n">{weights}</td>'
+        f'<td class="n">{zeros}</td><td>{kernel}</td><td class="n">{weights}</td>'
         f'<td class="time">{_times(node, here, top)}</td><td class="why">{why}</td></tr>'
     )
+
+
+def _ending(name: str) -> str:
+    """The end of a long name, by which nodes differ; the whole name shows when the pointer is on it."""
+    short = name if len(name) <= 18 else "…" + name[-17:]
+    return f'<span title="{escape(name)}">{escape(short)}</span>'
 
 
 def _times(node: Node, here: bool, top: float) -> str:
