@@ -246,6 +246,19 @@ def _copy_channels(level: str, rng: np.random.Generator) -> Array:
     return y.view(np.uint8)
 
 
+def _attend_bytes(level: str, rng: np.random.Generator) -> Array:
+    """prepare_attention, and attend on what it left: neither shows anything by itself."""
+    vectors, depth, value_depth = (int(n) for n in rng.integers(1, 8, 3))
+    keys = int(rng.integers(1, vectors * LANES + 1))
+    given = kernels.AttentionBytes()
+    given.q_zero, given.k_zero, given.v_zero, given.y_zero = 120, 130, 125, 128
+    given.score_multiplier, given.weight_scale, given.y_multiplier = 0.005 / depth, 1 / 250, 1 / 300
+    k, v = random_byte_lanes(rng, vectors, depth), random_byte_lanes(rng, vectors, value_depth)
+    y = aligned(value_depth, LANES)
+    kernels.attend_bytes(level, k, v, 0, keys, 0.5, None, given, [random_byte_lanes(rng, depth)], [y], [0xFFFF])
+    return y.view(np.uint8)
+
+
 ELEMENTWISE: Mapping[str, Case] = {
     "unary": _unary,
     "binary": _binary,
@@ -277,4 +290,6 @@ ELEMENTWISE: Mapping[str, Case] = {
     "quantized.pool_average": _q_pool_average,
     "quantized.sum_positions": _q_sum_positions,
     "quantized.copy_channels": _copy_channels,
+    "quantized.prepare_attention": _attend_bytes,
+    "quantized.attend": _attend_bytes,
 }
