@@ -1,9 +1,10 @@
 // Sparse weights for the stream kernel:
 //
-//   weights  f32 | chunk 0: block 0: slot 0's nonzeros, slot 1's, ... slot 15's | block 1: ... | chunk 1: ... | 16
-//   spare offsets  u16 | the same entries: the input vector's distance in vectors from the chunk's origin          | 16
-//   spare begin    u32 | [chunk * rows + slot]: first entry of the slot; one more at the end order     u8 | [chunk *
-//   rows + slot]: the slot's row, 0..15, within its block of 16 rows bias     f32 | [row]
+//   weights  f32 | chunk 0: block 0: slot 0's nonzeros, slot 1's, ... | block 1: ... | chunk 1: ... | 16 spare
+//   offsets  u16 | the same entries: the input vector's distance in vectors from the chunk's origin | 16 spare
+//   begin    u32 | [chunk * rows + slot]: first entry of the slot; one more at the end
+//   order    u8  | [chunk * rows + slot]: the slot's row within its block of kSpmmRows rows
+//   bias     f32 | [row]
 //
 // Within a slot entries ascend in (kernel row, kernel column, channel). Slots of a block and chunk are sorted
 // by their number of entries, most first; equal ones by row.
