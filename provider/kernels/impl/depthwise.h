@@ -1,8 +1,8 @@
 // Depthwise convolution on lane-blocked activations: one channel at a time, a block of positions in registers.
 // Neighbouring positions share input vectors: where a tile's windows are evenly spaced, each input vector is loaded
 // once and used by every window of the block that covers it. For kernels of 3x3 a block is up to 4x4 positions (36
-// loads for 144 multiply-adds), for rows of 5 and 7 taps up to four of a row. Whatever the block, an output's taps are
-// added in ascending order.
+// loads for 144 multiply-adds; on AVX2 up to 8 positions, half a vector at a time), for rows of 5 and 7 taps up to four
+// of a row. Whatever the block, an output's taps are added in ascending order.
 #pragma once
 #include "kernels/impl/vec.h"
 #include "kernels/kernels.h"
@@ -17,21 +17,27 @@ struct DepthwisePass {
   Clamp limits;
 };
 
-template <int P>
-SPARSECPU_INLINE void depthwise_start(Vec (&acc)[P], float bias, const LaneTile& tile, int first, int64_t channel) {
+// at: of the channel's vector, or its part, in floats.
+template <class V, int P>
+SPARSECPU_INLINE void depthwise_start(V (&acc)[P], float bias, const LaneTile& tile, int first, int64_t at) {
   SPARSECPU_UNROLL
   for (int p = 0; p < P; ++p) {
     const float* residual = tile.residual[first + p];
-    acc[p] = residual ? add(set1(bias), load(residual + channel * kLanes)) : set1(bias);
+    acc[p] = set1_as<V>(bias);
+    if (residual) acc[p] = add(acc[p], load_as<V>(residual + at));
   }
 }
 
-template <int P>
-SPARSECPU_INLINE void depthwise_finish(const Vec (&acc)[P], Clamp limits, const LaneTile& tile, int first,
-                                       int64_t channel) {
-  const Vec lo = set1(limits.lo), hi = set1(limits.hi);
+SPARSECPU_INLINE void depthwise_store(float* y, Vec v) { store(y, v); }
+#if defined(SPARSECPU_LEVEL_AVX2)
+SPARSECPU_INLINE void depthwise_store(float* y, Register v) { store_register(y, v); }
+#endif
+
+template <class V, int P>
+SPARSECPU_INLINE void depthwise_finish(const V (&acc)[P], Clamp limits, const LaneTile& tile, int first, int64_t at) {
+  const V lo = set1_as<V>(limits.lo), hi = set1_as<V>(limits.hi);
   SPARSECPU_UNROLL
-  for (int p = 0; p < P; ++p) store(tile.y[first + p] + channel * kLanes, clamp(acc[p], lo, hi));
+  for (int p = 0; p < P; ++p) depthwise_store(tile.y[first + p] + at, clamp(acc[p], lo, hi));
 }
 
 // Any taps, any positions.
@@ -44,14 +50,14 @@ void depthwise_any(const DepthwisePass& pass, const LaneTile& tile, int first) {
   for (int64_t channel = pass.channel_begin; channel < pass.channel_end; ++channel) {
     const float* weight = pass.weights.weights + channel * taps;
     Vec acc[P];
-    depthwise_start<P>(acc, pass.weights.bias[channel], tile, first, channel);
+    depthwise_start(acc, pass.weights.bias[channel], tile, first, channel * kLanes);
     for (int t = 0; t < taps; ++t) {
       const Vec factor = set1(weight[t]);
       const ptrdiff_t at = pass.tap_offset[t] + channel * kLanes;
       SPARSECPU_UNROLL
       for (int p = 0; p < P; ++p) acc[p] = fma(factor, load(x[p] + at), acc[p]);
     }
-    depthwise_finish<P>(acc, pass.limits, tile, first, channel);
+    depthwise_finish(acc, pass.limits, tile, first, channel * kLanes);
   }
 }
 
@@ -63,7 +69,7 @@ void depthwise_rows(const DepthwisePass& pass, const LaneTile& tile, int first, 
     const float* weight = pass.weights.weights + channel * taps;
     const float* window = tile.x[first] + channel * kLanes;
     Vec acc[P];
-    depthwise_start<P>(acc, pass.weights.bias[channel], tile, first, channel);
+    depthwise_start(acc, pass.weights.bias[channel], tile, first, channel * kLanes);
     for (int t = 0; t < taps; t += Width) {
       const float* x = window + pass.tap_offset[t];
       Vec factor[Width];
@@ -80,11 +86,12 @@ void depthwise_rows(const DepthwisePass& pass, const LaneTile& tile, int first, 
         }
       }
     }
-    depthwise_finish<P>(acc, pass.limits, tile, first, channel);
+    depthwise_finish(acc, pass.limits, tile, first, channel * kLanes);
   }
 }
 
-// 3x3 taps; a block of Rows x Columns positions, row by row in the tile, whose windows are Stride taps apart.
+// 3x3 taps; a block of Rows x Columns positions, row by row in the tile, whose windows are Stride taps apart. A
+// register each: a vector's parts one after another.
 template <int Rows, int Columns, int Stride>
 void depthwise_block(const DepthwisePass& pass, const LaneTile& tile, int first) {
   constexpr int kTaps = 9;
@@ -92,27 +99,29 @@ void depthwise_block(const DepthwisePass& pass, const LaneTile& tile, int first)
   const ptrdiff_t step = pass.tap_offset[1] - pass.tap_offset[0];
   for (int64_t channel = pass.channel_begin; channel < pass.channel_end; ++channel) {
     const float* weight = pass.weights.weights + channel * kTaps;
-    const float* x = tile.x[first] + channel * kLanes + pass.tap_offset[0];
-    Vec factor[kTaps];
+    Register factor[kTaps];
     SPARSECPU_UNROLL
-    for (int t = 0; t < kTaps; ++t) factor[t] = set1(weight[t]);
-    Vec acc[Rows * Columns];
-    depthwise_start<Rows * Columns>(acc, pass.weights.bias[channel], tile, first, channel);
-    SPARSECPU_UNROLL
-    for (int i = 0; i < (Rows - 1) * Stride + 3; ++i, x += row_step) {
+    for (int t = 0; t < kTaps; ++t) factor[t] = set1_register(weight[t]);
+    for (int64_t at = channel * kLanes; at < (channel + 1) * kLanes; at += kRegisterLanes) {
+      const float* x = tile.x[first] + at + pass.tap_offset[0];
+      Register acc[Rows * Columns];
+      depthwise_start(acc, pass.weights.bias[channel], tile, first, at);
       SPARSECPU_UNROLL
-      for (int j = 0; j < (Columns - 1) * Stride + 3; ++j) {
-        const Vec input = load(x + j * step);
+      for (int i = 0; i < (Rows - 1) * Stride + 3; ++i, x += row_step) {
         SPARSECPU_UNROLL
-        for (int p = 0; p < Rows * Columns; ++p) {
-          const int row = i - p / Columns * Stride, column = j - p % Columns * Stride;
-          if (row >= 0 && row < 3 && column >= 0 && column < 3) {
-            acc[p] = fma(factor[row * 3 + column], input, acc[p]);
+        for (int j = 0; j < (Columns - 1) * Stride + 3; ++j) {
+          const Register input = load_register(x + j * step);
+          SPARSECPU_UNROLL
+          for (int p = 0; p < Rows * Columns; ++p) {
+            const int row = i - p / Columns * Stride, column = j - p % Columns * Stride;
+            if (row >= 0 && row < 3 && column >= 0 && column < 3) {
+              acc[p] = fma(factor[row * 3 + column], input, acc[p]);
+            }
           }
         }
       }
+      depthwise_finish(acc, pass.limits, tile, first, at);
     }
-    depthwise_finish<Rows * Columns>(acc, pass.limits, tile, first, channel);
   }
 }
 
@@ -125,12 +134,13 @@ SPARSECPU_INLINE bool taps_in_rows(const ptrdiff_t* offset, int taps, int width,
   return true;
 }
 
+// Of 32 or 16 registers: the others hold nine factors and an input.
 #if defined(SPARSECPU_LEVEL_AVX512)
-constexpr int kBlockRows = 4;
+constexpr int kBlockPositions = 16;
 #else
-constexpr int kBlockRows = 1;  // registers for four accumulators, and vectors of two registers
+constexpr int kBlockPositions = 8;
 #endif
-constexpr int kBlockColumns = 4;
+constexpr int kBlockRows = 4, kBlockColumns = 4;
 
 // Positions of the tile from `first` on that form a block.
 struct DepthwiseBlock {
@@ -149,7 +159,8 @@ SPARSECPU_INLINE DepthwiseBlock block_at(const LaneTile& tile, int first) {
   }
   const int width = block.columns;
   if (left > width) block.row_distance = x[width] - x[0];
-  while (block.rows < kBlockRows && (block.rows + 1) * width <= left) {
+  const int most = kBlockPositions < left ? kBlockPositions : left;
+  while (block.rows < kBlockRows && (block.rows + 1) * width <= most) {
     const float* const* row = x + block.rows * width;
     bool even = row[0] - row[-width] == block.row_distance;
     for (int p = 1; p < width; ++p) even = even && row[p] - row[p - 1] == block.column_distance;
@@ -159,29 +170,38 @@ SPARSECPU_INLINE DepthwiseBlock block_at(const LaneTile& tile, int first) {
   return block;
 }
 
+template <int Rows, int Columns, int Stride>
+SPARSECPU_INLINE void depthwise_if_fits(const DepthwisePass& pass, const LaneTile& tile, int first) {
+  if constexpr (Rows * Columns <= kBlockPositions) depthwise_block<Rows, Columns, Stride>(pass, tile, first);
+}
+
 template <int Rows, int Stride>
 SPARSECPU_INLINE void depthwise_columns(int columns, const DepthwisePass& pass, const LaneTile& tile, int first) {
   switch (columns) {
     case 1:
-      return depthwise_block<Rows, 1, Stride>(pass, tile, first);
+      return depthwise_if_fits<Rows, 1, Stride>(pass, tile, first);
     case 2:
-      return depthwise_block<Rows, 2, Stride>(pass, tile, first);
+      return depthwise_if_fits<Rows, 2, Stride>(pass, tile, first);
     case 3:
-      return depthwise_block<Rows, 3, Stride>(pass, tile, first);
+      return depthwise_if_fits<Rows, 3, Stride>(pass, tile, first);
     default:
-      return depthwise_block<Rows, 4, Stride>(pass, tile, first);
+      return depthwise_if_fits<Rows, 4, Stride>(pass, tile, first);
   }
 }
 
 template <int Stride>
 SPARSECPU_INLINE void depthwise_3x3(const DepthwiseBlock& block, const DepthwisePass& pass, const LaneTile& tile,
                                     int first) {
-#if defined(SPARSECPU_LEVEL_AVX512)
-  if (block.rows == 4) return depthwise_columns<4, Stride>(block.columns, pass, tile, first);
-  if (block.rows == 3) return depthwise_columns<3, Stride>(block.columns, pass, tile, first);
-  if (block.rows == 2) return depthwise_columns<2, Stride>(block.columns, pass, tile, first);
-#endif
-  depthwise_columns<1, Stride>(block.columns, pass, tile, first);
+  switch (block.rows) {
+    case 1:
+      return depthwise_columns<1, Stride>(block.columns, pass, tile, first);
+    case 2:
+      return depthwise_columns<2, Stride>(block.columns, pass, tile, first);
+    case 3:
+      return depthwise_columns<3, Stride>(block.columns, pass, tile, first);
+    default:
+      return depthwise_columns<4, Stride>(block.columns, pass, tile, first);
+  }
 }
 
 template <int Stride, int Width>

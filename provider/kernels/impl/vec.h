@@ -44,7 +44,28 @@ namespace {
 constexpr int kVec = 16;
 
 // min(max(x, lo), hi) with NaN passing through.
-SPARSECPU_INLINE Vec clamp(Vec x, Vec lo, Vec hi) { return min(hi, max(lo, x)); }
+template <class V>
+SPARSECPU_INLINE V clamp(V x, V lo, V hi) {
+  return min(hi, max(lo, x));
+}
+
+// Of a whole Vec or of a Register, for kernels that need as many registers as there are.
+template <class V>
+SPARSECPU_INLINE V load_as(const float* p) {
+  if constexpr (sizeof(V) == sizeof(Vec)) {
+    return load(p);
+  } else {
+    return load_register(p);
+  }
+}
+template <class V>
+SPARSECPU_INLINE V set1_as(float x) {
+  if constexpr (sizeof(V) == sizeof(Vec)) {
+    return set1(x);
+  } else {
+    return set1_register(x);
+  }
+}
 
 }  // namespace
 }  // namespace sparsecpu::SPARSECPU_LEVEL

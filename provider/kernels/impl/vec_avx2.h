@@ -93,6 +93,10 @@ constexpr int kRegisterLanes = 8;
 SPARSECPU_INLINE Register load_register(const float* p) { return _mm256_load_ps(p); }
 SPARSECPU_INLINE void store_register(float* p, Register v) { _mm256_store_ps(p, v); }
 SPARSECPU_INLINE Register set1_register(float x) { return _mm256_set1_ps(x); }
+SPARSECPU_INLINE Register add(Register a, Register b) { return _mm256_add_ps(a, b); }
+SPARSECPU_INLINE Register fma(Register a, Register b, Register c) { return _mm256_fmadd_ps(a, b, c); }
+SPARSECPU_INLINE Register min(Register a, Register b) { return _mm256_min_ps(a, b); }
+SPARSECPU_INLINE Register max(Register a, Register b) { return _mm256_max_ps(a, b); }
 struct Pick {
   __m256i index;  // vpermps reads bits 0-2
   __m256 mask;    // sign bit of each lane
