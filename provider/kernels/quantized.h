@@ -178,6 +178,23 @@ using QSumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const 
 // i < channels; other bytes of y stay. x and y are at channel 0 and may not overlap.
 using CopyChannelsFn = void (*)(const float* x, int64_t x_first, float* y, int64_t y_first, int64_t channels);
 
+// What a quantized layer's bytes go through as floats before they are bytes again, channels [begin, end) of one
+// position: v = (x - x.zero_point) * x.scale, v * scale[c] + shift[c], + residual, an activation; each as the kernel of
+// its name does it. x: byte lanes; residual (or null): floats; y: floats, or bytes if it `quantizes`. begin is a
+// multiple of 4.
+struct FloatStretch {
+  QuantizeParameters x;
+  const float* scale = nullptr;  // [channel]; null: neither scale nor shift
+  const float* shift = nullptr;
+  bool activates = false;
+  UnaryKind kind{};
+  float a = 0, b = 0;
+  bool quantizes = false;
+  QuantizeParameters y;
+};
+using FloatStretchFn = void (*)(const FloatStretch&, const float* x, const float* residual, float* y, int64_t begin,
+                                int64_t end);
+
 // Attention on byte lanes, as AttentionFn does it on floats; depth and value_depth are multiples of 4. Scores and
 // weights are quantized between the two products:
 //   acc = sum of (q - q_zero) * (k - k_zero), exact; score = acc * score_multiplier, as bytes rounded, limited and
@@ -244,6 +261,7 @@ struct QuantizedKernels {
   CopyChannelsFn copy_channels;
   PrepareAttentionFn prepare_attention;
   AttendBytesFn attend;
+  FloatStretchFn float_stretch;
 };
 
 }  // namespace sparsecpu

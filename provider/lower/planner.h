@@ -62,6 +62,7 @@ class Planner {
     std::optional<Extent> halo;  // what consumers read in place
     FillBits fill = 0;           // there
     ElementType type = ElementType::kFloat;
+    int uses = 0;       // by stages
     int last_use = -1;  // stage index; stages_.size() for region outputs
     int region_output = kNone;
     int dense_buffer = kNone;
@@ -171,6 +172,8 @@ class Planner {
     std::optional<Operand> addend;
     LaneTensor y;
     std::optional<Activation> post;
+    std::optional<FloatTail> tail;
+    std::vector<int> more_buffers;  // the tail's
   };
   void emit_few_rows(const Stage& stage, const LayerPack& pack, const std::optional<Activation>& post);
   void emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack,
@@ -206,6 +209,18 @@ class Planner {
   void also_uses(const QuantizedFinish& output);  // the run's own scales
   void scale_dynamically(int value, const QuantizedRows& rows, QuantizedFinish* finish);
   void add_flat(std::unique_ptr<FlatByteStep> step, const char* kernel, int in, int out);
+
+  // planner_stretch.cc
+  struct Stretch {
+    std::vector<size_t> stages;
+    FloatTail tail;
+    int residual = kNone;
+  };
+  const Stage* sole_reader(int value) const;
+  bool is_ready(int value) const;  // computed, or an input
+  bool extend(Stretch& stretch, const Stage& next, int value) const;
+  Stretch stretch_after(const Stage& stage) const;
+  void place_stretch(const Stage& stage, LinearOperands* operands);
 
   // planner_chains.cc
   enum class ChainKind { kNone, kPositions, kChannels };
@@ -246,7 +261,8 @@ class Planner {
   const std::vector<LayerPack>& packs_;  // one per stage; empty unless Linear
   const KernelTable& kernels_;
   const int workers_;
-  int stage_ = 0;  // being emitted
+  int stage_ = 0;              // being emitted
+  std::vector<bool> emitted_;  // stages that are part of an earlier one's step
   // Two stages that become one step: where what lies between them is kept.
   struct OpenChain {
     ChainKind kind;
@@ -294,12 +310,15 @@ void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const
   step->y = walk_pixels(operands.y);
   if (operands.addend) step->residual = operands.addend->walk;
   step->post = operands.post;
+  step->tail = operands.tail;
   step->rows = linear.out_channels;
   step->rows_per_vector = static_cast<int>(ceil_div(linear.out_channels, operands.y.vectors));
   partition(*step);
   const int y = operands.y.ref.buffer;
   add(std::move(step), kernel,
       {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->tensor.ref.buffer : y});
+  const int index = static_cast<int>(program_->steps.size()) - 1;
+  for (int buffer : operands.more_buffers) use_buffer(buffer, index);
 }
 
 }  // namespace sparsecpu

@@ -210,8 +210,12 @@ void Planner::find_forms(const std::vector<Shape>& input_shapes) {
     at(op.output).shape = output_shape(op, shapes);
   }
   for (size_t s = 0; s < stages_.size(); ++s) {
-    for (int input : stages_[s].op.inputs) at(input).last_use = static_cast<int>(s);
-    if (stages_[s].residual >= 0) at(stages_[s].residual).last_use = static_cast<int>(s);
+    const auto use = [&](int value) {
+      at(value).last_use = static_cast<int>(s);
+      ++at(value).uses;
+    };
+    for (int input : stages_[s].op.inputs) use(input);
+    if (stages_[s].residual >= 0) use(stages_[s].residual);
   }
   for (size_t i = 0; i < graph_.outputs.size(); ++i) {
     Placed& value = at(graph_.outputs[i]);

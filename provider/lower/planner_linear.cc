@@ -42,7 +42,7 @@ void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, const std
 
 void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack,
                                const std::optional<Activation>& post) {
-  LinearOperands operands{linear_input(stage, *linear_shape(stage.op.data), fill_of(0.0f)), {}, {}, post};
+  LinearOperands operands{linear_input(stage, *linear_shape(stage.op.data), fill_of(0.0f)), {}, {}, post, {}, {}};
   place_output(stage, &operands);
   if (pack.jit) {
     emit_jit(linear, *pack.jit, operands);

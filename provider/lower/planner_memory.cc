@@ -30,7 +30,9 @@ std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_sha
     for (const Placed& v : values_) {
       if (is_empty(v.shape)) throw Error("a tensor inside the network has no elements, but an output has some");
     }
+    emitted_.assign(stages_.size(), false);
     for (size_t s = 0; s < stages_.size(); ++s) {
+      if (emitted_[s]) continue;
       stage_ = static_cast<int>(s);
       const ChainKind chain = chain_of(s);
       if (chain == ChainKind::kNone) {

@@ -231,8 +231,8 @@ void Planner::emit(const Stage& stage, const QuantizedLinear& linear, const Laye
     return;
   }
   const LinearShape shape = *linear_shape(stage.op.data);
-  LinearOperands operands{linear_input(stage, shape, fill_of_byte(linear.x.stored_zero_point())), {}, {}, post};
-  place_output(stage, &operands);
+  LinearOperands operands{linear_input(stage, shape, fill_of_byte(linear.x.stored_zero_point())), {}, {}, post, {}, {}};
+  place_stretch(stage, &operands);
   emit_quantized_lanes(stage, linear, pack, shape, operands);
 }
 

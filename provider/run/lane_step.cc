@@ -24,6 +24,7 @@ void LaneStep::compute(Share share, Share units, const Frame& frame) const noexc
     const Share now{first, end};
     compute_tile(now, units, frame);
     if (post) activate(now, units, frame);
+    if (tail) run_tail(now, units, frame);
     if (halo) fill_halo(now, units, frame);
   }
 }
@@ -41,6 +42,21 @@ void LaneStep::activate(Share share, Share units, const Frame& frame) const noex
     const PositionRange::At at = positions.at(p);
     float* row = frame.at(y.ref) + y.offset(at) + first;
     kernels->unary(post->kind, post->a, post->b, row, row, count);
+  }
+}
+
+void LaneStep::run_tail(Share share, Share units, const Frame& frame) const noexcept {
+  FloatStretch stretch = tail->stretch;
+  if (!tail->scale.empty()) {
+    stretch.scale = tail->scale.data();
+    stretch.shift = tail->shift.data();
+  }
+  for (int64_t p = share.begin; p < share.end; ++p) {
+    const PositionRange::At at = positions.at(p);
+    const float* addend = tail->residual ? frame.at(tail->residual->ref) + tail->residual->offset(at) : nullptr;
+    kernels->quantized->float_stretch(stretch, frame.at(y.ref) + y.offset(at), addend,
+                                      frame.at(tail->y.ref) + tail->y.offset(at), first_row(units.begin),
+                                      first_row(units.end));
   }
 }
 

@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "kernels/quantized.h"
 #include "layout/permute_plan.h"
 #include "run/lane_tensor.h"
 
@@ -23,6 +23,14 @@ struct HaloCopies {
   float fill = 0;  // or four bytes, as a float's bits
 };
 
+// The output's bytes as floats, then as bytes or floats somewhere else (FloatStretch).
+struct FloatTail {
+  FloatStretch stretch;             // its pointers are set at each call
+  std::vector<float> scale, shift;  // one entry a channel, or none
+  std::optional<Walk> residual;
+  Walk y;
+};
+
 // A step whose every output channel depends on the same channel of its input.
 class ChannelwiseStep : public Step {
  public:
@@ -36,6 +44,7 @@ class LaneStep : public ChannelwiseStep {
   Walk x, y;
   std::optional<Walk> residual;
   std::optional<Activation> post;
+  std::optional<FloatTail> tail;
   std::optional<HaloCopies> halo;
   int tile = 1;                              // positions computed together
   int64_t rows = 0;                          // output channels
@@ -59,6 +68,7 @@ class LaneStep : public ChannelwiseStep {
   virtual void compute_tile(Share positions, Share units, const Frame& frame) const noexcept = 0;
   int64_t tile_end(int64_t first, int64_t end) const;
   void activate(Share positions, Share units, const Frame& frame) const noexcept;
+  void run_tail(Share positions, Share units, const Frame& frame) const noexcept;
   void fill_halo(Share positions, Share units, const Frame& frame) const noexcept;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "base/memory.h"
@@ -104,7 +105,26 @@ double attend_bytes(const std::string& isa, const FloatArray& k, const FloatArra
   });
 }
 
+// x: (vectors, 16) bytes as floats; y: floats or bytes; activation: (kind, a, b).
+void float_stretch(const std::string& isa, std::tuple<float, int> x_numbers, const FloatArray& x,
+                   const std::optional<FloatArray>& scale, const std::optional<FloatArray>& shift,
+                   const std::optional<FloatArray>& residual,
+                   std::optional<std::tuple<UnaryKind, float, float>> activation,
+                   std::optional<std::tuple<float, int>> y_numbers, FloatArray y, int64_t begin, int64_t end) {
+  FloatStretch s;
+  s.x = {std::get<0>(x_numbers), std::get<1>(x_numbers)};
+  if (scale) s.scale = scale->data(), s.shift = shift.value().data();
+  s.activates = activation.has_value();
+  if (activation) std::tie(s.kind, s.a, s.b) = *activation;
+  s.quantizes = y_numbers.has_value();
+  if (y_numbers) s.y = {std::get<0>(*y_numbers), std::get<1>(*y_numbers)};
+  const float* addend = residual ? residual->data() : nullptr;
+  table_of(isa).quantized->float_stretch(s, x.data(), addend, y.mutable_data(), begin, end);
+}
+
 void bind_attention_bytes(py::module_& module) {
+  module.def("float_stretch", &float_stretch,
+             "isa, (x scale, zero), x, scale, shift, residual, activation, (y scale, zero), y, begin, end");
   py::class_<AttentionBytes>(module, "AttentionBytes")
       .def(py::init())
       .def_readwrite("q_zero", &AttentionBytes::q_zero)

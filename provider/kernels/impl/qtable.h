@@ -9,6 +9,7 @@
 #include "kernels/impl/qpool.h"
 #include "kernels/impl/qrows.h"
 #include "kernels/impl/qspmm.h"
+#include "kernels/impl/qstretch.h"
 
 namespace sparsecpu::SPARSECPU_LEVEL {
 
@@ -54,6 +55,7 @@ const QuantizedKernels quantized = {
     .copy_channels = copy_channels,
     .prepare_attention = prepare_attention,
     .attend = attend_bytes,
+    .float_stretch = float_stretch,
 };
 
 }  // namespace sparsecpu::SPARSECPU_LEVEL
