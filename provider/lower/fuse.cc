@@ -211,7 +211,10 @@ class Fuser {
   void fuse_activation(int i) {
     const Unary* found = as<Unary>(i);
     if (found == nullptr) return;
-    const int before = sole_producer(at(i).op.inputs[0]);
+    // onnxruntime makes Gemm of MatMul and Add, with a Reshape behind it: that can as well come after the activation.
+    const int last = sole_producer(at(i).op.inputs[0]);
+    const int reshape = as<Reshape>(last) != nullptr ? last : -1;
+    const int before = reshape >= 0 ? sole_producer(at(reshape).op.inputs[0]) : last;
     const QuantizedLinear* quantized = as<QuantizedLinear>(before);
     const bool linear = as<Linear>(before) != nullptr || quantized != nullptr;
     if (!linear && as<Binary>(before) == nullptr) return;
@@ -226,7 +229,10 @@ class Fuser {
     } else {
       stage.post = activation;
     }
-    absorb(before, i);
+    if (reshape < 0) return absorb(before, i);
+    swallow(before, i);
+    at(reshape).op.output = at(i).op.output;
+    producer_[static_cast<size_t>(at(i).op.output)] = reshape;
   }
 
   // A table of stored bytes that limits them to [low, high] of their type; nullopt if that changes nothing.
