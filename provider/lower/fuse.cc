@@ -371,4 +371,13 @@ std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed) {
 
 std::vector<Stage> fuse(const OpGraph& graph) { return Fuser(graph).run(); }
 
+std::vector<int> ops_of(const std::vector<Stage>& stages, size_t begin, size_t end) {
+  std::vector<int> ops;
+  for (size_t s = begin; s < end; ++s) {
+    ops.insert(ops.end(), stages[s].op_indices.begin(), stages[s].op_indices.end());
+  }
+  std::sort(ops.begin(), ops.end());
+  return ops;
+}
+
 }  // namespace sparsecpu

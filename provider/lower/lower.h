@@ -1,4 +1,4 @@
-// Ops -> packed weights (once, in Compile) -> a Program per set of input shapes (planned at the first run of
+// Ops -> packed weights (once, in Compile) -> a Plan per set of input shapes (planned at the first run of
 // a shape and cached).
 #pragma once
 #include <memory>
@@ -8,7 +8,7 @@
 
 #include "base/isa.h"
 #include "claim/op.h"
-#include "run/program.h"
+#include "run/plan.h"
 
 namespace sparsecpu {
 
@@ -30,9 +30,9 @@ class Region {
   Region(OpGraph ops, const LowerOptions& options);
   ~Region();
 
-  // The Program for these input shapes; planned by one thread while others wait, then cached (bounded).
+  // The Plan for these input shapes; planned by one thread while others wait, then cached (bounded).
   // Throws Error when the shapes do not fit.
-  std::shared_ptr<const Program> program(const std::vector<Shape>& input_shapes);
+  std::shared_ptr<const Plan> plan(const std::vector<Shape>& input_shapes);
 
   const OpGraph& ops() const;
   const std::vector<OpReport>& reports() const;  // one per Op

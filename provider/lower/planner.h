@@ -40,7 +40,14 @@ class Planner {
  public:
   Planner(const OpGraph& graph, const std::vector<Stage>& stages, const std::vector<LayerPack>& packs,
           const KernelTable& kernels, int workers);
-  std::shared_ptr<const Program> plan(const std::vector<Shape>& input_shapes);
+  // Stages [begin, end), from `inputs` of these shapes to `outputs` (values): the Program's inputs and outputs.
+  struct Part {
+    size_t begin = 0, end = 0;
+    std::vector<int> inputs;
+    std::vector<Shape> input_shapes;
+    std::vector<int> outputs;
+  };
+  std::unique_ptr<const Program> plan(const Part& part);
 
  private:
   static constexpr int kNone = -1;
@@ -83,7 +90,8 @@ class Planner {
   };
 
   // planner_forms.cc
-  void find_forms(const std::vector<Shape>& input_shapes);
+  void find_shapes();
+  void find_forms();
   void set_form(size_t stage);
   static void same_form(const Placed& in, Placed& out);
   void form_of_linear(size_t stage, Placed& out);
@@ -133,6 +141,7 @@ class Planner {
   void fill_halo(int value);
 
   // planner_emit.cc: one function a kind of stage
+  void emit_stages();
   void emit_stage(size_t stage);
   void emit(const Stage& stage, const Unary& unary);
   void emit(const Stage& stage, const Binary& binary);
@@ -251,6 +260,8 @@ class Planner {
   const Placed& at(int value) const { return values_[static_cast<size_t>(value)]; }
   int chunks_for(int64_t units, int64_t floats_per_unit) const;
   int64_t even_chunks(int64_t most) const;
+  // Of one step: enough that threads can help each other, one if there is only one.
+  int64_t most_chunks() const { return workers_ == 1 ? 1 : 4 * workers_; }
   // Nothing reads `value` after this stage.
   bool dies_here(int value) const {
     return at(value).last_use == stage_ && at(value).region_output == kNone && !at(value).shared;
@@ -261,6 +272,7 @@ class Planner {
   const std::vector<LayerPack>& packs_;  // one per stage; empty unless Linear
   const KernelTable& kernels_;
   const int workers_;
+  Part part_;
   int stage_ = 0;              // being emitted
   std::vector<bool> emitted_;  // stages that are part of an earlier one's step
   // Two stages that become one step: where what lies between them is kept.

@@ -21,7 +21,7 @@ int64_t position_count(const Geometry& g) { return g.groups() * g.step_h * g.ste
 
 // Nothing but the next stage reads the value, as the lane-blocked image that its window passes over.
 bool Planner::feeds_only_next(size_t stage) const {
-  if (stage + 1 >= stages_.size()) return false;
+  if (stage + 1 >= part_.end) return false;
   const Stage& next = stages_[stage + 1];
   const int value = stages_[stage].op.output;
   const Placed &v = at(value), &out = at(next.op.output);
@@ -88,14 +88,14 @@ void Planner::emit_chain(ChainKind kind, size_t stage) {
     step->scratch = scratch;
     step->position_stride = chain.position_stride;
     step->tile = static_cast<int>(chain.tile);
-    step->chunks = static_cast<int>(std::min<int64_t>(4 * workers_, step->second->positions.count() / chain.tile));
+    step->chunks = static_cast<int>(std::min<int64_t>(most_chunks(), step->second->positions.count() / chain.tile));
     add(std::move(step), name.c_str(), {});
   } else {
     auto step = std::make_unique<ChannelChain>();
     step->first = as.operator()<LaneStep>(steps.front());
     for (size_t i = 1; i < steps.size(); ++i) step->then.push_back(as.operator()<ChannelwiseStep>(steps[i]));
     step->scratch = scratch;
-    step->chunks = static_cast<int>(std::min<int64_t>(4 * workers_, step->first->units()));
+    step->chunks = static_cast<int>(std::min<int64_t>(most_chunks(), step->first->units()));
     add(std::move(step), name.c_str(), {});
   }
 }

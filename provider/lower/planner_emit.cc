@@ -353,7 +353,7 @@ void Planner::emit(const Stage& stage, const Reshape&) {
 }
 
 void Planner::emit_outputs() {
-  for (int value : graph_.outputs) {
+  for (int value : part_.outputs) {
     const TensorRef made = dense_of(value);
     const BufferPlace& place = buffers_[static_cast<size_t>(made.buffer)].place;
     if (place.kind == BufferPlace::Kind::kOutput && place.index == static_cast<size_t>(at(value).region_output))

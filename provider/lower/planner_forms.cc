@@ -202,14 +202,18 @@ void Planner::set_form(size_t stage) {
   }
 }
 
-void Planner::find_forms(const std::vector<Shape>& input_shapes) {
-  for (size_t i = 0; i < graph_.inputs.size(); ++i) at(graph_.inputs[i]).shape = input_shapes[i];
-  for (const Op& op : graph_.ops) {
+void Planner::find_shapes() {
+  for (size_t i = 0; i < part_.inputs.size(); ++i) at(part_.inputs[i]).shape = part_.input_shapes[i];
+  for (int index : ops_of(stages_, part_.begin, part_.end)) {
+    const Op& op = graph_.ops[static_cast<size_t>(index)];
     std::vector<Shape> shapes;
     for (int input : op.inputs) shapes.push_back(at(input).shape);
     at(op.output).shape = output_shape(op, shapes);
   }
-  for (size_t s = 0; s < stages_.size(); ++s) {
+}
+
+void Planner::find_forms() {
+  for (size_t s = part_.begin; s < part_.end; ++s) {
     const auto use = [&](int value) {
       at(value).last_use = static_cast<int>(s);
       ++at(value).uses;
@@ -217,16 +221,8 @@ void Planner::find_forms(const std::vector<Shape>& input_shapes) {
     for (int input : stages_[s].op.inputs) use(input);
     if (stages_[s].residual >= 0) use(stages_[s].residual);
   }
-  for (size_t i = 0; i < graph_.outputs.size(); ++i) {
-    Placed& value = at(graph_.outputs[i]);
-    value.region_output = static_cast<int>(i);
-    program_->output_shapes.push_back(value.shape);
-  }
-  const bool empty = std::any_of(values_.begin(), values_.end(), [](const Placed& v) {
-    return std::find(v.shape.begin(), v.shape.end(), 0) != v.shape.end();
-  });
-  if (empty) return;  // plan() stops there: nothing to compute
-  for (const Stage& stage : stages_) {
+  for (size_t s = part_.begin; s < part_.end; ++s) {
+    const Stage& stage = stages_[s];
     const Shape &own = at(graph_.ops[static_cast<size_t>(stage.op_indices.front())].output).shape,
                 &sum = at(stage.op.output).shape;
     if (linear_shape(stage.op.data) && own != sum) {
@@ -234,7 +230,7 @@ void Planner::find_forms(const std::vector<Shape>& input_shapes) {
                   dims_text(sum) + "; equal shapes are expected (the model declares neither)");
     }
   }
-  for (size_t s = 0; s < stages_.size(); ++s) set_form(s);
+  for (size_t s = part_.begin; s < part_.end; ++s) set_form(s);
 }
 
 }  // namespace sparsecpu

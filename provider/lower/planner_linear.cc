@@ -145,7 +145,7 @@ void Planner::partition(LaneLinearStep& step) const {
   const int64_t tiles = ceil_div(step.positions.count(), step.tile);
   constexpr int64_t kMinMultiplies = 4000;  // vectors: about a microsecond
   const int64_t worth = std::max<int64_t>(1, step.work_per_position * step.positions.count() / kMinMultiplies);
-  const int64_t most = std::min<int64_t>(4 * workers_, worth);
+  const int64_t most = std::min<int64_t>(most_chunks(), worth);
   step.position_chunks = static_cast<int>(std::min(tiles, most));
   const int64_t most_by_rows = std::max<int64_t>(1, step.rows / std::max(kMinChunkRows, step.block_rows));
   step.unit_chunks = static_cast<int>(std::clamp<int64_t>(most / step.position_chunks, 1, most_by_rows));
@@ -156,7 +156,7 @@ void Planner::partition(JitStep& step) const {
   constexpr int kMinMultiplies = 8000;
   constexpr int kFinish = 6;  // a row's end, in multiply-adds
   const int64_t multiplies = (step.code->nonzeros + kFinish * step.rows) * step.positions.count();
-  const int64_t most = even_chunks(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, 4 * workers_));
+  const int64_t most = even_chunks(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, most_chunks()));
   step.position_chunks =
       static_cast<int>(even_chunks(std::clamp<int64_t>(step.positions.count() / step.least_positions, 1, most)));
   step.unit_chunks =

@@ -10,7 +10,8 @@ Planner::Planner(const OpGraph& graph, const std::vector<Stage>& stages, const s
                  const KernelTable& kernels, int workers)
     : graph_(graph), stages_(stages), packs_(packs), kernels_(kernels), workers_(workers) {}
 
-std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_shapes) {
+std::unique_ptr<const Program> Planner::plan(const Part& part) {
+  part_ = part;
   program_ = std::make_unique<Program>();
   values_.assign(graph_.values.size(), {});
   for (size_t v = 0; v < values_.size(); ++v) {
@@ -20,27 +21,20 @@ std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_sha
     values_[v].shape = declared.dims;
     values_[v].dense_buffer = constant_buffer(declared.constant.data());
   }
-  find_forms(input_shapes);
-  for (size_t i = 0; i < graph_.inputs.size(); ++i) {
-    at(graph_.inputs[i]).dense_buffer = fixed_buffer(BufferPlace::Kind::kInput, i);
+  find_shapes();
+  for (size_t i = 0; i < part.inputs.size(); ++i) {
+    at(part.inputs[i]).dense_buffer = fixed_buffer(BufferPlace::Kind::kInput, i);
   }
+  for (size_t i = 0; i < part.outputs.size(); ++i) at(part.outputs[i]).region_output = static_cast<int>(i);
   const auto is_empty = [](const Shape& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); };
-  const bool nothing = std::all_of(program_->output_shapes.begin(), program_->output_shapes.end(), is_empty);
+  const bool nothing =
+      std::all_of(part.outputs.begin(), part.outputs.end(), [&](int value) { return is_empty(at(value).shape); });
   if (!nothing) {
     for (const Placed& v : values_) {
       if (is_empty(v.shape)) throw Error("a tensor inside the network has no elements, but an output has some");
     }
-    emitted_.assign(stages_.size(), false);
-    for (size_t s = 0; s < stages_.size(); ++s) {
-      if (emitted_[s]) continue;
-      stage_ = static_cast<int>(s);
-      const ChainKind chain = chain_of(s);
-      if (chain == ChainKind::kNone) {
-        emit_stage(s);
-      } else {
-        emit_chain(chain, s++);
-      }
-    }
+    find_forms();
+    emit_stages();
     emit_outputs();
   }
   place_buffers();
@@ -50,6 +44,20 @@ std::shared_ptr<const Program> Planner::plan(const std::vector<Shape>& input_sha
 int Planner::constant_buffer(const void* data) {
   program_->constants.push_back(data);
   return fixed_buffer(BufferPlace::Kind::kConstant, program_->constants.size() - 1);
+}
+
+void Planner::emit_stages() {
+  emitted_.assign(stages_.size(), false);
+  for (size_t s = part_.begin; s < part_.end; ++s) {
+    if (emitted_[s]) continue;
+    stage_ = static_cast<int>(s);
+    const ChainKind chain = chain_of(s);
+    if (chain == ChainKind::kNone) {
+      emit_stage(s);
+    } else {
+      emit_chain(chain, s++);
+    }
+  }
 }
 
 int Planner::new_buffer(int64_t elements, int64_t element_bytes) {
@@ -107,7 +115,7 @@ void Planner::place_buffers() {
 int Planner::chunks_for(int64_t units, int64_t floats_per_unit) const {
   constexpr int64_t kMinFloats = 8 * 1024;
   const int64_t worth = units * floats_per_unit / kMinFloats;
-  return static_cast<int>(even_chunks(std::clamp<int64_t>(worth, 1, std::min<int64_t>(units, 4 * workers_))));
+  return static_cast<int>(even_chunks(std::clamp<int64_t>(worth, 1, std::min<int64_t>(units, most_chunks()))));
 }
 
 // As many for every worker, so that it finds in its cache what it wrote there in the step before: a line that another

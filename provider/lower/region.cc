@@ -1,4 +1,4 @@
-// A claimed region: its packed weights, and a bounded cache of Programs by input shapes.
+// A claimed region: its packed weights, and a bounded cache of Plans by input shapes.
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -8,13 +8,13 @@
 #include "base/cpu.h"
 #include "kernels/registry.h"
 #include "lower/lower.h"
-#include "lower/planner.h"
+#include "lower/slices.h"
 
 namespace sparsecpu {
 namespace {
 
-// Shapes whose Programs are kept; the least recently used goes first.
-constexpr size_t kMaxPrograms = 32;
+// Shapes whose Plans are kept; the least recently used goes first.
+constexpr size_t kMaxPlans = 32;
 constexpr size_t kMaxPlanBytes = 64u << 20;
 
 // Output pixels times images (or tokens) of every value, where the declared shapes fix them; else -1.
@@ -96,9 +96,9 @@ struct Region::State {
   std::mutex mutex;
   struct Entry {
     std::vector<Shape> shapes;
-    std::shared_ptr<const Program> program;
+    std::shared_ptr<const Plan> plan;
   };
-  std::list<Entry> programs;  // most recently used first
+  std::list<Entry> plans;  // most recently used first
   size_t plan_bytes = 0;
 
   void pack(JitUse jit);
@@ -149,9 +149,9 @@ void Region::State::report() {
 }
 
 void Region::State::trim() {
-  while (programs.size() > kMaxPrograms || (plan_bytes > kMaxPlanBytes && programs.size() > 1)) {
-    plan_bytes -= programs.back().program->plan_bytes;
-    programs.pop_back();
+  while (plans.size() > kMaxPlans || (plan_bytes > kMaxPlanBytes && plans.size() > 1)) {
+    plan_bytes -= plans.back().plan->plan_bytes();
+    plans.pop_back();
   }
 }
 
@@ -166,19 +166,19 @@ Region::Region(OpGraph ops, const LowerOptions& options) : state_(std::make_uniq
 
 Region::~Region() = default;
 
-std::shared_ptr<const Program> Region::program(const std::vector<Shape>& input_shapes) {
+std::shared_ptr<const Plan> Region::plan(const std::vector<Shape>& input_shapes) {
   State& s = *state_;
   const std::lock_guard<std::mutex> lock(s.mutex);
-  for (auto it = s.programs.begin(); it != s.programs.end(); ++it) {
+  for (auto it = s.plans.begin(); it != s.plans.end(); ++it) {
     if (it->shapes != input_shapes) continue;
-    s.programs.splice(s.programs.begin(), s.programs, it);
-    return it->program;
+    s.plans.splice(s.plans.begin(), s.plans, it);
+    return it->plan;
   }
-  auto program = Planner(s.graph, s.stages, s.packs, *s.kernels, s.workers).plan(input_shapes);
-  s.programs.push_front({input_shapes, program});
-  s.plan_bytes += program->plan_bytes;
+  auto plan = plan_region(s.graph, s.stages, s.packs, *s.kernels, s.workers, input_shapes);
+  s.plans.push_front({input_shapes, plan});
+  s.plan_bytes += plan->plan_bytes();
   s.trim();
-  return program;
+  return plan;
 }
 
 const OpGraph& Region::ops() const { return state_->graph; }

@@ -28,6 +28,9 @@ struct Stage {
   std::vector<int> op_indices;  // every Op of the OpGraph that this stage computes
 };
 
+// The Ops that stages [begin, end) compute, in the order of the OpGraph.
+std::vector<int> ops_of(const std::vector<Stage>& stages, size_t begin, size_t end);
+
 // What lane-blocked and few-row linear layers share, float or quantized.
 struct LinearShape {
   Axes axes = Axes::kImage;

@@ -5,7 +5,7 @@
 #include "abi/ort_api.h"
 #include "base/cpu.h"
 #include "claim/claim.h"
-#include "run/program.h"
+#include "run/plan.h"
 
 namespace sparsecpu {
 namespace {
@@ -75,35 +75,33 @@ std::vector<int> FusedNode::slots_of(const std::vector<int>& values, const std::
 void FusedNode::compute(ort::OrtKernelContext* context) const {
   const bool measured = times_->on();
   const int64_t started = measured ? now_ns() : 0;
-  std::vector<const void*> inputs;
+  Operands operands;
   std::vector<Shape> shapes;
   for (int slot : input_slots_) {
     const ort::OrtValue* value = nullptr;
     check(api().KernelContext_GetInput(context, static_cast<size_t>(slot), &value));
     if (value == nullptr) throw Error("fused node '" + name_ + "': input " + std::to_string(slot) + " is missing");
     shapes.push_back(ort::tensor_info(value).dims);
-    inputs.push_back(ort::get(api().GetTensorData, value));
+    operands.inputs.push_back(ort::get(api().GetTensorData, value));
   }
-  const std::shared_ptr<const Program> program = region_->program(shapes);
-  const ScratchPool::Lease arena(scratch_.get(), program->arena_bytes);
-  std::vector<void*> outputs;
+  const std::shared_ptr<const Plan> plan = region_->plan(shapes);
+  const ScratchPool::Lease arena(scratch_.get(), plan->arena_bytes);
+  operands.arena = arena.data();
   for (size_t i = 0; i < output_slots_.size(); ++i) {
-    const std::vector<int64_t>& dims = program->output_shapes[i];
+    const std::vector<int64_t>& dims = plan->output_shapes[i];
     ort::OrtValue* value = nullptr;
     const size_t slot = static_cast<size_t>(output_slots_[i]);
     check(api().KernelContext_GetOutput(context, slot, dims.data(), dims.size(), &value));
     if (value == nullptr) throw Error("fused node '" + name_ + "': output " + std::to_string(slot) + " is missing");
     void* data = nullptr;
     check(api().GetTensorMutableData(value, &data));
-    outputs.push_back(data);
+    operands.outputs.push_back(data);
   }
-  const std::vector<float*> addresses = buffer_addresses(*program, arena.data(), inputs, outputs);
   HostThreads threads{context};
-  std::vector<int64_t> step_ns(measured ? program->steps.size() : 0);
-  execute(*program, Frame(addresses), ParallelFor{&HostThreads::invoke, &threads}, workers_,
-          measured ? step_ns.data() : nullptr);
+  std::vector<int64_t> step_ns(measured ? plan->steps() : 0);
+  execute(*plan, operands, ParallelFor{&HostThreads::invoke, &threads}, workers_, measured ? step_ns.data() : nullptr);
   check(threads.status);
-  if (measured) times_->add(*program, step_ns, now_ns() - started);
+  if (measured) times_->add(*plan, step_ns, now_ns() - started);
 }
 
 }  // namespace sparsecpu

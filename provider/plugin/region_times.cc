@@ -13,12 +13,14 @@ void RegionTimes::turn(bool on) {
   on_.store(on, std::memory_order_relaxed);
 }
 
-void RegionTimes::add(const Program& program, const std::vector<int64_t>& step_ns, int64_t whole_ns) {
-  for (size_t s = 0; s < step_ns.size(); ++s) {
-    const Step& step = *program.steps[s];
-    const size_t op = static_cast<size_t>(step.op);
-    Counter& counter = step.layout == LayoutChange::kNone ? op_ns_[op] : layout_ns_[slot(op, step.layout)];
-    counter.fetch_add(step_ns[s], std::memory_order_relaxed);
+void RegionTimes::add(const Plan& plan, const std::vector<int64_t>& step_ns, int64_t whole_ns) {
+  size_t s = 0;
+  for (const Pass& pass : plan.passes) {
+    for (const auto& step : pass.program->steps) {
+      const size_t op = static_cast<size_t>(step->op);
+      Counter& counter = step->layout == LayoutChange::kNone ? op_ns_[op] : layout_ns_[slot(op, step->layout)];
+      counter.fetch_add(step_ns[s++], std::memory_order_relaxed);
+    }
   }
   whole_ns_.fetch_add(whole_ns, std::memory_order_relaxed);
   runs_.fetch_add(1, std::memory_order_relaxed);

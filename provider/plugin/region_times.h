@@ -3,7 +3,7 @@
 #include <atomic>
 #include <vector>
 
-#include "run/program.h"
+#include "run/plan.h"
 
 namespace sparsecpu {
 
@@ -16,7 +16,7 @@ class RegionTimes {
   // Turning it on starts afresh. Runs that are under way may be counted in part.
   void turn(bool on);
   // step_ns: of every step, as execute() measures them. whole_ns: of the call, planning and waking included.
-  void add(const Program& program, const std::vector<int64_t>& step_ns, int64_t whole_ns);
+  void add(const Plan& plan, const std::vector<int64_t>& step_ns, int64_t whole_ns);
 
   int64_t runs() const { return runs_.load(std::memory_order_relaxed); }
   // Microseconds of an average run; 0 without runs.

@@ -129,6 +129,14 @@ std::vector<float*> buffer_addresses(const Program& program, std::byte* arena, c
   return addresses;
 }
 
+void move_arena(const Program& program, std::byte* arena, std::vector<float*>* addresses) {
+  for (size_t b = 0; b < program.buffers.size(); ++b) {
+    const BufferPlace& place = program.buffers[b];
+    const bool moves = place.kind == BufferPlace::Kind::kArena || place.kind == BufferPlace::Kind::kWorker;
+    if (moves) (*addresses)[b] = reinterpret_cast<float*>(arena + place.offset);
+  }
+}
+
 void execute(const Program& program, const Frame& frame, const ParallelFor& parallel_for, int workers,
              int64_t* step_ns) {
   if (program.steps.empty()) return;

@@ -1,4 +1,4 @@
-// A Program: the steps that compute one region for one set of input shapes, and the memory they need.
+// A Program: steps that compute (a part of) a region for one set of input shapes, and the memory they need.
 // Read-only once planned; any number of calls may execute it at once, each with a Frame of its own.
 #pragma once
 #include <cstddef>
@@ -20,7 +20,7 @@ struct TensorRef {
 
 struct BufferPlace {
   enum class Kind { kArena, kWorker, kInput, kOutput, kConstant } kind = Kind::kArena;
-  size_t index = 0;    // of the region's input or output, or of Program::constants
+  size_t index = 0;    // of the Program's input or output, or of Program::constants
   int64_t offset = 0;  // kArena, kWorker (the first worker's): bytes
 };
 
@@ -62,8 +62,7 @@ class Step {
 struct Program {
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<BufferPlace> buffers;
-  size_t arena_bytes = 0;  // aligned to 64
-  std::vector<std::vector<int64_t>> output_shapes;
+  size_t arena_bytes = 0;               // aligned to 64
   std::vector<const void*> constants;   // of the model, which live as long as the Region, or of `expanded`
   std::vector<AlignedBuffer> expanded;  // constants as lanes
   size_t plan_bytes = 0;                // of the tables the steps hold, for the cache's bound
@@ -76,6 +75,8 @@ struct Program {
 // Where each buffer lies. Inputs and outputs are row-major tensors; inputs are only read.
 std::vector<float*> buffer_addresses(const Program& program, std::byte* arena, const std::vector<const void*>& inputs,
                                      const std::vector<void*>& outputs);
+// The same with another arena.
+void move_arena(const Program& program, std::byte* arena, std::vector<float*>* addresses);
 
 // fn(user, i) for i in [0, total), on whatever threads the host has; returns when all are done.
 struct ParallelFor {

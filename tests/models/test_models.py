@@ -82,6 +82,15 @@ def test_resnet50_with_symbolic_axes(variant: Variant) -> None:
 
 
 @every_float_variant
+def test_batches(variant: Variant) -> None:
+    """Images in slices where threads share them evenly, all at once where they do not."""
+    model = builders.mobilenet_v2(0.9, batch="n", height=64, width=96)
+    feeds = [models.random_inputs(model, {"n": n}, seed=n) for n in (1, 2, 3, 16)]
+    session = compare(model, feeds, min_sparsity=0, **variant)
+    assert_claimed(session, 1.0, "Conv")
+
+
+@every_float_variant
 def test_detector_with_symbolic_axes(variant: Variant) -> None:
     model = builders.yolov8(0.9)
     shapes = [(1, 64, 96), (2, 96, 64), (1, 160, 32)]

@@ -187,7 +187,7 @@ def networks(draw: Draw) -> tuple[onnx.ModelProto, list[tuple[int, ...]]]:
     g = GraphBuilder(draw(st.integers(0, 1000)), draw(st.sampled_from([0.5, 0.9])))
     runs = draw(st.integers(1, 3))
     symbolic = [draw(st.booleans()) and runs > 1 for _ in range(3)]
-    sizes = [[draw(st.integers(1, top)) for _ in range(runs)] for top in (5, 30, 30)]
+    sizes = [[draw(st.integers(1, top)) for _ in range(runs)] for top in (8, 30, 30)]
     sizes = [axis if free else axis[:1] * runs for axis, free in zip(sizes, symbolic, strict=True)]
     channels = draw(st.integers(1, 20))
     x = conv(draw, g, Value("x", channels, sizes[1], sizes[2]))

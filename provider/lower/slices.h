@@ -1,0 +1,16 @@
+// A region's Plan: as one pass over the whole batch, or, where the images of a batch are independent, image by image.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "lower/layer_pack.h"
+#include "lower/stage.h"
+#include "run/plan.h"
+
+namespace sparsecpu {
+
+std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages,
+                                        const std::vector<LayerPack>& packs, const KernelTable& kernels, int workers,
+                                        const std::vector<Shape>& input_shapes);
+
+}  // namespace sparsecpu
