@@ -87,6 +87,7 @@ class Planner {
     BufferPlace place;
     int64_t bytes = 0;
     int first_step = -1, last_step = -1;
+    bool by_channel = false;  // threads share its channels, not its positions
   };
 
   // planner_forms.cc
@@ -249,6 +250,7 @@ class Planner {
   void also_uses(TensorRef ref) {
     use_buffer(ref.buffer, static_cast<int>(program_->steps.size()) - 1);
   }  // the last step
+  static int64_t place_of(const Buffer& buffer, const std::vector<const Buffer*>& placed);
   void place_buffers();
 
   static uint8_t sign_of(ElementType type) { return type == ElementType::kInt8 ? 0x80 : 0; }
@@ -326,6 +328,7 @@ void Planner::add_linear_step(std::unique_ptr<S> step, const char* kernel, const
   step->rows = linear.out_channels;
   step->rows_per_vector = static_cast<int>(ceil_div(linear.out_channels, operands.y.vectors));
   partition(*step);
+  buffers_[static_cast<size_t>(operands.y.ref.buffer)].by_channel = step->position_chunks < step->unit_chunks;
   const int y = operands.y.ref.buffer;
   add(std::move(step), kernel,
       {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->tensor.ref.buffer : y});

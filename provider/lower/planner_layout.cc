@@ -189,6 +189,7 @@ void Planner::add_permute(PermutePlan plan, const LaneTensor& source, const Lane
   PermuteStep& s = add(std::move(step), name, {source.ref.buffer, target.ref.buffer});
   const int64_t copies = static_cast<int64_t>(s.plan.copies.size()) * s.plan.repeats;
   s.chunks = chunks_for(ceil_div(s.vectors, 8), 8 * kLanes * copies);
+  buffers_[static_cast<size_t>(target.ref.buffer)].by_channel = true;
 }
 
 // The step that computes a tensor completes its halo too, if it can; else another one does.

@@ -80,7 +80,30 @@ int Planner::fixed_buffer(BufferPlace::Kind kind, size_t index) {
   return static_cast<int>(buffers_.size()) - 1;
 }
 
-// Largest first, each at the lowest offset that is free while it is alive.
+// Where a buffer may lie while others are alive, so that a core overwrites what it wrote itself: a line that another
+// core has written takes several times as long. Threads share a tensor's positions in order, so tensors with a common
+// middle suit two cores; tensors whose channels are shared lie apart from those.
+int64_t Planner::place_of(const Buffer& buffer, const std::vector<const Buffer*>& placed) {
+  const auto in_the_way = [&](const Buffer& other, int64_t offset) {
+    const bool together = other.first_step <= buffer.last_step && buffer.first_step <= other.last_step;
+    return (together || other.by_channel != buffer.by_channel) && offset + buffer.bytes > other.place.offset &&
+           other.place.offset + other.bytes > offset;
+  };
+  for (const Buffer* larger : placed) {
+    const int64_t offset = larger->place.offset + (larger->bytes - buffer.bytes) / 2 / kCacheLine * kCacheLine;
+    if (larger->bytes < buffer.bytes) continue;
+    if (std::none_of(placed.begin(), placed.end(), [&](const Buffer* other) { return in_the_way(*other, offset); })) {
+      return offset;
+    }
+  }
+  int64_t offset = 0;
+  for (const Buffer* other : placed) {
+    if (in_the_way(*other, offset)) offset = other->place.offset + other->bytes;
+  }
+  return offset;
+}
+
+// Largest first.
 void Planner::place_buffers() {
   std::vector<size_t> order(buffers_.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -91,14 +114,7 @@ void Planner::place_buffers() {
   for (size_t i : order) {
     Buffer& buffer = buffers_[i];
     if (buffer.place.kind != BufferPlace::Kind::kArena || buffer.first_step < 0) continue;
-    int64_t offset = 0;
-    for (const Buffer* other : placed) {
-      const bool together = other->first_step <= buffer.last_step && buffer.first_step <= other->last_step;
-      if (together && offset + buffer.bytes > other->place.offset && other->place.offset + other->bytes > offset) {
-        offset = other->place.offset + other->bytes;
-      }
-    }
-    buffer.place.offset = offset;
+    const int64_t offset = buffer.place.offset = place_of(buffer, placed);
     arena = std::max(arena, checked_add(offset, buffer.bytes));
     const auto after = std::upper_bound(placed.begin(), placed.end(), offset,
                                         [](int64_t o, const Buffer* b) { return o < b->place.offset; });
