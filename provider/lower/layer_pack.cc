@@ -29,12 +29,12 @@ LayerWeights layer_weights(const Stage& stage, const Linear& linear) {
 
 int64_t LayerPack::bytes() const {
   size_t total = 0;
-  if (jit) total += jit->memory.bytes();
+  if (jit) total += jit->code_bytes;
   if (spmm) total += spmm->memory.bytes();
   if (dense) total += dense->memory.bytes();
   if (depthwise) total += depthwise->memory.bytes();
   if (few_rows) total += few_rows->memory.bytes();
-  if (qjit) total += qjit->code.memory.bytes();
+  if (qjit) total += qjit->code.code_bytes;
   if (qspmm) total += qspmm->memory.bytes();
   if (qdense) total += qdense->memory.bytes();
   if (qdepthwise) total += qdepthwise->memory.bytes();
@@ -123,9 +123,7 @@ LayerPack pack_quantized(const Stage& stage, const QuantizedLinear& linear, cons
   if (jit) {
     pack.qjit = pack_qjit(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)),
                           finish_form(stage, linear), prefetch_calls(shape.axes, rows));
-    if (pack.qjit->code.segments.empty()) pack.qjit.reset();
-  }
-  if (!pack.qjit) {
+  } else {
     pack.qspmm = pack_qspmm(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)),
                             kQuantizedChunkVectors, kernels.quantized->split_pairs);
   }
@@ -159,10 +157,9 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
   if (jit.floats) {
     pack.jit = pack_jit(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), stage.clamp,
                         prefetch_calls(shape.axes, rows));
-    if (pack.jit->segments.empty()) pack.jit.reset();
-  }
-  if (!pack.jit)
+  } else {
     pack.spmm = pack_spmm(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), kSpmmChunkVectors);
+  }
   return pack;
 }
 

@@ -80,7 +80,7 @@ void Planner::set_code(JitStep& step, const Window& window, const PackedJit& cod
   constexpr int64_t kSmallCode = 256 * 1024;
   const int64_t data_bytes = (operands.x.tensor.vectors + operands.y.vectors) * kLanes *
                              static_cast<int64_t>(sizeof(float)) * pixels_of(operands.y.geometry).count();
-  step.least_positions = static_cast<int64_t>(code.memory.bytes()) <= std::min(data_bytes, kSmallCode) ? 4 : 8;
+  step.least_positions = static_cast<int64_t>(code.code_bytes) <= std::min(data_bytes, kSmallCode) ? 4 : 8;
 }
 
 void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack,

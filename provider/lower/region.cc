@@ -89,6 +89,7 @@ struct Region::State {
   OpGraph graph;
   std::vector<Stage> stages;
   std::vector<LayerPack> packs;
+  CodeMemory code;  // of all layers
   std::vector<OpReport> reports;
   const KernelTable* kernels = nullptr;
   int workers = 1;
@@ -102,6 +103,8 @@ struct Region::State {
   size_t plan_bytes = 0;
 
   void pack(JitUse jit);
+  bool place();
+  void forget_weights();
   void report();
   void trim();
 };
@@ -113,12 +116,15 @@ void Region::State::pack(JitUse jit) {
   std::atomic<size_t> next{0};
   std::mutex failure_mutex;
   std::exception_ptr failure;
+  const auto pack_stage = [&](size_t s, JitUse use) {
+    const int own_output = graph.ops[static_cast<size_t>(stages[s].op_indices.front())].output;
+    packs[s] = pack_layer(stages[s], rows[static_cast<size_t>(own_output)], *kernels, use);
+  };
   const auto work = [&] {
     for (size_t s; (s = next.fetch_add(1)) < stages.size();) {
       if (!linear_shape(stages[s].op.data)) continue;
-      const int own_output = graph.ops[static_cast<size_t>(stages[s].op_indices.front())].output;
       try {
-        packs[s] = pack_layer(stages[s], rows[static_cast<size_t>(own_output)], *kernels, jit);
+        pack_stage(s, jit);
       } catch (...) {
         const std::lock_guard<std::mutex> lock(failure_mutex);
         if (!failure) failure = std::current_exception();
@@ -130,9 +136,26 @@ void Region::State::pack(JitUse jit) {
   work();
   for (std::thread& thread : threads) thread.join();
   if (failure) std::rethrow_exception(failure);
-  // The graph that the views point into ends with Compile.
-  for (Stage& stage : stages) forget_weights(stage.op);
-  for (Op& op : graph.ops) forget_weights(op);
+  if (!place()) {
+    for (size_t s = 0; s < stages.size(); ++s) {
+      if (packs[s].code() != nullptr) pack_stage(s, {});
+    }
+  }
+}
+
+// The code of all layers in one piece. False if the system refuses it.
+bool Region::State::place() {
+  std::vector<PackedJit*> layers;
+  for (LayerPack& pack : packs) {
+    if (PackedJit* layer = pack.code()) layers.push_back(layer);
+  }
+  return layers.empty() || place_code(layers, &code);
+}
+
+// The graph that the views point into ends with Compile.
+void Region::State::forget_weights() {
+  for (Stage& stage : stages) sparsecpu::forget_weights(stage.op);
+  for (Op& op : graph.ops) sparsecpu::forget_weights(op);
 }
 
 void Region::State::report() {
@@ -161,6 +184,7 @@ Region::Region(OpGraph ops, const LowerOptions& options) : state_(std::make_uniq
   state_->kernels = &kernels_for(options.isa);
   state_->workers = usable_cpus();
   state_->pack({options.jit && jit_available(options.isa), options.jit && integer_jit_available(options.isa)});
+  state_->forget_weights();
   state_->report();
 }
 

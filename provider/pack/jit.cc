@@ -75,7 +75,8 @@ class LayerEmitter {
       add_block(first_row(b), first_row(b + 1));
       packed_.block_begin.push_back(static_cast<uint32_t>(packed_.segments.size()));
     }
-    return seal();
+    packed_.code_bytes = packed_.code.size();
+    return std::move(packed_);
   }
 
   // Call before emit(): the routine that finishes each block, in bytes from the start of the code.
@@ -84,11 +85,11 @@ class LayerEmitter {
     std::map<int, size_t> place_of;  // by rows
     for (int64_t b = 0; b < blocks_; ++b) {
       const int rows = quad_rows(first_row(b), first_row(b + 1));
-      const auto [found, is_new] = place_of.try_emplace(rows, code_.size());
+      const auto [found, is_new] = place_of.try_emplace(rows, packed_.code.size());
       if (is_new) add_code(emit_finish(rows, form));
       places.push_back(found->second);
     }
-    segments_at_ = code_.size();
+    packed_.segments_at = packed_.code.size();
     return places;
   }
 
@@ -137,20 +138,8 @@ class LayerEmitter {
   }
 
   void add_code(const std::vector<uint8_t>& code) {
-    code_.insert(code_.end(), code.begin(), code.end());
-    code_.resize(static_cast<size_t>(round_up(static_cast<int64_t>(code_.size()), kCacheLine)));
-  }
-
-  PackedJit seal() {
-    packed_.memory = CodeMemory(code_.size());
-    std::memcpy(packed_.memory.data(), code_.data(), code_.size());
-    if (!packed_.memory.seal()) return {};
-    uint8_t* at = packed_.memory.data() + segments_at_;
-    for (JitSegment& segment : packed_.segments) {
-      segment.run = reinterpret_cast<JitFn>(at);
-      at += round_up(static_cast<int64_t>(segment.bytes), kCacheLine);
-    }
-    return std::move(packed_);
+    packed_.code.insert(packed_.code.end(), code.begin(), code.end());
+    packed_.code.resize(static_cast<size_t>(round_up(static_cast<int64_t>(packed_.code.size()), kCacheLine)));
   }
 
   const Matrix& matrix_;
@@ -158,8 +147,6 @@ class LayerEmitter {
   const int prefetch_calls_;
   const int64_t blocks_;
   PackedJit packed_;
-  std::vector<uint8_t> code_;
-  size_t segments_at_ = 0;
 };
 
 Matrix matrix_of(const LayerWeights& layer, Clamp clamp) {
@@ -219,12 +206,31 @@ PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t po
   }
   const Matrix matrix = matrix_of(layer);
   LayerEmitter emitter(matrix, column_bytes_of(dilation_w, position_vectors), prefetch_calls);
-  const std::vector<size_t> store = emitter.add_finish({});
-  const std::vector<size_t> finish = packed.form == JitFinishForm() ? store : emitter.add_finish(packed.form);
+  packed.store = emitter.add_finish({});
+  packed.finish = packed.form == JitFinishForm() ? packed.store : emitter.add_finish(packed.form);
   packed.code = emitter.emit();
-  for (size_t at : store) packed.store.push_back(packed.code.memory.data() + at);
-  for (size_t at : finish) packed.finish.push_back(packed.code.memory.data() + at);
   return packed;
+}
+
+bool place_code(const std::vector<PackedJit*>& layers, CodeMemory* memory) {
+  size_t bytes = 0;
+  for (const PackedJit* layer : layers) bytes += layer->code_bytes;
+  *memory = CodeMemory(bytes);
+  uint8_t* base = memory->data();
+  for (const PackedJit* layer : layers) base = std::copy(layer->code.begin(), layer->code.end(), base);
+  if (!memory->seal()) return false;
+  base = memory->data();
+  for (PackedJit* layer : layers) {
+    layer->code = {};
+    layer->base = base;
+    uint8_t* at = base + layer->segments_at;
+    for (JitSegment& segment : layer->segments) {
+      segment.run = reinterpret_cast<JitFn>(at);
+      at += round_up(static_cast<int64_t>(segment.bytes), kCacheLine);
+    }
+    base += layer->code_bytes;
+  }
+  return true;
 }
 
 }  // namespace sparsecpu

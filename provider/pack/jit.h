@@ -21,7 +21,10 @@ struct PackedJit {
   std::vector<JitSegment> segments;   // block by block, each block's in order
   std::vector<uint32_t> block_begin;  // blocks + 1: into segments
   int64_t nonzeros = 0;
-  CodeMemory memory;
+  std::vector<uint8_t> code;  // until place_code() moves it; whole cache lines
+  size_t code_bytes = 0;
+  size_t segments_at = 0;         // in the code
+  const uint8_t* base = nullptr;  // where it was placed
 
   int64_t blocks() const { return static_cast<int64_t>(block_begin.size()) - 1; }
 };
@@ -30,7 +33,7 @@ struct PackedJit {
 constexpr int kJitPrefetchCalls = 8;
 
 // As pack_spmm; the clamp is part of the code. prefetch_calls: kJitPrefetchCalls, or fewer if the model says that
-// there are fewer positions. No segments if the system refuses executable memory.
+// there are fewer positions. To be placed before it runs.
 PackedJit pack_jit(const LayerWeights& layer, int64_t dilation_w, int64_t position_vectors, Clamp clamp,
                    int prefetch_calls = kJitPrefetchCalls);
 
@@ -40,10 +43,14 @@ struct PackedQJit {
   PackedJit code;
   QuantizedRows rows;
   JitFinishForm form;
-  std::vector<const void*> store, finish;  // by block; the same where form is kSums
+  std::vector<size_t> store, finish;  // by block, in bytes from code.base; the same where form is kSums
 };
 // form: if multipliers are too large for it (jit_clamps), the result has kSums.
 PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t position_vectors, JitFinishForm form,
                      int prefetch_calls = kJitPrefetchCalls);
+
+// Moves the code of these layers into memory of their own, which they need as long as they run. False, with nothing
+// moved, if the system refuses executable memory.
+bool place_code(const std::vector<PackedJit*>& layers, CodeMemory* memory);
 
 }  // namespace sparsecpu

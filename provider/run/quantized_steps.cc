@@ -10,7 +10,7 @@ JitFinish QJitStep::finish_of(const QuantizedOutput& output, uint32_t block) con
   JitFinish finish;
   finish.set_zero_point(output.zero_point);
   finish.lookup = output.lookup;
-  finish.routine = (finishes ? packed->finish : packed->store)[block];
+  finish.routine = packed->code.base + (finishes ? packed->finish : packed->store)[block];
   finish.bias = output.bias + first_row(block);
   finish.multiplier = output.multiplier + first_row(block);
   if (output.sum != nullptr) {

@@ -12,13 +12,20 @@ using namespace sparsecpu;
 
 namespace {
 
-PackedJit make(const Layer& layer, int64_t dilation_w, int64_t position_vectors, std::tuple<float, float> limits) {
+// A layer in memory of its own.
+struct Jit : PackedJit {
+  CodeMemory memory;
+};
+
+Jit make(const Layer& layer, int64_t dilation_w, int64_t position_vectors, std::tuple<float, float> limits) {
   py::gil_scoped_release release;
-  return pack_jit(layer.view, dilation_w, position_vectors, {std::get<0>(limits), std::get<1>(limits)});
+  Jit jit{pack_jit(layer.view, dilation_w, position_vectors, {std::get<0>(limits), std::get<1>(limits)}), {}};
+  place_code({&jit}, &jit.memory);
+  return jit;
 }
 
 // Blocks [begin, end), every segment for all positions before the next, as JitStep does.
-void run(const PackedJit& packed, size_t begin, size_t end, const std::vector<ptrdiff_t>& row_base, const Positions& x,
+void run(const Jit& packed, size_t begin, size_t end, const std::vector<ptrdiff_t>& row_base, const Positions& x,
          Positions y, const std::optional<Positions>& residual) {
   for (uint32_t s = packed.block_begin.at(begin); s < packed.block_begin.at(end); ++s) {
     const JitSegment& segment = packed.segments[s];
@@ -31,7 +38,7 @@ void run(const PackedJit& packed, size_t begin, size_t end, const std::vector<pt
   }
 }
 
-int64_t code_bytes(const PackedJit& packed) {
+int64_t code_bytes(const Jit& packed) {
   int64_t bytes = 0;
   for (const JitSegment& segment : packed.segments) bytes += static_cast<int64_t>(segment.bytes);
   return bytes;
@@ -42,15 +49,15 @@ int64_t code_bytes(const PackedJit& packed) {
 void bind_jit_kernels(py::module_& module) {
   module.attr("JIT_ROWS") = kJitRows;
   module.def("jit_available", [](const std::string& isa) { return jit_available(table_of(isa).isa); }, py::arg("isa"));
-  py::class_<PackedJit>(module, "Jit")
+  py::class_<Jit>(module, "Jit")
       .def(py::init(&make), py::arg("layer"), py::arg("dilation_w"), py::arg("position_vectors"), py::arg("clamp"))
-      .def_property_readonly("blocks", &PackedJit::blocks)
-      .def_property_readonly("segments", [](const PackedJit& packed) { return packed.segments.size(); })
-      .def_readonly("nonzeros", &PackedJit::nonzeros)
+      .def_property_readonly("blocks", &Jit::blocks)
+      .def_property_readonly("segments", [](const Jit& packed) { return packed.segments.size(); })
+      .def_readonly("nonzeros", &Jit::nonzeros)
       .def_property_readonly("code_bytes", &code_bytes, "Of all segments: instructions and weights.")
-      .def_property_readonly("memory_bytes", [](const PackedJit& packed) { return packed.memory.bytes(); })
+      .def_property_readonly("memory_bytes", [](const Jit& packed) { return packed.memory.bytes(); })
       .def_property_readonly("starts",
-                             [](const PackedJit& packed) {
+                             [](const Jit& packed) {
                                std::vector<uintptr_t> starts;
                                for (const JitSegment& s : packed.segments) {
                                  starts.push_back(reinterpret_cast<uintptr_t>(s.run));

@@ -14,6 +14,18 @@ struct Grid {
   int64_t rows, columns, row_step, column_step;
 };
 
+// A layer in memory of its own.
+struct QJit : PackedQJit {
+  CodeMemory memory;
+};
+
+QJit make(const quantized::Layer& layer, int64_t dilation_w, int64_t position_vectors, JitFinishForm::Kind kind,
+          bool lookup) {
+  QJit jit{pack_qjit(layer.view, dilation_w, position_vectors, {kind, lookup}), {}};
+  place_code({&jit.code}, &jit.memory);
+  return jit;
+}
+
 QuantizedFinish finish_of(const quantized::Output& args, const PackedQJit& packed) {
   QuantizedFinish finish;
   finish.output.form = args.form;
@@ -29,8 +41,8 @@ QuantizedFinish finish_of(const quantized::Output& args, const PackedQJit& packe
 }
 
 // y and residual: position after position, without gaps. Returns seconds of the fastest repetition.
-double run(const PackedQJit& packed, const std::vector<ptrdiff_t>& row_base, const Grid& grid, FloatArray x,
-           FloatArray y, std::optional<FloatArray> residual, const quantized::Output& output, int64_t rows, int tile,
+double run(const QJit& packed, const std::vector<ptrdiff_t>& row_base, const Grid& grid, FloatArray x, FloatArray y,
+           std::optional<FloatArray> residual, const quantized::Output& output, int64_t rows, int tile,
            std::array<int, 2> cuts, int repeats) {
   const int64_t vectors = output.form == QuantizedOutput::Form::kBytes ? (rows + 3) / 4 : rows;
   const Walk walk{{1, 0}, 0, grid.columns * vectors * kLanes, vectors * kLanes};
@@ -72,14 +84,12 @@ void bind_quantized_jit(py::module_& module) {
       .value("sum", JitFinishForm::Kind::kSum)
       .value("residual_is_a", JitFinishForm::Kind::kResidualIsA);
   py::class_<Grid>(module, "JitGrid").def(py::init<int64_t, int64_t, int64_t, int64_t>());
-  py::class_<PackedQJit>(module, "Jit")
-      .def(py::init([](const quantized::Layer& layer, int64_t dilation_w, int64_t position_vectors,
-                       JitFinishForm::Kind kind,
-                       bool lookup) { return pack_qjit(layer.view, dilation_w, position_vectors, {kind, lookup}); }))
-      .def_property_readonly("finishes", [](const PackedQJit& packed) { return packed.form != JitFinishForm(); })
-      .def_property_readonly("blocks", [](const PackedQJit& packed) { return packed.code.blocks(); })
-      .def_property_readonly("segments", [](const PackedQJit& packed) { return packed.code.segments.size(); })
-      .def_property_readonly("groups", [](const PackedQJit& packed) { return packed.code.nonzeros; })
+  py::class_<QJit>(module, "Jit")
+      .def(py::init(&make))
+      .def_property_readonly("finishes", [](const QJit& packed) { return packed.form != JitFinishForm(); })
+      .def_property_readonly("blocks", [](const QJit& packed) { return packed.code.blocks(); })
+      .def_property_readonly("segments", [](const QJit& packed) { return packed.code.segments.size(); })
+      .def_property_readonly("groups", [](const QJit& packed) { return packed.code.nonzeros; })
       .def("run", &run, py::arg("row_base"), py::arg("grid"), py::arg("x"), py::arg("y"), py::arg("residual"),
            py::arg("output"), py::arg("rows"), py::arg("tile") = QJitStep::kMaxTile, py::arg("cuts") = std::array<int, 2>{1, 1},
            py::arg("repeats") = 1, "Seconds of the fastest repetition.");
