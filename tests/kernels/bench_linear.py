@@ -101,8 +101,9 @@ def depthwise(level: str, tiles: list[int], _: list[int]) -> None:
         weights = sparse_weights(rng, channels, 1, width * width, 1.0)
         packed = kernels.Depthwise(kernels.Layer(weights, channels, (width, width)))
         step, columns, positions = (channels + 1) * LANES, 14 * stride + width, 56
+        blocks = [(r, left + c) for left in range(0, 14, 4) for r in range(4) for c in range(min(4, 14 - left))]
         buffer = aligned((4 * stride + width) * columns * step, 0.0)
-        inputs = kernels.Positions(buffer, [(p // 14 * columns + p % 14) * stride * step for p in range(positions)])
+        inputs = kernels.Positions(buffer, [(r * columns + c) * stride * step for r, c in blocks])
         out = kernels.Positions(aligned(positions * step, 0.0), [p * step for p in range(positions)])
         taps = [(r * columns + c) * step for r in range(width) for c in range(width)]
         cells = []
