@@ -79,24 +79,31 @@ void Planner::emit_chain(ChainKind kind, size_t stage) {
   const auto as = [&]<class S>(std::unique_ptr<Step>& step) {
     return std::unique_ptr<S>(&dynamic_cast<S&>(*step.release()));
   };
-  stage_ = static_cast<int>(stage);
   const std::string name = steps.front()->kernel + " + " + steps.back()->kernel;
+  const int second_op = steps.back()->op;
+  const auto first_multiplies = static_cast<double>(dynamic_cast<LaneStep&>(*steps.front()).multiplies());
+  const auto second_multiplies = static_cast<double>(dynamic_cast<LaneStep&>(*steps.back()).multiplies());
+  const auto add_chain = [&](auto step) {
+    step->second_op = second_op;
+    step->second_share = second_multiplies / std::max(1.0, first_multiplies + second_multiplies);
+    step->scratch = scratch;
+    stage_ = static_cast<int>(stage);
+    add(std::move(step), name.c_str(), {});
+  };
   if (kind == ChainKind::kPositions) {
     auto step = std::make_unique<PositionChain>();
     step->first = as.operator()<LaneStep>(steps.front());
     step->second = as.operator()<LaneStep>(steps.back());
-    step->scratch = scratch;
     step->position_stride = chain.position_stride;
     step->tile = static_cast<int>(chain.tile);
     step->chunks = static_cast<int>(std::min<int64_t>(most_chunks(), step->second->positions.count() / chain.tile));
-    add(std::move(step), name.c_str(), {});
+    add_chain(std::move(step));
   } else {
     auto step = std::make_unique<ChannelChain>();
     step->first = as.operator()<LaneStep>(steps.front());
     for (size_t i = 1; i < steps.size(); ++i) step->then.push_back(as.operator()<ChannelwiseStep>(steps[i]));
-    step->scratch = scratch;
     step->chunks = static_cast<int>(std::min<int64_t>(most_chunks(), step->first->units()));
-    add(std::move(step), name.c_str(), {});
+    add_chain(std::move(step));
   }
 }
 

@@ -19,7 +19,9 @@ void RegionTimes::add(const Plan& plan, const std::vector<int64_t>& step_ns, int
     for (const auto& step : pass.program->steps) {
       const size_t op = static_cast<size_t>(step->op);
       Counter& counter = step->layout == LayoutChange::kNone ? op_ns_[op] : layout_ns_[slot(op, step->layout)];
-      counter.fetch_add(step_ns[s++], std::memory_order_relaxed);
+      const int64_t second = static_cast<int64_t>(step->second_share * static_cast<double>(step_ns[s]));
+      counter.fetch_add(step_ns[s++] - second, std::memory_order_relaxed);
+      if (second > 0) op_ns_[static_cast<size_t>(step->second_op)].fetch_add(second, std::memory_order_relaxed);
     }
   }
   whole_ns_.fetch_add(whole_ns, std::memory_order_relaxed);

@@ -21,7 +21,9 @@ class RegionTimes {
   int64_t runs() const { return runs_.load(std::memory_order_relaxed); }
   // Microseconds of an average run; 0 without runs.
   double whole_us() const { return average_us(whole_ns_); }
-  double op_us(size_t op) const { return average_us(op_ns_[op]); }  // of the step that computes this Op first
+  double op_us(size_t op) const {
+    return average_us(op_ns_[op]);
+  }  // of the step that computes this Op first, or its share
   double layout_us(size_t op, LayoutChange change) const { return average_us(layout_ns_[slot(op, change)]); }
 
  private:

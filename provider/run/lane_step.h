@@ -57,6 +57,7 @@ class LaneStep : public ChannelwiseStep {
   void run_vectors(Share vectors, const Frame& frame) const noexcept final;  // where a unit is a vector
   virtual int64_t units() const = 0;
   virtual int64_t first_row(int64_t unit) const = 0;  // rows for units()
+  virtual int64_t multiplies() const = 0;             // multiply-adds of vectors, at all positions
   Share vectors_of(Share units) const;
 
  protected:

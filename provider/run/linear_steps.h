@@ -18,6 +18,7 @@ class LaneLinearStep : public LaneStep {
 
   int64_t units() const override { return blocks; }
   int64_t first_row(int64_t unit) const override { return std::min(unit * block_rows, rows); }
+  int64_t multiplies() const override { return work_per_position * positions.count(); }
 
  private:
   virtual void multiply(int64_t block_begin, int64_t block_end, const LaneTile& tile,
@@ -69,6 +70,7 @@ class JitStep : public LaneStep {
 
   int64_t units() const override { return code->blocks(); }
   int64_t first_row(int64_t block) const override;
+  int64_t multiplies() const override { return code->nonzeros * positions.count(); }
 
  protected:
   struct Tile {

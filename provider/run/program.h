@@ -55,6 +55,9 @@ class Step {
   virtual void run(int chunk, const Frame& frame) const noexcept = 0;
   int chunks = 1;
   int op = -1;  // index of the Op that it computes first, or whose input or output it brings into form
+  // Of two Ops computed together: the other one, and the share of the multiplications that is its.
+  int second_op = -1;
+  double second_share = 0;
   LayoutChange layout = LayoutChange::kNone;
   std::string kernel;  // "spmm", "dense", "permute", ...
 };
