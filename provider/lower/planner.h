@@ -280,8 +280,9 @@ class Planner {
   // Two stages that become one step: where what lies between them is kept.
   struct OpenChain {
     ChainKind kind;
-    int value;  // between the stages
-    int64_t floats, position_stride, tile;
+    int value;     // between the stages
+    int64_t unit;  // kChannels: most output channels of a unit of the first stage
+    int64_t floats, position_stride;
   };
   std::optional<OpenChain> chain_;
   std::vector<Placed> values_;

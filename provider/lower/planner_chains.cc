@@ -8,10 +8,8 @@
 namespace sparsecpu {
 namespace {
 
-// Positions of a tile: at least what a depthwise kernel computes at once, and as many as lie in half of the L1 cache.
-constexpr int64_t kFewestPositions = 8, kMostPositions = 64, kTileBytes = 24 * 1024;
-// Tiles below which threads that share positions would fetch generated code for too few of them.
-constexpr int64_t kMinTilesPerWorker = 3;
+// Positions below which threads that share them would fetch generated code for too few.
+constexpr int64_t kMinPositionsPerWorker = 24;
 // A unit of channels stays in half of the L2 cache.
 constexpr int64_t kMaxUnitBytes = 512 * 1024;
 
@@ -40,7 +38,7 @@ Planner::ChainKind Planner::chain_of(size_t stage) const {
   const Placed& v = at(stages_[stage].op.output);
   if (pack.depthwise && !v.halo && (next.jit || next.spmm || next.dense) &&
       is_pointwise(*linear_shape(stages_[stage + 1].op.data))) {
-    const bool many = position_count(v.blocks) >= kMinTilesPerWorker * kFewestPositions * workers_;
+    const bool many = position_count(v.blocks) >= kMinPositionsPerWorker * workers_;
     return many ? ChainKind::kPositions : ChainKind::kNone;
   }
   if (pack.jit && next.depthwise) {
@@ -56,19 +54,20 @@ LaneTensor Planner::scratch_tensor(const Geometry& geometry, int64_t vectors) {
   LaneTensor t;
   t.geometry = geometry;
   t.vectors = vectors;
-  t.position_stride = padded_vectors(by_channel ? kJitRows : vectors) * kLanes;
+  t.position_stride = padded_vectors(by_channel ? chain_->unit : vectors) * kLanes;
   t.by_index = !by_channel;
   t.ref = {*program_->worker_buffer, chain_->floats};
   chain_->position_stride = t.position_stride;
-  chain_->tile = std::clamp<int64_t>(kTileBytes / 4 / t.position_stride, kFewestPositions, kMostPositions);
-  chain_->floats += t.position_stride * (by_channel ? geometry.groups() * geometry.positions() : chain_->tile);
+  chain_->floats += t.position_stride * (by_channel ? geometry.groups() * geometry.positions() : PositionRange::kBlock);
   return t;
 }
 
 void Planner::emit_chain(ChainKind kind, size_t stage) {
   if (!program_->worker_buffer) program_->worker_buffer = fixed_buffer(BufferPlace::Kind::kWorker, 0);
   const int scratch = *program_->worker_buffer;
-  chain_ = OpenChain{kind, stages_[stage].op.output, 0, 0, 0};
+  const std::optional<PackedJit>& code = packs_[stage].jit;
+  const int64_t unit = code ? ceil_div(linear_shape(stages_[stage].op.data)->out_channels, code->blocks()) : 0;
+  chain_ = OpenChain{kind, stages_[stage].op.output, unit, 0, 0};
   emit_stage(stage);
   const size_t first_step = program_->steps.size() - 1;
   stage_ = static_cast<int>(stage) + 1;
@@ -95,14 +94,14 @@ void Planner::emit_chain(ChainKind kind, size_t stage) {
     step->first = as.operator()<LaneStep>(steps.front());
     step->second = as.operator()<LaneStep>(steps.back());
     step->position_stride = chain.position_stride;
-    step->tile = static_cast<int>(chain.tile);
-    step->chunks = static_cast<int>(std::min<int64_t>(most_chunks(), step->second->positions.count() / chain.tile));
+    const int64_t blocks = ceil_div(step->second->positions.count(), PositionRange::kBlock);
+    step->chunks = static_cast<int>(even_chunks(std::min<int64_t>(most_chunks(), blocks)));
     add_chain(std::move(step));
   } else {
     auto step = std::make_unique<ChannelChain>();
     step->first = as.operator()<LaneStep>(steps.front());
     for (size_t i = 1; i < steps.size(); ++i) step->then.push_back(as.operator()<ChannelwiseStep>(steps[i]));
-    step->chunks = static_cast<int>(std::min<int64_t>(most_chunks(), step->first->units()));
+    step->chunks = static_cast<int>(even_chunks(std::min<int64_t>(most_chunks(), step->first->units())));
     add_chain(std::move(step));
   }
 }

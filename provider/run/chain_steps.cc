@@ -5,10 +5,12 @@
 namespace sparsecpu {
 
 void PositionChain::run(int chunk, const Frame& frame) const noexcept {
-  const Share share = share_of(second->positions.count(), chunk, chunks);
+  const PositionRange& positions = second->positions;
+  const Share share = positions.whole_blocks(share_of(positions.count(), chunk, chunks));
   const Share inner{0, first->units()}, outer{0, second->units()};
-  for (int64_t begin = share.begin; begin < share.end; begin += tile) {
-    const Share now{begin, std::min(begin + tile, share.end)};
+  for (int64_t begin = share.begin, end; begin < share.end; begin = end) {
+    end = positions.block_end(positions.at(begin));
+    const Share now{begin, end};
     const Frame local = frame.with(scratch, frame.at({scratch, 0}) - begin * position_stride);
     first->compute(now, inner, local);
     second->compute(now, outer, local);

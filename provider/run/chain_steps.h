@@ -9,14 +9,13 @@
 
 namespace sparsecpu {
 
-// Tile by tile of positions: all channels of the first stage, then all of the second, which reads the same positions
-// only. For many positions.
+// Block by block of positions (PositionRange): all channels of the first stage, then all of the second, which reads the
+// same positions only. For many positions.
 class PositionChain final : public Step {
  public:
   std::unique_ptr<LaneStep> first, second;
-  int scratch = 0;              // the worker's buffer, which a tile's positions fill from the start
+  int scratch = 0;              // the worker's buffer, which a block's positions fill from the start
   int64_t position_stride = 0;  // there, in floats
-  int tile = 1;
 
   void run(int chunk, const Frame& frame) const noexcept override;
 };

@@ -32,8 +32,7 @@ void LaneStep::compute(Share share, Share units, const Frame& frame) const noexc
 // A tile of a block's size does not cross blocks.
 int64_t LaneStep::tile_end(int64_t first, int64_t end) const {
   end = std::min(first + tile, end);
-  constexpr int64_t kBlock = PositionRange::kEdge * PositionRange::kEdge;
-  return tile == kBlock ? std::min(end, positions.block_end(positions.at(first))) : end;
+  return tile == PositionRange::kBlock ? std::min(end, positions.block_end(positions.at(first))) : end;
 }
 
 void LaneStep::activate(Share share, Share units, const Frame& frame) const noexcept {

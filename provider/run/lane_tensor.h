@@ -20,10 +20,18 @@ struct LaneTensor {
   int64_t floats() const { return geometry.groups() * group_stride(); }
 };
 
+// Share `chunk` of `chunks` nearly equal parts of [0, units).
+struct Share {
+  int64_t begin, end;
+};
+inline Share share_of(int64_t units, int chunk, int chunks) {
+  return {units * chunk / chunks, units * (chunk + 1) / chunks};
+}
+
 // Output positions, group by group. Within a group they are numbered by blocks of kEdge x kEdge (less at the lower and
 // right border), row by row in a block: windows of neighbouring numbers overlap in both directions.
 struct PositionRange {
-  static constexpr int64_t kEdge = 4;
+  static constexpr int64_t kEdge = 4, kBlock = kEdge * kEdge;
   int64_t groups = 1, rows = 1, columns = 1;
 
   int64_t in_group() const { return rows * columns; }
@@ -44,11 +52,20 @@ struct PositionRange {
     const int64_t left = column / kEdge * kEdge, width = std::min(kEdge, columns - left);
     return group * in_group() + band * columns + left * height + (row - band) * width + column - left;
   }
-  // The number after those of the block that this position lies in.
+  // The first number of the block that this position lies in, and the one after the last.
+  int64_t block_begin(const At& at) const { return index(at.group, at.row / kEdge * kEdge, at.column / kEdge * kEdge); }
   int64_t block_end(const At& at) const {
-    const int64_t band = at.row / kEdge * kEdge, left = at.column / kEdge * kEdge;
-    const int64_t height = std::min(kEdge, rows - band), width = std::min(kEdge, columns - left);
-    return index(at.group, band, left) + height * width;
+    const int64_t height = std::min(kEdge, rows - at.row / kEdge * kEdge);
+    return block_begin(at) + height * std::min(kEdge, columns - at.column / kEdge * kEdge);
+  }
+  // The blocks that begin in the share.
+  Share whole_blocks(Share share) const {
+    const auto next = [&](int64_t index) {
+      if (index == count()) return index;
+      const At place = at(index);
+      return block_begin(place) == index ? index : block_end(place);
+    };
+    return {next(share.begin), next(share.end)};
   }
   // To the next position.
   void advance(At* at) const {
@@ -89,13 +106,5 @@ inline Walk walk_pixels(const LaneTensor& t) {
 inline Walk walk_broadcast(const LaneTensor& t) { return {t.ref, t.group_stride(), 0, 0}; }
 
 inline PositionRange pixels_of(const Geometry& g) { return {g.groups(), g.step_h, g.step_w}; }
-
-// Share `chunk` of `chunks` nearly equal parts of [0, units).
-struct Share {
-  int64_t begin, end;
-};
-inline Share share_of(int64_t units, int chunk, int chunks) {
-  return {units * chunk / chunks, units * (chunk + 1) / chunks};
-}
 
 }  // namespace sparsecpu
