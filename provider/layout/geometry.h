@@ -36,8 +36,8 @@ struct Geometry {
 // square blocks. Requires n, h, w >= 1.
 Geometry choose_geometry(int64_t n, int64_t h, int64_t w);
 
-// Vectors from one position of a tensor to the next. An odd number, so that neighbouring positions, which a window reads
-// together, lie in different sets of the caches: with 64, 512, ... channels they would all share one.
+// Vectors from one position of a tensor to the next. An odd number, so that neighbouring positions, which a window
+// reads together, lie in different sets of the caches: with 64, 512, ... channels they would all share one.
 inline int64_t padded_vectors(int64_t vectors) { return vectors < 8 ? vectors : vectors | 1; }
 
 // Where a pixel is stored: the canonical (grid position, lane) of pixel (y, x) of image i in its group.

@@ -91,6 +91,6 @@ void bind_quantized_jit(py::module_& module) {
       .def_property_readonly("segments", [](const QJit& packed) { return packed.code.segments.size(); })
       .def_property_readonly("groups", [](const QJit& packed) { return packed.code.nonzeros; })
       .def("run", &run, py::arg("row_base"), py::arg("grid"), py::arg("x"), py::arg("y"), py::arg("residual"),
-           py::arg("output"), py::arg("rows"), py::arg("tile") = QJitStep::kMaxTile, py::arg("cuts") = std::array<int, 2>{1, 1},
-           py::arg("repeats") = 1, "Seconds of the fastest repetition.");
+           py::arg("output"), py::arg("rows"), py::arg("tile") = QJitStep::kMaxTile,
+           py::arg("cuts") = std::array<int, 2>{1, 1}, py::arg("repeats") = 1, "Seconds of the fastest repetition.");
 }
