@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import small
+import small_models
 from harness import PROVIDER
 from onnxruntime_ep_sparsecpu import cli
 
@@ -18,12 +18,14 @@ BRIEF = ["-t", "0.05", "-w", "0.01"]
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small.save(small.encoder(), tmp_path_factory.mktemp("benchmark") / "encoder.onnx")
+    return small_models.save(small_models.encoder(), tmp_path_factory.mktemp("benchmark") / "encoder.onnx")
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small.save(small.convolutional(), tmp_path_factory.mktemp("benchmark") / "image.onnx", external_data=True)
+    return small_models.save(
+        small_models.convolutional(), tmp_path_factory.mktemp("benchmark") / "image.onnx", external_data=True
+    )
 
 
 def measured(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

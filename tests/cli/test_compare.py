@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import small
+import small_models
 from harness import available_levels
 from onnxruntime_ep_sparsecpu import cli
 from onnxruntime_ep_sparsecpu.tools.comparison import difference
@@ -27,7 +27,7 @@ def compared(capsys: pytest.CaptureFixture[str], status: int, *arguments: str) -
 def test_fused_nodes_are_compared_as_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], external_data: bool
 ) -> None:
-    path = small.save(small.convolutional(), tmp_path / "m.onnx", external_data)
+    path = small_models.save(small_models.convolutional(), tmp_path / "m.onnx", external_data)
     result = compared(capsys, 0, path, "--per-op", *EVERYTHING)
     fused = [[node["op_type"] for node in row["fused"]] for row in result["per_op"] if row["op_type"] == "Conv"]
     assert fused == [["Relu"], ["Add", "Relu"]] * 2
@@ -36,7 +36,7 @@ def test_fused_nodes_are_compared_as_one(
 
 
 def test_layers_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = small.save(small.convolutional(), tmp_path / "m.onnx")
+    path = small_models.save(small_models.convolutional(), tmp_path / "m.onnx")
     result = compared(capsys, 0, path, "--per-op", "--option", "neighbours=off", *EVERYTHING)
     assert [row["op_type"] for row in result["per_op"]] == ["Conv"] * 4 + ["Gemm"]
     assert not any(row["fused"] for row in result["per_op"])
@@ -44,7 +44,7 @@ def test_layers_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("isa", available_levels())
 def test_int8_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str], isa: str) -> None:
-    path = small.save(small.quantized(), tmp_path / "m.onnx")
+    path = small_models.save(small_models.quantized(), tmp_path / "m.onnx")
     result = compared(capsys, 0, path, "--per-op", "--option", f"isa={isa}", *EVERYTHING)
     bytes_ = [row for row in result["per_op"] if row["dtype"] == "uint8"]
     assert {row["op_type"] for row in bytes_} >= {"Conv"}
@@ -53,8 +53,8 @@ def test_int8_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str], is
 
 def test_the_first_node_that_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Zero times infinity is NaN on the CPU provider; a weight that is skipped makes none."""
-    model = small.convolutional()
-    path = small.save(model, tmp_path / "m.onnx")
+    model = small_models.convolutional()
+    path = small_models.save(model, tmp_path / "m.onnx")
     x = np.ones((1, 32, 16, 16), np.float32)
     x[0, 5, 8, 8] = np.inf
     np.savez(tmp_path / "x.npz", x=x)
@@ -70,7 +70,7 @@ def test_the_first_node_that_differs(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_tolerance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = small.save(small.convolutional(), tmp_path / "m.onnx")
+    path = small_models.save(small_models.convolutional(), tmp_path / "m.onnx")
     result = compared(capsys, 1, path, "--tolerance", "1e-12", *EVERYTHING)
     (output,) = result["outputs"]
     assert result["first_different"] == output["value"]
@@ -78,23 +78,23 @@ def test_tolerance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = small.save(small.encoder(), tmp_path / "m.onnx")
+    path = small_models.save(small_models.encoder(), tmp_path / "m.onnx")
     result = compared(capsys, 0, path, "--shape", "s=9", "--shape", "n=2", "--per-op", *EVERYTHING)
     assert result["outputs"][0]["shape"] == [2, 9, 64]
     assert result["per_op"]
 
 
 def test_nodes_without_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = small.convolutional()
+    model = small_models.convolutional()
     for node in model.graph.node:
         node.ClearField("name")
-    result = compared(capsys, 0, small.save(model, tmp_path / "m.onnx"), "--per-op", *EVERYTHING)
+    result = compared(capsys, 0, small_models.save(model, tmp_path / "m.onnx"), "--per-op", *EVERYTHING)
     assert all(row["node"] for row in result["per_op"])
     assert len({row["value"] for row in result["per_op"]}) == len(result["per_op"]) > 4
 
 
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = small.save(small.convolutional(), tmp_path / "m.onnx")
+    path = small_models.save(small_models.convolutional(), tmp_path / "m.onnx")
     np.savez(tmp_path / "y.npz", y=np.ones(3))
     np.savez(tmp_path / "x.npz", x=np.ones((1, 2), np.float32))
     mistakes = {

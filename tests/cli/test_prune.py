@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-import small
+import small_models
 from harness import assert_close, cpu_session
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,18 +66,18 @@ def test_share_out_of_range(sparsity: float) -> None:
 
 def pruned(capsys: pytest.CaptureFixture[str], model: onnx.ModelProto, folder: Path, *arguments: str) -> Any:
     """(result, pruned model)"""
-    path, out = small.save(model, folder / "m.onnx"), folder / "pruned.onnx"
+    path, out = small_models.save(model, folder / "m.onnx"), folder / "pruned.onnx"
     assert cli.main(["prune", path, str(out), "--json", *arguments]) == 0
     return json.loads(capsys.readouterr().out), onnx.load(out)
 
 
 def test_float_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = small.convolutional(0.0)
+    model = small_models.convolutional(0.0)
     result, after = pruned(capsys, model, tmp_path, "--sparsity", "0.8", "--exclude", "^Gemm")
     assert [layer["op_type"] for layer in result["layers"]] == ["Conv"] * 4
     assert [layer["reason"] for layer in result["kept"]] == ["excluded"]
     for layer in result["layers"]:
-        before, now = small.tensor(model, layer["weight"]), small.tensor(after, layer["weight"])
+        before, now = small_models.tensor(model, layer["weight"]), small_models.tensor(after, layer["weight"])
         assert (now == magnitude.prune(before, 0.8)).all()
         assert layer["zeros"] == np.count_nonzero(now == 0) == round(0.8 * layer["size"])
     feed = models.random_inputs(model)
@@ -89,11 +89,11 @@ def test_float_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_quantized_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """QDQ: the stored bytes are set to the zero point, in groups of four input channels."""
-    model = small.quantized(0.0)
+    model = small_models.quantized(0.0)
     result, after = pruned(capsys, model, tmp_path, "--sparsity", "0.75", "--pattern", "1x4")
     assert [layer["op_type"] for layer in result["layers"]] == ["Conv"] * 4 + ["Gemm"]
     for layer in result["layers"][:4]:
-        weight = small.tensor(after, layer["weight"])
+        weight = small_models.tensor(after, layer["weight"])
         assert weight.dtype == np.int8
         groups = (weight.reshape(weight.shape[0], -1, 4, *weight.shape[2:]) == 0).all(axis=2)
         assert groups.mean() == pytest.approx(0.75, abs=0.01)
@@ -124,7 +124,7 @@ def integer_model(op: str, zero: int) -> onnx.ModelProto:
 @pytest.mark.parametrize("op", ["MatMulInteger", "QLinearMatMul"])
 def test_zero_point(op: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result, after = pruned(capsys, integer_model(op, 110), tmp_path, "--sparsity", "0.5")
-    weight = small.tensor(after, "w")
+    weight = small_models.tensor(after, "w")
     assert np.count_nonzero(weight == 110) == 12
     assert np.abs(weight[weight != 110].astype(int) - 110).min() >= 6
     assert result["layers"][0]["zeros_before"] == 1
@@ -139,7 +139,7 @@ def test_zero_points_of_channels(tmp_path: Path, capsys: pytest.CaptureFixture[s
         helper.make_node("Gemm", ["x", "floats"], ["y"], name="layer", transB=1),
     ]
     _, after = pruned(capsys, build(nodes, constants, 2, inputs=4), tmp_path, "--sparsity", "0.5")
-    assert small.tensor(after, "w").tolist() == [[10, 11, 12, 13], [-2] * 4]
+    assert small_models.tensor(after, "w").tolist() == [[10, 11, 12, 13], [-2] * 4]
 
 
 def build(
@@ -165,7 +165,7 @@ def test_shared_and_transposed_weights(tmp_path: Path, capsys: pytest.CaptureFix
     ]
     result, after = pruned(capsys, build(nodes, {"w": weight}, 8), tmp_path, "--sparsity", "0.5", "--pattern", "1x4")
     assert [(layer["node"], layer["nodes"]) for layer in result["layers"]] == [("first", 2)]
-    assert (small.tensor(after, "w") == magnitude.prune(weight, 0.5, "1x4", input_axis=1)).all()
+    assert (small_models.tensor(after, "w") == magnitude.prune(weight, 0.5, "1x4", input_axis=1)).all()
 
 
 def test_kept_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,7 +185,7 @@ def test_kept_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     reasons = {layer["node"]: layer["reason"] for layer in result["kept"]}
     assert "Gather 'embedding'" in reasons["head"]
     assert "an input of the model" in reasons["given"]
-    assert (small.tensor(after, "tied") == tied).all()
+    assert (small_models.tensor(after, "tied") == tied).all()
 
 
 def test_depthwise_stays() -> None:
@@ -218,8 +218,8 @@ def test_weights_in_a_branch_and_in_constants(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_external_data(tmp_path: Path) -> None:
-    model = small.convolutional(0.0)
-    path = small.save(model, tmp_path / "m.onnx", external_data=True)
+    model = small_models.convolutional(0.0)
+    path = small_models.save(model, tmp_path / "m.onnx", external_data=True)
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     out = folder / "pruned.onnx"
@@ -227,13 +227,13 @@ def test_external_data(tmp_path: Path) -> None:
     assert result["external_data"] == "pruned.onnx.data"
     assert out.stat().st_size < 10_000 < (folder / "pruned.onnx.data").stat().st_size
     plain = tmp_path / "plain.onnx"
-    prune(open_source(small.save(model, tmp_path / "inline.onnx")), str(plain), 0.9)
+    prune(open_source(small_models.save(model, tmp_path / "inline.onnx")), str(plain), 0.9)
     feed = models.random_inputs(model)
     np.testing.assert_array_equal(
         ort.InferenceSession(str(out)).run(None, feed)[0], ort.InferenceSession(str(plain)).run(None, feed)[0]
     )
     onnx.checker.check_model(str(out))
-    other = small.convolutional(0.0)
+    other = small_models.convolutional(0.0)
     onnx.save(other, path, save_as_external_data=True, location="pruned.onnx.data", size_threshold=0)
     with pytest.raises(UserError, match="holds the weights"):
         prune(open_source(path), str(tmp_path / "pruned.onnx"), 0.9)
@@ -250,7 +250,7 @@ def test_text_and_built_in_network(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = small.save(small.convolutional(), tmp_path / "m.onnx")
+    path = small_models.save(small_models.convolutional(), tmp_path / "m.onnx")
     out = str(tmp_path / "out.onnx")
     mistakes = {
         "is the model itself": [path, path],

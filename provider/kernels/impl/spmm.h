@@ -124,6 +124,7 @@ SPARSECPU_INLINE int spmm_group(const SpmmPass& pass, const LaneTile& tile, int 
 
 void spmm(const SpmmWeights& weights, int64_t block_begin, int64_t block_end, const ptrdiff_t* chunk_base,
           const LaneTile& tile, Clamp clamp) {
+  if (block_begin >= block_end) return;
   const int64_t end = block_end * kSpmmRows;
   for (int first = 0; first < tile.positions;) {
     int done = 0;
