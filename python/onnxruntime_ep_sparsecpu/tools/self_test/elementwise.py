@@ -223,6 +223,16 @@ def _q_pool_max(level: str, rng: np.random.Generator) -> Array:
     return y.view(np.uint8)
 
 
+def _float_stretch(level: str, rng: np.random.Generator) -> Array:
+    """Operations that round alike on every level, so that the bytes are equal."""
+    channels = int(rng.integers(1, 40))
+    x, y = random_byte_lanes(rng, -(-channels // 4)), aligned(-(-channels // 4), LANES)
+    relu = (kernels.UnaryKind.relu, 0.0, 0.0)
+    residual = random_floats(rng, channels, LANES)
+    kernels.float_stretch(level, (0.03, 117), x, None, None, residual, relu, (0.021, 131), y, 0, channels)
+    return y.view(np.uint8)
+
+
 def _q_pool_average(level: str, rng: np.random.Generator) -> Array:
     x = random_byte_lanes(rng, int(rng.integers(1, 10)), int(rng.integers(1, 9)))
     y = aligned(x.shape[1], LANES)
@@ -275,6 +285,7 @@ ELEMENTWISE: Mapping[str, Case] = {
     "quantized.finish": _finish,
     "quantized.quantize_lanes": _quantize_lanes,
     "quantized.dequantize_lanes": _dequantize_lanes,
+    "quantized.float_stretch": _float_stretch,
     "quantized.quantize": _quantize,
     "quantized.dequantize": _dequantize,
     "quantized.requantize": _requantize,
