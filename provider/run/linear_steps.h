@@ -84,24 +84,33 @@ class JitStep : public LaneStep {
     void reverse();
   };
   // Segment s for every position: sums from and to out[p], with its residual (or null) and what finish_at(p) gives.
-  // The next segment's memory is brought in meanwhile: each call fetches its share, then nothing new.
+  // The next segment's memory is brought in meanwhile: by the code, as many lines a call as it was made for, and what
+  // so few positions leave by this loop.
   template <class FinishAt>
   void run_segment(uint32_t s, const Tile& now, float* const* out, const float* const* residual,
                    const FinishAt& finish_at) const noexcept {
     const JitSegment& segment = code->segments[s];
     const bool is_last = s + 1 == code->segments.size();
-    const auto* hot = reinterpret_cast<const std::byte*>(segment.run);
-    const auto* ahead = is_last ? hot : reinterpret_cast<const std::byte*>(code->segments[s + 1].run);
+    const JitSegment& next = code->segments[is_last ? s : s + 1];
+    const size_t most = is_last ? 0 : next.bytes;
     const size_t step = static_cast<size_t>(segment.prefetch_lines) * kCacheLine;
-    const size_t most = is_last ? 0 : code->segments[s + 1].bytes;
+    const size_t left = most - std::min(most, step * static_cast<size_t>(now.positions));
+    const size_t extra = left / static_cast<size_t>(now.positions);
     size_t at = 0;
-    for (int p = 0; p < now.positions; ++p, at += step) {
-      const auto* prefetch = at < most ? ahead + at : hot;
-      segment.run(now.x[p], out[p], residual[p], row_base.data(), prefetch, finish_at(p));
+    for (int p = 0; p < now.positions; ++p) {
+      bring(next, at, at + extra);
+      at += extra;
+      const std::byte* ahead = at < most ? code_of(next) + at : code_of(segment);
+      segment.run(now.x[p], out[p], residual[p], row_base.data(), ahead, finish_at(p));
+      at += step;
     }
   }
 
  private:
+  static const std::byte* code_of(const JitSegment& segment) { return reinterpret_cast<const std::byte*>(segment.run); }
+  static void bring(const JitSegment& segment, size_t begin, size_t end) {
+    for (size_t at = begin; at < end; at += kCacheLine) __builtin_prefetch(code_of(segment) + at, 0, 2);
+  }
   virtual void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept = 0;
   void compute_tile(Share positions, Share units, const Frame& frame) const noexcept override;
 };
