@@ -81,9 +81,8 @@ using QDenseFn = void (*)(const QDenseWeights&, int64_t block_begin, int64_t blo
 // channels. Taps go in quads, the last filled up with zeros. pack/qdepthwise.cc draws it. All output forms.
 struct QDepthwiseWeights {
   int taps = 0;
-  int kernel_width = 0;                   // taps in a kernel row
   const uint32_t* weights = nullptr;      // [vector][quad of taps][channel 0..3]: four s8, one a tap
-  const uint32_t* row_weights = nullptr;  // kernel_width = 3: [vector][kernel row][channel]: w0 w1 w2 0; else null
+  const uint32_t* weights_3x3 = nullptr;  // or null: [vector][kernel row 0..2, last column][channel]: w0 w1 w2 0
   int64_t channels = 0;
   int64_t vectors() const { return (channels + 3) / 4; }
 };

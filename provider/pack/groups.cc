@@ -1,6 +1,8 @@
 #include "pack/groups.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <string>
 
@@ -40,8 +42,8 @@ RowSums row_sums(const QuantizedLayer& layer, int64_t row) {
   return sums;
 }
 
-// Refuses a row if some x gives a sum outside int32.
-void check_bound(const QuantizedLayer& layer, int64_t row, const RowSums& sums, int64_t bias) {
+// The largest magnitude that the row's sum can have. Refuses a row if some x gives a sum outside int32.
+int64_t checked_bound(const QuantizedLayer& layer, int64_t row, const RowSums& sums, int64_t bias) {
   int64_t most = 255 * sums.positive, least = 255 * sums.negative;
   if (layer.dynamic_input) {
     most -= least;  // x - zero point lies in -255..255
@@ -54,6 +56,7 @@ void check_bound(const QuantizedLayer& layer, int64_t row, const RowSums& sums, 
     throw Error("output channel " + std::to_string(row) + " of a quantized layer may sum to " +
                 std::to_string(least + bias) + ".." + std::to_string(most + bias) + ", which does not fit 32 bits");
   }
+  return std::max(std::abs(most + bias), std::abs(least + bias));
 }
 
 }  // namespace
@@ -112,7 +115,9 @@ QuantizedRows quantized_rows(const QuantizedLayer& layer) {
   for (int64_t row = 0; row < layer.weight.rows; ++row) {
     const RowSums sums = row_sums(layer, row);
     const int64_t bias = layer.bias ? layer.bias[row] : 0;
-    check_bound(layer, row, sums, bias);
+    const auto bound = static_cast<float>(checked_bound(layer, row, sums, bias));
+    if (layer.multiplier)
+      rows.largest_product = std::max(rows.largest_product, bound * std::fabs(layer.multiplier[row]));
     const int64_t sum = sums.positive + sums.negative;
     rows.row_sum[static_cast<size_t>(row)] = static_cast<int32_t>(sum);
     // Modulo 2^32, as the kernels add: only the final sum must fit.

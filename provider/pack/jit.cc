@@ -200,10 +200,7 @@ PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t po
   check_layer(layer);
   PackedQJit packed;
   packed.rows = quantized_rows(layer);
-  if (std::all_of(packed.rows.multiplier.begin(), packed.rows.multiplier.end(),
-                  [](float multiplier) { return jit_clamps(multiplier); })) {
-    packed.form = form;
-  }
+  if (jit_clamps(packed.rows.largest_product)) packed.form = form;
   const Matrix matrix = matrix_of(layer);
   LayerEmitter emitter(matrix, column_bytes_of(dilation_w, position_vectors), prefetch_calls);
   packed.store = emitter.add_finish({});

@@ -45,7 +45,7 @@ struct PackedQJit {
   JitFinishForm form;
   std::vector<size_t> store, finish;  // by block, in bytes from code.base; the same where form is kSums
 };
-// form: if multipliers are too large for it (jit_clamps), the result has kSums.
+// form: if products may be too large for it (jit_clamps), the result has kSums.
 PackedQJit pack_qjit(const QuantizedLayer& layer, int64_t dilation_w, int64_t position_vectors, JitFinishForm form,
                      int prefetch_calls = kJitPrefetchCalls);
 

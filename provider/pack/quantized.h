@@ -31,6 +31,7 @@ struct QuantizedLayer {
 struct QuantizedRows {
   std::vector<int32_t> bias, row_sum;
   std::vector<float> multiplier;  // empty if the layer has none
+  float largest_product = 0;      // magnitude of a sum times its multiplier, whatever x is
 };
 
 struct PackedQSpmm {

@@ -126,6 +126,17 @@ def test_scales_that_overflow_int32_saturate() -> None:
     np.testing.assert_array_equal(from_byte_lanes(run(packed, conv, q.Output(Form.bytes, 100)), 5), want)
 
 
+def test_multipliers_above_one() -> None:
+    """Products of these weights stay far below 2^31."""
+    rng = np.random.default_rng(5)
+    conv = QuantizedConv(rng, rng.integers(-3, 4, (31, 8, 1), np.int8))
+    multiplier = rng.uniform(0.5, 1e4, 31).astype(F)
+    packed = jit(conv, BYTES, multiplier)
+    assert packed.finishes
+    want = requantized(conv.sums(), multiplier[:, None], 100)
+    np.testing.assert_array_equal(from_byte_lanes(run(packed, conv, q.Output(Form.bytes, 100)), 31), want)
+
+
 def test_sums_near_the_ends_of_int32() -> None:
     rng = np.random.default_rng(4)
     conv = QuantizedConv(rng, np.zeros((8, 4, 1), np.int8))

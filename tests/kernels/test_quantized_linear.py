@@ -19,7 +19,7 @@ Form = q.Form
 def test_bytes(kind: str, data: st.DataObject) -> None:
     case = data.draw(byte_cases(kind))
     conv = case.conv
-    tile, chunk = data.draw(st.integers(1, 8)), data.draw(st.sampled_from([1, 3, 16, 128]))
+    tile, chunk = data.draw(st.integers(1, 16)), data.draw(st.sampled_from([1, 3, 16, 128]))
     split, in_place = data.draw(st.integers(0, 3)), data.draw(st.booleans())
     for level in LEVELS:
         added = None if case.residual is None else to_byte_lanes(case.residual)
@@ -43,7 +43,7 @@ def test_floats_and_ints(kind: str, data: st.DataObject) -> None:
     if float_bias is not None:
         want = want + float_bias[: conv.rows, None]
     want = np.clip(want, *limits)
-    tile = data.draw(st.integers(1, 8))
+    tile = data.draw(st.integers(1, 16))
     for level in LEVELS:
         output = q.Output(Form.floats, float_bias=float_bias, clamp=limits)
         np.testing.assert_array_equal(run(kind, conv, level, output, multiplier, tile=tile, floats=True), want)

@@ -29,7 +29,7 @@ const QuantizedKernels quantized = {
     .spmm_tile = 4,
 #endif
     .dense_tile = 8,
-    .depthwise_tile = 8,
+    .depthwise_tile = 16,
     .attention_tile = kByteAttentionTile,
     .spmm = qspmm,
     .finish = qfinish,

@@ -52,9 +52,9 @@ std::vector<uint8_t> emit_finish(int rows, JitFinishForm form);
 // Whether this CPU has the byte permutes (AVX-512 VBMI) that a routine with a lookup uses.
 bool jit_looks_up();
 
-// Whether products of any int32 sum, and QLinearAdd of any bytes, stay within int32 when they are rounded, so that
+// Whether a layer's largest product, and QLinearAdd of any bytes, stay within int32 when they are rounded, so that
 // saturating packs clamp them.
-inline bool jit_clamps(float multiplier) { return __builtin_fabsf(multiplier) < 1.0f; }
+inline bool jit_clamps(float largest_product) { return largest_product < 0x1p31f; }
 inline bool jit_clamps(float a_ratio, float b_ratio, float shift) {
   return 255 * (__builtin_fabsf(a_ratio) + __builtin_fabsf(b_ratio)) + __builtin_fabsf(shift) < 1e9f;
 }
