@@ -26,8 +26,13 @@ struct LowerOptions {
 
 class Region {
  public:
-  // Packs all constants: nothing of `ops` is needed afterwards. Throws Error.
-  Region(OpGraph ops, const LowerOptions& options);
+  // Packs all constants: nothing of `graphs` is needed afterwards. One Region for each graph, in order. Throws Error.
+  //
+  // They are lowered together so that temporary threads share the layers of all of them, and so that their generated
+  // code is one allocation, freed with the last of them. ONNX Runtime compiles all regions of a model in one call, and
+  // each body of an If or a Loop in a call of its own, before it. Code of several calls in one mapping would take
+  // address space reserved before its size is known, which a limit on address space may refuse.
+  static std::vector<std::unique_ptr<Region>> lower(std::vector<OpGraph> graphs, const LowerOptions& options);
   ~Region();
 
   // The Plan for these input shapes; planned by one thread while others wait, then cached (bounded).
@@ -39,6 +44,8 @@ class Region {
 
  private:
   struct State;
+  explicit Region(std::unique_ptr<State> state);
+  static void pack(const std::vector<std::unique_ptr<Region>>& regions, const LowerOptions& options);
   std::unique_ptr<State> state_;
 };
 

@@ -51,6 +51,29 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
   return rows;
 }
 
+// run(0) ... run(count - 1) on temporary threads, joined before it returns. The first exception passes on.
+template <class Run>
+void for_each_on_threads(size_t count, int threads, const Run& run) {
+  std::atomic<size_t> next{0};
+  std::mutex failure_mutex;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    for (size_t i; (i = next.fetch_add(1)) < count;) {
+      try {
+        run(i);
+      } catch (...) {
+        const std::lock_guard<std::mutex> lock(failure_mutex);
+        if (!failure) failure = std::current_exception();
+      }
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (int t = 1; t < threads; ++t) helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
 void forget_weights(Op& op) {
   if (auto* linear = std::get_if<Linear>(&op.data)) linear->weight.data = nullptr;
   if (auto* quantized = std::get_if<QuantizedLinear>(&op.data)) quantized->weight.data = nullptr;
@@ -88,11 +111,12 @@ const char* kernel_name(const OpData& data) { return std::visit(KernelName{}, da
 struct Region::State {
   OpGraph graph;
   std::vector<Stage> stages;
+  std::vector<int64_t> rows;  // of each value, as static_rows
   std::vector<LayerPack> packs;
-  CodeMemory code;  // of all layers
+  std::shared_ptr<const CodeMemory> code;  // of all regions that were lowered together
   std::vector<OpReport> reports;
-  const KernelTable* kernels = nullptr;
-  int workers = 1;
+  const KernelTable& kernels;
+  const int workers = usable_cpus();
 
   std::mutex mutex;
   struct Entry {
@@ -102,54 +126,19 @@ struct Region::State {
   std::list<Entry> plans;  // most recently used first
   size_t plan_bytes = 0;
 
-  void pack(JitUse jit);
-  bool place();
+  State(OpGraph ops, const KernelTable& table) : graph(std::move(ops)), stages(fuse(graph)), kernels(table) {
+    rows = static_rows(graph);
+    packs.resize(stages.size());
+  }
+  void pack(size_t stage, JitUse jit);
   void forget_weights();
   void report();
   void trim();
 };
 
-// Layers are packed by temporary threads: generating code takes a second for a large network.
-void Region::State::pack(JitUse jit) {
-  const std::vector<int64_t> rows = static_rows(graph);
-  packs.resize(stages.size());
-  std::atomic<size_t> next{0};
-  std::mutex failure_mutex;
-  std::exception_ptr failure;
-  const auto pack_stage = [&](size_t s, JitUse use) {
-    const int own_output = graph.ops[static_cast<size_t>(stages[s].op_indices.front())].output;
-    packs[s] = pack_layer(stages[s], rows[static_cast<size_t>(own_output)], *kernels, use);
-  };
-  const auto work = [&] {
-    for (size_t s; (s = next.fetch_add(1)) < stages.size();) {
-      if (!linear_shape(stages[s].op.data)) continue;
-      try {
-        pack_stage(s, jit);
-      } catch (...) {
-        const std::lock_guard<std::mutex> lock(failure_mutex);
-        if (!failure) failure = std::current_exception();
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int t = 1; t < workers; ++t) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
-  if (failure) std::rethrow_exception(failure);
-  if (!place()) {
-    for (size_t s = 0; s < stages.size(); ++s) {
-      if (packs[s].code() != nullptr) pack_stage(s, {});
-    }
-  }
-}
-
-// The code of all layers in one piece. False if the system refuses it.
-bool Region::State::place() {
-  std::vector<PackedJit*> layers;
-  for (LayerPack& pack : packs) {
-    if (PackedJit* layer = pack.code()) layers.push_back(layer);
-  }
-  return layers.empty() || place_code(layers, &code);
+void Region::State::pack(size_t stage, JitUse jit) {
+  const int own_output = graph.ops[static_cast<size_t>(stages[stage].op_indices.front())].output;
+  packs[stage] = pack_layer(stages[stage], rows[static_cast<size_t>(own_output)], kernels, jit);
 }
 
 // The graph that the views point into ends with Compile.
@@ -178,16 +167,51 @@ void Region::State::trim() {
   }
 }
 
-Region::Region(OpGraph ops, const LowerOptions& options) : state_(std::make_unique<State>()) {
-  state_->graph = std::move(ops);
-  state_->stages = fuse(state_->graph);
-  state_->kernels = &kernels_for(options.isa);
-  state_->workers = usable_cpus();
-  state_->pack({options.jit && jit_available(options.isa), options.jit && integer_jit_available(options.isa)});
-  state_->forget_weights();
-  state_->report();
+// The share of one Compile call that takes its time: generating code takes a second for a large network.
+void Region::pack(const std::vector<std::unique_ptr<Region>>& regions, const LowerOptions& options) {
+  const JitUse jit{options.jit && jit_available(options.isa), options.jit && integer_jit_available(options.isa)};
+  struct Layer {
+    State* region;
+    size_t stage;
+  };
+  std::vector<Layer> layers;
+  for (const auto& region : regions) {
+    const std::vector<Stage>& stages = region->state_->stages;
+    for (size_t s = 0; s < stages.size(); ++s) {
+      if (linear_shape(stages[s].op.data)) layers.push_back({region->state_.get(), s});
+    }
+  }
+  for_each_on_threads(layers.size(), usable_cpus(), [&](size_t i) { layers[i].region->pack(layers[i].stage, jit); });
+
+  std::vector<PackedJit*> code;
+  for (const Layer& layer : layers) {
+    if (PackedJit* packed = layer.region->packs[layer.stage].code()) code.push_back(packed);
+  }
+  const auto memory = std::make_shared<CodeMemory>();
+  if (place_code(code, memory.get())) {
+    for (const auto& region : regions) region->state_->code = memory;
+    return;
+  }
+  for (const Layer& layer : layers) {
+    if (layer.region->packs[layer.stage].code() != nullptr) layer.region->pack(layer.stage, {});
+  }
 }
 
+std::vector<std::unique_ptr<Region>> Region::lower(std::vector<OpGraph> graphs, const LowerOptions& options) {
+  std::vector<std::unique_ptr<Region>> regions;
+  for (OpGraph& graph : graphs) {
+    auto state = std::make_unique<State>(std::move(graph), kernels_for(options.isa));
+    regions.push_back(std::unique_ptr<Region>(new Region(std::move(state))));
+  }
+  pack(regions, options);
+  for (const auto& region : regions) {
+    region->state_->forget_weights();
+    region->state_->report();
+  }
+  return regions;
+}
+
+Region::Region(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Region::~Region() = default;
 
 std::shared_ptr<const Plan> Region::plan(const std::vector<Shape>& input_shapes) {
@@ -198,7 +222,7 @@ std::shared_ptr<const Plan> Region::plan(const std::vector<Shape>& input_shapes)
     s.plans.splice(s.plans.begin(), s.plans, it);
     return it->plan;
   }
-  auto plan = plan_region(s.graph, s.stages, s.packs, *s.kernels, s.workers, input_shapes);
+  auto plan = plan_region(s.graph, s.stages, s.packs, s.kernels, s.workers, input_shapes);
   s.plans.push_front({input_shapes, plan});
   s.plan_bytes += plan->plan_bytes();
   s.trim();

@@ -123,13 +123,18 @@ void Ep::log_claims(const Graph& graph, const ClaimResult& result) const {
 void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes, size_t count,
                  ort::OrtNodeComputeInfo** infos) {
   if (!option_error_.empty()) throw Error(option_error_);
+  std::vector<Graph> read;
+  std::vector<OpGraph> ops;
+  for (size_t i = 0; i < count; ++i) {
+    read.push_back(read_graph(graphs[i]));
+    ops.push_back(recognise_all(read.back(), known_));
+  }
+  auto regions = Region::lower(std::move(ops), {options_.claim.isa, options_.jit});
   // Handed over only when all are built: ORT does not release them after an error.
   std::vector<std::unique_ptr<FusedNode>> nodes;
   for (size_t i = 0; i < count; ++i) {
-    const Graph graph = read_graph(graphs[i]);
-    nodes.push_back(std::make_unique<FusedNode>(graph, known_, fused_nodes[i],
-                                                LowerOptions{options_.claim.isa, options_.jit}, scratch_));
-    report_->add_compiled(graph, *nodes.back());
+    nodes.push_back(std::make_unique<FusedNode>(fused_nodes[i], std::move(regions[i]), scratch_));
+    report_->add_compiled(read[i], *nodes.back());
   }
   for (size_t i = 0; i < count; ++i) infos[i] = nodes[i].release();
 }

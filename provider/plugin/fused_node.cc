@@ -4,7 +4,6 @@
 
 #include "abi/ort_api.h"
 #include "base/cpu.h"
-#include "claim/claim.h"
 #include "run/plan.h"
 
 namespace sparsecpu {
@@ -28,9 +27,8 @@ struct HostThreads {
 
 }  // namespace
 
-FusedNode::FusedNode(const Graph& graph, const KnownFacts& known, const ort::OrtNode* fused,
-                     const LowerOptions& options, std::shared_ptr<ScratchPool> scratch)
-    : ort::OrtNodeComputeInfo{}, workers_(usable_cpus()), scratch_(std::move(scratch)) {
+FusedNode::FusedNode(const ort::OrtNode* fused, std::unique_ptr<Region> region, std::shared_ptr<ScratchPool> scratch)
+    : ort::OrtNodeComputeInfo{}, region_(std::move(region)), workers_(usable_cpus()), scratch_(std::move(scratch)) {
   ort_version_supported = ort::kApiVersion;
   CreateState = [](ort::OrtNodeComputeInfo* self, ort::OrtNodeComputeContext*, void** state) -> ort::OrtStatus* {
     // By now ORT has let go of the weights that were packed; glibc would keep their pages.
@@ -44,7 +42,6 @@ FusedNode::FusedNode(const Graph& graph, const KnownFacts& known, const ort::Ort
   ReleaseState = [](ort::OrtNodeComputeInfo*, void*) {};
 
   name_ = ort::get_string(api().Node_GetName, fused);
-  region_ = std::make_unique<Region>(recognise_all(graph, known), options);
   const OpGraph& ops = region_->ops();
   times_ = std::make_shared<RegionTimes>(ops.ops.size());
   input_slots_ = slots_of(ops.inputs, ort::get_list(api().Node_GetNumInputs, api().Node_GetInputs, fused), "input");

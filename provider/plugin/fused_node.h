@@ -5,8 +5,6 @@
 #include <vector>
 
 #include "abi/ort_abi.h"
-#include "claim/claim.h"
-#include "graph/graph.h"
 #include "lower/lower.h"
 #include "plugin/region_times.h"
 #include "plugin/scratch.h"
@@ -16,10 +14,8 @@ namespace sparsecpu {
 // Read-only once built, but for the measured times: any number of Runs may be in compute() at once.
 class FusedNode : public ort::OrtNodeComputeInfo {
  public:
-  // `fused` is ORT's node that stands for `graph`: its inputs and outputs are matched by name.
-  // known: what the whole model told of the graph's values.
-  FusedNode(const Graph& graph, const KnownFacts& known, const ort::OrtNode* fused, const LowerOptions& options,
-            std::shared_ptr<ScratchPool> scratch);
+  // `fused` is ORT's node that stands for the region: its inputs and outputs are matched by name.
+  FusedNode(const ort::OrtNode* fused, std::unique_ptr<Region> region, std::shared_ptr<ScratchPool> scratch);
 
   const Region& region() const { return *region_; }
   const std::string& name() const { return name_; }

@@ -114,3 +114,29 @@ def test_refused_executable_memory(when: str) -> None:
     later, earlier = printed.split("\n")[:2]
     assert later == STREAM
     assert earlier == (GENERATED if when == "after a session" else "")
+
+
+def test_regions_share_one_allocation_that_ends_with_the_session() -> None:
+    """Every layer is a region; allocations of their own would begin at whole pages."""
+    printed = run_script("""
+        import small
+        from harness import claimed, sparse_session
+        from memory import generated_code_bytes, writable_code
+        model = small.residual_net(batch=2, height=20, width=20)
+        session = sparse_session(model, min_sparsity=0, neighbours="off")
+        layers = [node for node in claimed(session) if node["kernel"] == "jit spmm"]
+        assert len({layer["region"] for layer in layers}) == len(layers) == 5
+        session.run(None, small.feed(2, 8, 20, 20))
+        print(generated_code_bytes(), len(writable_code()), *[layer["packed_bytes"] for layer in layers])
+        del session
+        print(generated_code_bytes())
+    """)
+    mapped, writable, *code, left = map(int, printed.split())
+    assert writable == 0
+    assert left == 0
+
+    def pages(size: int) -> int:
+        return -(-size // 4096)
+
+    assert mapped == pages(sum(code)) * 4096
+    assert pages(sum(code)) < sum(map(pages, code))

@@ -8,20 +8,38 @@
 namespace sparsecpu {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
+
+uint8_t* map(size_t bytes) {
+  void* raw = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (raw == MAP_FAILED) throw std::bad_alloc();
+  return static_cast<uint8_t*>(raw);
+}
+
+void unmap(uint8_t* data, size_t bytes) {
+  if (bytes > 0) munmap(data, bytes);
+}
+
+// `bytes`, a multiple of a huge page's, at such a multiple: the kernel does not align by itself before 6.7.
+uint8_t* map_huge(size_t bytes) {
+  uint8_t* raw = map(bytes + kHugePage);
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(raw) % kHugePage) % kHugePage;
+  unmap(raw, before);
+  unmap(raw + before + bytes, kHugePage - before);
+  madvise(raw + before, bytes, MADV_HUGEPAGE);
+  return raw + before;
+}
+
+size_t whole(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 }  // namespace
 
 CodeMemory::CodeMemory(size_t bytes) {
   if (bytes == 0) return;
   // Large code gets whole huge pages: straight-line code misses the instruction TLB at every 4 KiB page.
-  const size_t unit = bytes >= kHugePage ? kHugePage : size_t{4096};
-  const size_t size = (bytes + unit - 1) / unit * unit;
-  void* raw = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (raw == MAP_FAILED) throw std::bad_alloc();
-  data_ = static_cast<uint8_t*>(raw);
-  bytes_ = size;
-  if (unit == kHugePage) madvise(raw, size, MADV_HUGEPAGE);
+  const bool huge = bytes >= kHugePage;
+  bytes_ = whole(bytes, huge ? kHugePage : kPage);
+  data_ = huge ? map_huge(bytes_) : map(bytes_);
 }
 
 CodeMemory::CodeMemory(CodeMemory&& other) noexcept { *this = std::move(other); }
