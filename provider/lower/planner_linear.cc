@@ -9,6 +9,12 @@ namespace {
 
 // Fewest output channels that are worth a chunk of their own.
 constexpr int64_t kMinChunkRows = 16;
+// The inputs of a tile share half of the L2 cache with the code.
+constexpr int64_t kTileBytes = 384 * 1024;
+
+int64_t position_bytes(const LaneTensor& tensor) {
+  return tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
+}
 
 }  // namespace
 
@@ -65,21 +71,20 @@ void Planner::place_output(const Stage& stage, LinearOperands* operands) {
 void Planner::emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands) {
   auto step = std::make_unique<FloatJitStep>();
   set_code(*step, linear.window, code, operands);
+  step->part_by_part = step->tile * position_bytes(operands.x.tensor) > kTileBytes;
   add_linear_step(std::move(step), "jit spmm", *linear_shape(linear), operands);
 }
 
 void Planner::set_code(JitStep& step, const Window& window, const PackedJit& code, const LinearOperands& operands) {
   step.code = &code;
   for (int64_t i = 0; i < window.kernel[0]; ++i) step.row_base.push_back(i * operands.x.row_step);
-  // The inputs of a tile share half of the L2 cache with the code.
-  constexpr int64_t kTileBytes = 384 * 1024;
-  const int64_t position_bytes = operands.x.tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
-  step.tile = static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes, 8, JitStep::kMaxPositions));
+  step.tile =
+      static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
   // Workers with positions of their own fetch all code, workers with channels of their own one another's data. Code
   // that fills a good part of the L2 cache is not worth it: a BERT with 95 % zeros took 13 ms instead of 9.
   constexpr int64_t kSmallCode = 256 * 1024;
-  const int64_t data_bytes = (operands.x.tensor.vectors + operands.y.vectors) * kLanes *
-                             static_cast<int64_t>(sizeof(float)) * pixels_of(operands.y.geometry).count();
+  const int64_t data_bytes =
+      (position_bytes(operands.x.tensor) + position_bytes(operands.y)) * pixels_of(operands.y.geometry).count();
   step.least_positions = static_cast<int64_t>(code.code_bytes) <= std::min(data_bytes, kSmallCode) ? 4 : 8;
 }
 

@@ -27,7 +27,32 @@ struct PackedJit {
   const uint8_t* base = nullptr;  // where it was placed
 
   int64_t blocks() const { return static_cast<int64_t>(block_begin.size()) - 1; }
+
+  // Calls visit(segment, next) for all segments of blocks [begin, end) in the order in which to run them. part_by_part:
+  // every block's first segment, then every block's second, and so on. next: the segment to run then, or to expect
+  // after the last one; segments.size() if there is none.
+  template <class Visit>
+  void visit_segments(size_t begin, size_t end, bool part_by_part, const Visit& visit) const;
 };
+
+template <class Visit>
+void PackedJit::visit_segments(size_t begin, size_t end, bool part_by_part, const Visit& visit) const {
+  if (!part_by_part) {
+    for (size_t s = block_begin[begin]; s < block_begin[end]; ++s) visit(s, s + 1);
+    return;
+  }
+  size_t now = segments.size(), left = block_begin[end] - block_begin[begin];
+  for (size_t part = 0; left > 0; ++part) {
+    for (size_t b = begin; b < end; ++b) {
+      const size_t next = block_begin[b] + part;
+      if (next >= block_begin[b + 1]) continue;
+      if (now < segments.size()) visit(now, next);
+      now = next;
+      --left;
+    }
+  }
+  if (now < segments.size()) visit(now, block_begin[end]);
+}
 
 // Calls of a segment (positions) that together bring in the next segment.
 constexpr int kJitPrefetchCalls = 8;

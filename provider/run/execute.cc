@@ -38,6 +38,7 @@ class Run {
     const Frame frame = frame_of(rank);
     for (size_t s = 0; s < program_.steps.size(); ++s) {
       run_step(s, rank, frame);
+      if (s + 1 < program_.steps.size()) prefetch(*program_.steps[s + 1], rank);
       wait_for(done_[s].value, program_.steps[s]->chunks);
       if (timed) {
         const int64_t now = now_ns();
@@ -51,6 +52,11 @@ class Run {
     if (!program_.worker_buffer) return frame_;
     const TensorRef first{*program_.worker_buffer, 0};
     return frame_.with(first.buffer, frame_.at(first) + rank * program_.worker_floats);
+  }
+
+  void prefetch(const Step& step, int rank) const noexcept {
+    const Share share = share_of(step.chunks, rank, workers_);
+    if (share.begin < share.end) step.prefetch(static_cast<int>(share.begin));
   }
 
   void run_step(size_t s, int rank, const Frame& frame) noexcept {

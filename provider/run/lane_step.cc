@@ -5,8 +5,7 @@
 namespace sparsecpu {
 
 void LaneStep::run(int chunk, const Frame& frame) const noexcept {
-  compute(share_of(positions.count(), chunk / unit_chunks, position_chunks),
-          share_of(units(), chunk % unit_chunks, unit_chunks), frame);
+  compute(share_of(positions.count(), chunk / unit_chunks, position_chunks), units_of(chunk), frame);
 }
 
 void LaneStep::run_vectors(Share vectors, const Frame& frame) const noexcept {

@@ -59,6 +59,7 @@ class LaneStep : public ChannelwiseStep {
   virtual int64_t first_row(int64_t unit) const = 0;  // rows for units()
   virtual int64_t multiplies() const = 0;             // multiply-adds of vectors, at all positions
   Share vectors_of(Share units) const;
+  Share units_of(int chunk) const { return share_of(units(), chunk % unit_chunks, unit_chunks); }
 
  protected:
   // Where operands of the positions [first, first + into->positions) lie.

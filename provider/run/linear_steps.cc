@@ -18,17 +18,25 @@ int64_t JitStep::first_row(int64_t block) const {
   return segment < code->segments.size() ? code->segments[segment].first_row : rows;
 }
 
-void FloatJitStep::run_block(uint32_t block, const Tile& now, const Frame&) const noexcept {
-  float* out[kMaxPositions];
-  const float* addend[kMaxPositions];
-  const int64_t row = first_row(block) * kLanes;
-  for (int p = 0; p < now.positions; ++p) {
-    out[p] = now.y[p] + row;
-    addend[p] = now.residual[p] != nullptr ? now.residual[p] + row : nullptr;
-  }
-  for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) {
-    run_segment(s, now, out, addend, [](int) { return nullptr; });
-  }
+void JitStep::prefetch(int chunk) const noexcept {
+  const Share blocks = units_of(chunk);
+  if (blocks.begin == blocks.end) return;
+  const JitSegment& segment = code->segments[code->block_begin[static_cast<size_t>(blocks.begin)]];
+  bring(segment, 0, segment.bytes);
+}
+
+void FloatJitStep::run_blocks(Share blocks, const Tile& now, const Frame&) const noexcept {
+  const auto begin = static_cast<size_t>(blocks.begin), end = static_cast<size_t>(blocks.end);
+  code->visit_segments(begin, end, part_by_part, [&](size_t s, size_t next) {
+    float* out[kMaxPositions];
+    const float* addend[kMaxPositions];
+    const int64_t row = code->segments[s].first_row * kLanes;
+    for (int p = 0; p < now.positions; ++p) {
+      out[p] = now.y[p] + row;
+      addend[p] = now.residual[p] != nullptr ? now.residual[p] + row : nullptr;
+    }
+    run_segment(s, next, now, out, addend, [](int) { return nullptr; });
+  });
 }
 
 void JitStep::Tile::reverse() {
@@ -42,7 +50,7 @@ void JitStep::compute_tile(Share share, Share units, const Frame& frame) const n
   now.positions = static_cast<int>(share.end - share.begin);
   place(share.begin, frame, &now);
   if (2 * share.end <= positions.count() + 1) now.reverse();
-  for (int64_t b = units.begin; b < units.end; ++b) run_block(static_cast<uint32_t>(b), now, frame);
+  run_blocks(units, now, frame);
 }
 
 void FewRowsStep::run(int chunk, const Frame& frame) const noexcept {

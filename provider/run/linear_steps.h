@@ -71,6 +71,7 @@ class JitStep : public LaneStep {
   int64_t units() const override { return code->blocks(); }
   int64_t first_row(int64_t block) const override;
   int64_t multiplies() const override { return code->nonzeros * positions.count(); }
+  void prefetch(int chunk) const noexcept override;  // the first segment, which no segment before it brings in
 
  protected:
   struct Tile {
@@ -84,14 +85,14 @@ class JitStep : public LaneStep {
     void reverse();
   };
   // Segment s for every position: sums from and to out[p], with its residual (or null) and what finish_at(p) gives.
-  // The next segment's memory is brought in meanwhile: by the code, as many lines a call as it was made for, and what
-  // so few positions leave by this loop.
+  // The memory of segment `following`, if there is one, is brought in meanwhile: by the code, as many lines a call as
+  // it was made for, and what so few positions leave by this loop.
   template <class FinishAt>
-  void run_segment(uint32_t s, const Tile& now, float* const* out, const float* const* residual,
+  void run_segment(size_t s, size_t following, const Tile& now, float* const* out, const float* const* residual,
                    const FinishAt& finish_at) const noexcept {
     const JitSegment& segment = code->segments[s];
-    const bool is_last = s + 1 == code->segments.size();
-    const JitSegment& next = code->segments[is_last ? s : s + 1];
+    const bool is_last = following >= code->segments.size();
+    const JitSegment& next = code->segments[is_last ? s : following];
     const size_t most = is_last ? 0 : next.bytes;
     const size_t step = static_cast<size_t>(segment.prefetch_lines) * kCacheLine;
     const size_t left = most - std::min(most, step * static_cast<size_t>(now.positions));
@@ -111,13 +112,18 @@ class JitStep : public LaneStep {
   static void bring(const JitSegment& segment, size_t begin, size_t end) {
     for (size_t at = begin; at < end; at += kCacheLine) __builtin_prefetch(code_of(segment) + at, 0, 2);
   }
-  virtual void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept = 0;
+  virtual void run_blocks(Share blocks, const Tile& tile, const Frame& frame) const noexcept = 0;
   void compute_tile(Share positions, Share units, const Frame& frame) const noexcept override;
 };
 
 class FloatJitStep final : public JitStep {
+ public:
+  // For inputs of a tile that do not fit the L2 cache: all blocks use a part of them before the next. The output
+  // carries the sums.
+  bool part_by_part = false;
+
  private:
-  void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept override;
+  void run_blocks(Share blocks, const Tile& tile, const Frame& frame) const noexcept override;
 };
 
 // Row-major, few rows: y[m, rows] = x[m, k] W.

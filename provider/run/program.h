@@ -53,6 +53,9 @@ class Step {
  public:
   virtual ~Step() = default;
   virtual void run(int chunk, const Frame& frame) const noexcept = 0;
+  // Brings nearer what `chunk` reads first of the model's constants: called while other workers still run the step
+  // before.
+  virtual void prefetch(int) const noexcept {}
   int chunks = 1;
   int op = -1;  // index of the Op that it computes first, or whose input or output it brings into form
   // Of two Ops computed together: the other one, and the share of the multiplications that is its.

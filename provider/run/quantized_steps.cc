@@ -21,6 +21,10 @@ JitFinish QJitStep::finish_of(const QuantizedOutput& output, uint32_t block) con
   return finish;
 }
 
+void QJitStep::run_blocks(Share blocks, const Tile& now, const Frame& frame) const noexcept {
+  for (int64_t b = blocks.begin; b < blocks.end; ++b) run_block(static_cast<uint32_t>(b), now, frame);
+}
+
 void QJitStep::run_block(uint32_t block, const Tile& now, const Frame& frame) const noexcept {
   alignas(64) float sums[kMaxTile][kJitRows * kLanes];
   float* out[kMaxTile];
@@ -33,7 +37,7 @@ void QJitStep::run_block(uint32_t block, const Tile& now, const Frame& frame) co
   const QuantizedOutput output = finish_with.at(frame);
   JitFinish finish = finish_of(output, block);
   for (uint32_t s = code->block_begin[block]; s < code->block_begin[block + 1]; ++s) {
-    run_segment(s, now, out, residual, [&](int p) {
+    run_segment(s, s + 1, now, out, residual, [&](int p) {
       finish.y = now.y[p] + vector;
       return &finish;
     });

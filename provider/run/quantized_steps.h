@@ -73,7 +73,8 @@ class QJitStep final : public JitStep {
   bool finishes = false;  // the code makes the output's bytes
 
  private:
-  void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept override;
+  void run_blocks(Share blocks, const Tile& tile, const Frame& frame) const noexcept override;
+  void run_block(uint32_t block, const Tile& tile, const Frame& frame) const noexcept;
   JitFinish finish_of(const QuantizedOutput& output, uint32_t block) const noexcept;
 };
 

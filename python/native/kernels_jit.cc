@@ -26,8 +26,8 @@ Jit make(const Layer& layer, int64_t dilation_w, int64_t position_vectors, std::
 
 // Blocks [begin, end), every segment for all positions before the next, as JitStep does.
 void run(const Jit& packed, size_t begin, size_t end, const std::vector<ptrdiff_t>& row_base, const Positions& x,
-         Positions y, const std::optional<Positions>& residual) {
-  for (uint32_t s = packed.block_begin.at(begin); s < packed.block_begin.at(end); ++s) {
+         Positions y, const std::optional<Positions>& residual, bool part_by_part) {
+  packed.visit_segments(begin, end, part_by_part, [&](size_t s, size_t) {
     const JitSegment& segment = packed.segments[s];
     const int64_t row = segment.first_row * kLanes;
     for (size_t p = 0; p < x.at.size(); ++p) {
@@ -35,7 +35,7 @@ void run(const Jit& packed, size_t begin, size_t end, const std::vector<ptrdiff_
       segment.run(x.buffer.data() + x.at[p], y.buffer.mutable_data() + y.at[p] + row, addend, row_base.data(), nullptr,
                   nullptr);
     }
-  }
+  });
 }
 
 int64_t code_bytes(const Jit& packed) {
@@ -65,5 +65,5 @@ void bind_jit_kernels(py::module_& module) {
                                return starts;
                              })
       .def("run", &run, py::arg("begin"), py::arg("end"), py::arg("row_base"), py::arg("x"), py::arg("y"),
-           py::arg("residual"), "Computes blocks [begin, end) at all positions.");
+           py::arg("residual"), py::arg("part_by_part") = false, "Computes blocks [begin, end) at all positions.");
 }

@@ -37,6 +37,7 @@ def jit_run(
     in_place: bool = False,
     clamp: tuple[float, float] = NO_CLAMP,
     split: int | None = None,
+    part_by_part: bool = False,
     packed: kernels.Jit | None = None,
 ) -> np.ndarray:
     """[position, row, lane]; options as run_positions."""
@@ -54,7 +55,7 @@ def jit_run(
     inputs = kernels.Positions(grid.values, [grid.at(r, c) for r, c in places])
     cut = packed.blocks if split is None else split % (packed.blocks + 1)
     for begin, end in ((0, cut), (cut, packed.blocks)):
-        packed.run(begin, end, row_base(conv, grid), inputs, out, added)
+        packed.run(begin, end, row_base(conv, grid), inputs, out, added, part_by_part)
     assert np.isnan(store[-LANES:]).all(), "written past the last row"
     return store[:-LANES].reshape(len(places), conv.rows, LANES)
 
@@ -72,6 +73,7 @@ def check(conv: Conv, grid: Grid, **options: object) -> np.ndarray:
     got = jit_run(conv, grid, **options)
     np.testing.assert_array_less(np.abs(got - want), bound, "against float64")
     options.pop("split", None)
+    options.pop("part_by_part", None)
     scalar = scalar_run(conv, grid, **options)
     np.testing.assert_array_less(np.abs(got - scalar), 2 * bound, "against the scalar kernel")
     return got
@@ -106,6 +108,7 @@ def test_any_layer(data: st.DataObject) -> None:
         options["residual"] = rng.standard_normal(shape).astype(np.float32)
         options["in_place"] = data.draw(st.booleans())
     options["clamp"] = data.draw(st.sampled_from([NO_CLAMP, RELU6, (0.0, np.inf), (-np.inf, 1.5)]))
+    options["part_by_part"] = data.draw(st.booleans())
     check(conv, grid, **options)
 
 
@@ -135,6 +138,25 @@ def test_nothing_and_everything(density: float) -> None:
         assert packed.segments == packed.blocks
     else:
         assert packed.segments > packed.blocks
+
+
+def test_order_of_segments_does_not_matter() -> None:
+    """Blocks with different numbers of segments, one without any nonzero: the same sums in either order."""
+    rng = np.random.default_rng(10)
+    weights = sparse_weights(rng, 5 * kernels.JIT_ROWS, 400, 1, 0.15)
+    for block, density in enumerate((1.0, 0.3, 0.0, 1.0, 0.6)):
+        rows = slice(block * kernels.JIT_ROWS, (block + 1) * kernels.JIT_ROWS)
+        weights[rows] = sparse_weights(rng, kernels.JIT_ROWS, 400, 1, density)
+    conv = Conv(weights, bias=rng.standard_normal(len(weights)).astype(np.float32))
+    grid = Grid(400, 1, 3).fill(rng)
+    residual = rng.standard_normal((3, len(weights), LANES)).astype(np.float32)
+    packed = jit_pack(conv, grid, RELU6)
+    assert packed.segments > 2 * packed.blocks
+    for split in (0, 2, 3):
+        options = {"residual": residual, "clamp": RELU6, "split": split, "packed": packed}
+        block_by_block = jit_run(conv, grid, **options)
+        np.testing.assert_array_equal(jit_run(conv, grid, part_by_part=True, **options), block_by_block)
+    np.testing.assert_array_less(np.abs(block_by_block - conv.reference(grid, residual, RELU6)[0]), 1e-3)
 
 
 @pytest.mark.parametrize("pad", [0, 100, 126, 127, 128, 129, 255, 256, 4000, 33_000])
