@@ -13,22 +13,21 @@
 namespace sparsecpu {
 namespace {
 
-// Measured on a Zen 4 core (118 GFLOP/s) and scaled to the other levels. sparse_flops is set so that the
-// sparse kernel overtakes the dense one at the zeros that were measured for kernels without run-time code:
-// 45 % for convolutions from 14x14 up, 60 % at 7x7, 55 % for MatMul from 16 rows up (kFewPositions and
-// token_rate), 85 % for one row (kRowZeros). Generated code does better with MatMul: from 45 % zeros on, where it is
-// used, it takes half of the CPU provider's time.
+// One core of a Zen 5 at 4.4 GHz, fitted to the times of all nodes of 27 networks on one thread: the CPU provider's by
+// its profile (half of 1266 convolutions within 9 %), ours by measure(). Scaled to the other levels.
 constexpr MachineSpeed kSpeeds[] = {
     // cpu, sparse, dense, depthwise cpu, depthwise, cache, weights, convert, tokens
-    {28, 5, 6, 8, 6, 12, 10, 20, 0.72},       // scalar here; the CPU provider has SSE2 everywhere
-    {52, 33, 48, 14, 18, 18, 12, 40, 0.72},   // AVX2
-    {100, 63, 92, 25, 35, 22, 12, 50, 0.88},  // AVX-512
-    {100, 63, 92, 25, 35, 22, 12, 50, 0.88},  // AVX-512 with VNNI: no other floats
+    {62, 11, 11, 45, 12, 27, 25, 12, 0.72},      // scalar here; the CPU provider has SSE2 everywhere
+    {115, 71, 84, 80, 34, 41, 30, 24, 0.72},     // AVX2
+    {225, 136, 160, 140, 65, 50, 30, 30, 0.88},  // AVX-512
+    {225, 136, 160, 140, 65, 50, 30, 30, 0.88},  // AVX-512 with VNNI: no other floats
 };
 constexpr double kFewPositions = 0.84;                    // rate with at most 4 vectors of positions: less to overlap
 constexpr double kEpilogueFmas = 4.0;                     // an output vector costs as much as so many nonzeros
 constexpr double kRowZeros = 0.85, kManyRowZeros = 0.55;  // zeros needed with 1 row, with 16
 constexpr int64_t kManyRows = 16;
+constexpr double kConvUs = 7.0;         // the CPU provider's fixed cost of one convolution
+constexpr double kOutputNs = 0.068;     // and of one value of its output
 constexpr double kDenseRowRate = 0.95;  // our dense kernel for a few rows, against the CPU provider's
 constexpr double kFusedPass = 0.15;     // arithmetic inside the kernel before, against a pass of its own
 constexpr double kFusedHeavy = 0.6;     // the same for transcendental functions
@@ -80,6 +79,11 @@ void place_layer(const Linear& linear, const Shape& output, Layer* layer) {
   if (layer->positions > 0) layer->waste = 16.0 * layer->vectors / layer->positions;
 }
 
+double conv_call_us(const Linear& linear, const Layer& layer, double output_ns) {
+  if (linear.axes == Axes::kTokens) return kCallUs;
+  return kConvUs + output_ns * static_cast<double>(layer.positions * linear.out_channels) * 1e-3;
+}
+
 bool is_depthwise(const Linear& linear) {
   return linear.groups > 1 && linear.groups == linear.in_channels && linear.groups == linear.out_channels;
 }
@@ -125,7 +129,7 @@ void price_many_rows(const Linear& linear, const Layer& layer, const MachineSpee
   const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
   // Groups of few channels leave the dense kernels' registers partly empty.
   const bool thin = linear.groups > 1 && linear.weight.channels < 8;
-  cost->cpu_us = kCallUs + flops / speed.cpu_flops * (thin ? kSlowFraction : 1.0) * 1e-3;
+  cost->cpu_us = conv_call_us(linear, layer, kOutputNs) + flops / speed.cpu_flops * (thin ? kSlowFraction : 1.0) * 1e-3;
   const double sparse = sparse_us(linear, layer, static_cast<double>(layer.nonzeros), speed);
   const double none = sparse_us(linear, layer, 0, speed);
   const double all = sparse_us(linear, layer, static_cast<double>(layer.weights), speed);
@@ -149,7 +153,7 @@ void price_linear(const Linear& linear, Layer layer, const Shape& output, const 
   cost->situation = situation(linear, layer, output);
   if (is_depthwise(linear)) {
     const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
-    cost->cpu_us = kCallUs + flops / speed.depthwise_cpu_flops * 1e-3;
+    cost->cpu_us = conv_call_us(linear, layer, kOutputNs) + flops / speed.depthwise_cpu_flops * 1e-3;
     cost->here_us = flops * layer.waste / speed.depthwise_flops * 1e-3;
     cost->kernel = "depthwise";
     return;  // its zeros are not used: alone it is no reason to claim
@@ -168,6 +172,10 @@ double pass_us(int64_t values, const MachineSpeed& speed) {
 }
 
 namespace {
+
+// The CPU provider's quantized operators gain less from bytes, its average pool works value by value.
+constexpr double kCpuByteShare = 0.75, kCpuByteAverage = 15.0;
+constexpr double kEdgeByteShare = 0.5;
 
 // Bytes instead of floats move a quarter.
 double type_share(ElementType type) { return is_byte(type) ? 0.25 : 1.0; }
@@ -191,7 +199,9 @@ void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& out
                 const MachineSpeed& speed, NodeCost* cost) {
   int64_t moved = elements(output);
   for (const Shape& input : inputs) moved += elements(input);
-  const double share = 0.5 * (type_share(input_type) + type_share(output_type(op.data, input_type)));
+  const ElementType result_type = output_type(op.data, input_type);
+  const double share = 0.5 * (type_share(input_type) + type_share(result_type));
+  const double cpu_share = is_byte(input_type) && is_byte(result_type) ? kCpuByteShare : share;
   if (std::holds_alternative<Reshape>(op.data)) {
     const double here =
         only_relabels(inputs[0], output) ? 0.0 : 8.0 * share * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
@@ -203,15 +213,16 @@ void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& out
   }
   const double pass = pass_us(moved, speed) * share;
   const double heavy = is_transcendental(op.data) ? kTranscendental : 1.0;
-  cost->cpu_us += kCallUs + pass * heavy;
-  cost->here_us += pass * heavy;
+  cost->cpu_us += kCallUs + pass_us(moved, speed) * cpu_share * heavy;
+  cost->here_us += kStepUs + pass * heavy;
   const double fused = pass * (is_transcendental(op.data) ? kTranscendental * kFusedHeavy : kFusedPass);
   cost->fused_here_us += fused;
   cost->fused_cpu_us += fused;
   if (const auto* pool = std::get_if<Pool>(&op.data)) {
     const double taps = static_cast<double>(pool->window.kernel[0] * pool->window.kernel[1]);
     const double reads = pass_us(elements(output), speed) * taps * 0.25 * share;
-    cost->cpu_us += reads;
+    const bool slow = pool->bytes.has_value();
+    cost->cpu_us += reads * cpu_share / share * (slow ? kCpuByteAverage : 1.0);
     cost->here_us += reads;
   }
 }
@@ -317,8 +328,9 @@ NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int no
 EdgeCost edge_cost(const Graph& graph, const RecognisedGraph& recognised, int value, Isa isa) {
   const Shape* shape = shape_of(recognised, value);
   if (shape == nullptr) return {};
-  const double convert = 2.0 * type_share(graph.values[value].type) * pass_us(elements(*shape), machine_speed(isa)) *
-                         machine_speed(isa).cache_bytes / machine_speed(isa).convert_bytes;
+  const double share = is_byte(graph.values[value].type) ? kEdgeByteShare : 1.0;
+  const double convert =
+      kEdgeUs + 8.0 * share * static_cast<double>(elements(*shape)) / machine_speed(isa).convert_bytes * 1e-3;
   EdgeCost cost{convert, convert};
   if (in_channel_blocks(graph, graph.values[value].producer)) cost.enter_us += convert;
   bool blocks_after = false;

@@ -51,6 +51,8 @@ struct EdgeCost {
 EdgeCost edge_cost(const Graph& graph, const RecognisedGraph& recognised, int value, Isa isa);
 
 // Fixed cost of one fused node: the call, one parallel section, waking the workers.
-constexpr double kRegionUs = 3.0;
+constexpr double kRegionUs = 6.0;
+// And of one conversion at its edge: a step.
+constexpr double kEdgeUs = 2.0;
 
 }  // namespace sparsecpu

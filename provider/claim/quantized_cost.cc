@@ -16,15 +16,18 @@ struct QuantizedSpeed {
   double weight_bytes;
 };
 constexpr QuantizedSpeed kSpeeds[] = {
-    {56, 10, 6, 6, 10},      // scalar here; the CPU provider has SSE2 everywhere
-    {150, 115, 30, 30, 12},  // AVX2
-    {200, 155, 40, 40, 12},  // AVX-512
-    {300, 232, 60, 60, 12},  // AVX-512 VNNI
+    {166, 27, 12, 14, 25},     // scalar here; the CPU provider has SSE2 everywhere
+    {445, 316, 58, 68, 30},    // AVX2
+    {595, 426, 78, 90, 30},    // AVX-512
+    {892, 638, 117, 135, 30},  // AVX-512 VNNI
 };
 constexpr double kFewPositions = 0.84;  // rate with at most 4 vectors of positions
 constexpr double kMatMulRate = 0.85;    // rate on tokens
 constexpr double kEpilogueGroups = 6;   // requantizing an output vector costs as much as so many groups
-constexpr double kDenseRate = 1.0;      // our dense kernel against the CPU provider's
+constexpr double kDenseRate = 0.7;      // our dense kernel against the CPU provider's
+constexpr double kOutputNs = 0.036;     // requantizing a value on the CPU provider
+// Groups of few channels are products of few columns there: 28 times slower with 8 channels.
+constexpr double kGroupChannels = 200;
 // The CPU provider gathers the windows of a convolution of few channels byte by byte (ResNet-50's first layer).
 constexpr int64_t kFewChannels = 16;
 constexpr double kFewChannelsSlowdown = 3.0;
@@ -115,14 +118,15 @@ void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, 
   cost->situation = situation(geometry, layer, *output);
   const double work = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions) * 1e-3;
   if (is_depthwise(geometry)) {
-    cost->cpu_us += kCallUs + work / speed.depthwise_cpu;
+    cost->cpu_us += conv_call_us(geometry, layer, kOutputNs) + work / speed.depthwise_cpu;
     cost->here_us += work * layer.waste / speed.depthwise;
     cost->kernel = "depthwise";
     return;
   }
   double cpu = work / speed.cpu, sparse = 0, dense = cpu * layer.waste / kDenseRate;
   if (w.taps > 1 && w.channels < kFewChannels) cpu *= kFewChannelsSlowdown;
-  cpu += kCallUs;
+  if (linear.groups > 1) cpu *= 1 + kGroupChannels / static_cast<double>(w.channels);
+  cpu += conv_call_us(geometry, layer, kOutputNs);
   if (layer.positions < kManyRows && w.taps == 1) {
     const double rows = static_cast<double>(std::max<int64_t>(1, layer.positions));
     cpu = kCallUs + std::max(work / speed.cpu, static_cast<double>(layer.weights) / speed.weight_bytes * 1e-3);

@@ -10,7 +10,7 @@ namespace {
 constexpr double kSmallProducts = 0.7;   // the CPU provider's rate in products of one head, against large ones
 constexpr int64_t kAttentionNodes = 12;  // Reshapes, Transposes, products, ... and what computes their shapes
 // Passes over the scores beside the products: scaling and mask on the CPU provider, here within the softmax.
-constexpr double kScorePasses = 4.0, kSoftmaxPasses = 1.5;
+constexpr double kScorePasses = 4.0, kSoftmaxPasses = 3.0, kCpuSoftmaxPasses = 2.0;
 // Sum, squares, result; there is one node, or nine.
 constexpr double kNormPasses = 1.5, kCpuNormPasses = 2.0;
 
@@ -27,11 +27,10 @@ void price_attention(const Attention& attention, const std::vector<Shape>& input
   const double flops = 2.0 * static_cast<double>(q[0] * q[1] * k[1]) * static_cast<double>(q[2] + v[2]);
   const double waste = 16.0 * static_cast<double>(ceil_div(q[1], 16)) / static_cast<double>(std::max<int64_t>(1, q[1]));
   const int64_t moved = 2 * (elements(q) + elements(k) + elements(v) + q[0] * q[1] * v[2]);
-  const double softmax = kSoftmaxPasses * kTranscendental * pass_us(scores, speed);
-  const double cpu = flops / (speed.cpu_flops * kSmallProducts) * 1e-3 + softmax +
-                     kScorePasses * pass_us(scores, speed) + pass_us(moved, speed) +
+  const double cpu = flops / (speed.cpu_flops * kSmallProducts) * 1e-3 +
+                     (kCpuSoftmaxPasses + kScorePasses) * pass_us(scores, speed) + pass_us(moved, speed) +
                      kCallUs * static_cast<double>(kAttentionNodes);
-  const double here = flops * waste / speed.dense_flops * 1e-3 + softmax * waste;
+  const double here = flops * waste / speed.dense_flops * 1e-3 + kSoftmaxPasses * pass_us(scores, speed) * waste;
   cost->multiply_adds += flops / 2;
   cost->cpu_us += cpu;
   cost->here_us += here;
