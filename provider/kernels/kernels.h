@@ -117,11 +117,16 @@ using PoolAverageFn = void (*)(const float* const* x, int taps, const float* lan
 using PermuteFn = void (*)(const LaneCopy*, int64_t copies, const LaneSource* sources, const float* x, float* y,
                            int64_t channel_begin, int64_t channel_end, float fill);
 
-// 16 rows of up to `count` floats to and from lanes: y[i*stride + l] = rows[l][i] for i < lengths[l], else
-// `fill`; and back, storing only i < lengths[l]. lengths[l] <= count; a row of length 0 may be null.
-using LoadRowsFn = void (*)(const float* const* rows, const int64_t* lengths, int64_t count, float fill, float* y,
-                            int64_t stride);
-using StoreRowsFn = void (*)(const float* x, int64_t stride, int64_t count, float* const* rows, const int64_t* lengths);
+// 16 rows of up to `count` floats to and from lanes, of each channel c of `channels`:
+//   y[c * lane_step + i * stride + l] = rows[l][c * row_step + i] for i < lengths[l], else `fill`;
+// and back, storing only i < lengths[l]. lengths[l] <= count; a row of length 0 may be null.
+struct LaneRows {
+  const int64_t* lengths = nullptr;
+  int64_t count = 0, stride = 0;
+  int64_t channels = 1, row_step = 0, lane_step = 0;
+};
+using LoadRowsFn = void (*)(const LaneRows&, const float* const* rows, float fill, float* y);
+using StoreRowsFn = void (*)(const LaneRows&, const float* x, float* const* rows);
 
 // Masked sum over positions: y[c*16 + l] = sum over p of (mask[p] bit l) ? x[offset[p] + c*16 + l] : 0, in the
 // order of p, for channels [begin, end).

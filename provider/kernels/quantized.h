@@ -145,6 +145,10 @@ using LoadBytesFn = void (*)(const ByteRows&, const uint8_t* const* rows, const 
                              float* y, int64_t stride);
 using StoreBytesFn = void (*)(const ByteRows&, const float* x, int64_t stride, int64_t count, uint8_t* const* rows,
                               const int64_t* lengths);
+// Planes of `count` bytes, up to four channels, to and from pixels of 32 bits: byte j of y[i] = x[j * plane_stride +
+// i], or a byte of `fill` for j >= planes. The pixels' memory is a multiple of 16 of them, also if count is not.
+using InterleavePlanesFn = void (*)(const ByteRows&, const uint8_t* x, int64_t count, float* y);
+using SeparatePlanesFn = void (*)(const ByteRows&, const float* x, int64_t count, uint8_t* y);
 
 // Elementwise over `count` bytes, lanes or flat, any alignment; y may equal a or b. b_is_scalar: b[0] for all.
 struct QuantizedBinary {
@@ -252,6 +256,8 @@ struct QuantizedKernels {
   MinMaxFn min_max;
   LoadBytesFn load_planes, load_channels;
   StoreBytesFn store_planes, store_channels;
+  InterleavePlanesFn interleave_planes;
+  SeparatePlanesFn separate_planes;
   QuantizedBinaryFn add, multiply;
   LookupFn lookup;
   QPoolMaxFn pool_max;

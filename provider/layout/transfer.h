@@ -3,14 +3,14 @@
 //
 //   for row in [begin, end) of plan.rows(), for segment in [0, plan.segments()):
 //     RowTransfer t = plan.at(row, segment)
-//     for c in [0, plan.outer()):
-//       row_pointers(t, tensor + c * plan.tensor_outer_stride(), pointers)
-//       load_rows(pointers, t.length, t.count, fill, lanes + t.lane_offset + c * plan.lane_outer_stride(),
-//                 plan.lane_stride())
+//     row_pointers(t, tensor + t.tensor_offset, pointers)
+//     load_rows({t.length, t.count, plan.lane_stride(), plan.outer(), plan.tensor_outer_stride(),
+//                plan.lane_outer_stride()}, pointers, fill, lanes + t.lane_offset)
 //
-// Rows are independent of each other: any split among threads is right.
+// Rows and channels are independent of each other: any split among threads is right.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "layout/geometry.h"
@@ -28,13 +28,14 @@ enum class Coverage {
   kCanonical,  // export: every pixel once; or an import whose halo plan_halo() completes
 };
 
-// One call: 16 rows of tensor elements that are contiguous, lane l's at row_offset[l] (elements from the
-// tensor's start), the first length[l] (0..count) of them inside the image.
+// One call: 16 rows of tensor elements that are contiguous, lane l's at row_offset[l] (elements from the batch group's
+// first image), the first length[l] (0..count) of them inside the image.
 struct RowTransfer {
   int64_t row_offset[kLanes];
   int64_t length[kLanes];
   int64_t count;
-  int64_t lane_offset;  // floats from the lane-blocked tensor's start to the first vector
+  int64_t tensor_offset;  // elements from the tensor's start to the batch group's first image
+  int64_t lane_offset;    // floats from the lane-blocked tensor's start to the first vector
 };
 
 class TransferPlan {
@@ -54,10 +55,25 @@ class TransferPlan {
   int64_t lane_stride() const { return along_channels_ ? kLanes : position_stride_; }
   RowTransfer at(int64_t row, int64_t segment) const;
 
+  int64_t groups() const { return geometry_.groups(); }
+  int64_t group_rows() const { return row_count_; }
+  int64_t group_images(int64_t group) const;
+  int64_t image_pixels() const { return geometry_.h * geometry_.w; }
+  int64_t tensor_image_stride() const { return strides_.n; }
+  int64_t tensor_group_stride() const { return geometry_.lanes_n * strides_.n; }
+
+  // Bytes of small maps move fastest in two steps: four channels' planes become pixels of 32 bits in memory that stays
+  // in the L1 cache, [four channels][image of a batch group][pixel], and these become lanes like floats. The second
+  // step: this plan for such a "tensor" of kScratchPixels at most, of which one group of images is there at a time.
+  // None if four channels do not fit, or if their planes have gaps.
+  static constexpr int64_t kScratchPixels = 4096;
+  std::optional<TransferPlan> of_pixels() const;
+
  private:
   Geometry geometry_;
   int64_t position_stride_, channels_;
   TensorStrides strides_;
+  Coverage coverage_;
   bool along_channels_;
   int64_t run_channels_;                // channels of a pixel in one run: all or one
   int64_t first_row_, row_count_;       // grid rows of a batch group

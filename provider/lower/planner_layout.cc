@@ -80,8 +80,7 @@ TensorRef Planner::dense_of(int value) {
     step->tensor = target;
     auto& s = add(std::move(step), "export", {lanes.ref.buffer, target.buffer});
     s.layout = LayoutChange::kExport;
-    const int64_t units = s.plan.rows() * s.plan.segments();
-    s.chunks = chunks_for(units, lanes.floats() / units);
+    s.chunks = chunks_for(s.units(), ceil_div(lanes.floats(), s.units()));
   };
   if (is_bytes(value)) {
     auto step = std::make_unique<ByteExportStep>(kernels_, plan);
@@ -145,8 +144,7 @@ void Planner::add_import(int value, const LaneTensor& target, const TransferPlan
     step->lanes = target.ref;
     auto& s = add(std::move(step), "import", {source.buffer, target.ref.buffer});
     s.layout = LayoutChange::kImport;
-    const int64_t units = s.plan.rows() * s.plan.segments();
-    s.chunks = chunks_for(units, target.floats() / units);
+    s.chunks = chunks_for(s.units(), ceil_div(target.floats(), s.units()));
   };
   if (is_bytes(value)) {
     auto step = std::make_unique<ByteImportStep>(kernels_, plan);

@@ -16,50 +16,6 @@ constexpr int64_t kVectorBytes = kLanes * 4;
 
 }  // namespace
 
-void ByteImportStep::run(int chunk, const Frame& frame) const noexcept {
-  const uint8_t* source = bytes_of(frame.at(tensor));
-  float* target = frame.at(lanes);
-  const uint32_t border = quantization ? static_cast<uint32_t>(frame.at(*quantization)[1]) * 0x01010101u : fill;
-  const Share share = share_of(plan.rows() * plan.segments(), chunk, chunks);
-  for (int64_t i = share.begin; i < share.end; ++i) {
-    const RowTransfer t = plan.at(i / plan.segments(), i % plan.segments());
-    const uint8_t* rows[kLanes];
-    if (plan.along_channels()) {
-      row_pointers(t, source, rows);
-      kernels->quantized->load_channels({sign, border, 4, 0}, rows, t.length, t.count, target + t.lane_offset, kLanes);
-      continue;
-    }
-    for (int64_t c = 0; c < plan.outer(); c += 4) {
-      const ByteRows how{sign, border, static_cast<int>(std::min<int64_t>(4, plan.outer() - c)),
-                         plan.tensor_outer_stride()};
-      row_pointers(t, source + c * plan.tensor_outer_stride(), rows);
-      kernels->quantized->load_planes(how, rows, t.length, t.count, target + t.lane_offset + c / 4 * kLanes,
-                                      plan.lane_stride());
-    }
-  }
-}
-
-void ByteExportStep::run(int chunk, const Frame& frame) const noexcept {
-  const float* source = frame.at(lanes);
-  uint8_t* target = bytes_of(frame.at(tensor));
-  const Share share = share_of(plan.rows() * plan.segments(), chunk, chunks);
-  for (int64_t i = share.begin; i < share.end; ++i) {
-    const RowTransfer t = plan.at(i / plan.segments(), i % plan.segments());
-    uint8_t* rows[kLanes];
-    if (plan.along_channels()) {
-      row_pointers(t, target, rows);
-      kernels->quantized->store_channels({sign, 0, 4, 0}, source + t.lane_offset, kLanes, t.count, rows, t.length);
-      continue;
-    }
-    for (int64_t c = 0; c < plan.outer(); c += 4) {
-      const ByteRows how{sign, 0, static_cast<int>(std::min<int64_t>(4, plan.outer() - c)), plan.tensor_outer_stride()};
-      row_pointers(t, target + c * plan.tensor_outer_stride(), rows);
-      kernels->quantized->store_planes(how, source + t.lane_offset + c / 4 * kLanes, plan.lane_stride(), t.count, rows,
-                                       t.length);
-    }
-  }
-}
-
 void LaneQuantizeStep::compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept {
   if (dequantize) {
     kernels->quantized->dequantize_lanes(parameters, in, out, channels);

@@ -1,32 +1,14 @@
-// Steps on tensors of bytes: import, export, (de)quantization, elementwise functions.
+// Steps on tensors of bytes: (de)quantization, elementwise functions.
 #pragma once
 #include <array>
-#include <optional>
 
 #include "base/quantized.h"
 #include "kernels/quantized.h"
-#include "run/layout_steps.h"
 #include "run/pointwise_steps.h"
 
 namespace sparsecpu {
 
 using ByteTable = std::array<uint8_t, 256>;
-
-class ByteImportStep final : public TransferStep {
- public:
-  using TransferStep::TransferStep;
-  uint8_t sign = 0;
-  uint32_t fill = 0;
-  std::optional<TensorRef> quantization;  // DynamicQuantizeStep's: fills with this run's zero point instead
-  void run(int chunk, const Frame& frame) const noexcept override;
-};
-
-class ByteExportStep final : public TransferStep {
- public:
-  using TransferStep::TransferStep;
-  uint8_t sign = 0;
-  void run(int chunk, const Frame& frame) const noexcept override;
-};
 
 // Lanes: float vectors <-> byte vectors.
 class LaneQuantizeStep final : public LanePositionStep {

@@ -1,6 +1,8 @@
 // Steps that change where things lie: row-major to lane-blocked and back, lane permutations.
 #pragma once
-#include "kernels/kernels.h"
+#include <optional>
+
+#include "kernels/quantized.h"
 #include "layout/permute_plan.h"
 #include "layout/transfer.h"
 #include "run/lane_step.h"
@@ -13,6 +15,8 @@ class TransferStep : public Step {
   const KernelTable* kernels;
   TransferPlan plan;
   TensorRef tensor, lanes;
+
+  virtual int64_t units() const;  // of work, any split of which into chunks is right
 };
 
 class ImportStep final : public TransferStep {
@@ -26,6 +30,41 @@ class ExportStep final : public TransferStep {
  public:
   using TransferStep::TransferStep;
   void run(int chunk, const Frame& frame) const noexcept override;
+};
+
+// Bytes go four channels at a time.
+class ByteTransferStep : public TransferStep {
+ public:
+  ByteTransferStep(const KernelTable& table, const TransferPlan& transfer)
+      : TransferStep(table, transfer), pixels(transfer.of_pixels()) {}
+  std::optional<TransferPlan> pixels;  // small maps
+  uint8_t sign = 0;
+
+  int64_t units() const override;
+
+ protected:
+  // The planes of channels [4 * quad, 4 * quad + 4), as many as there are.
+  ByteRows planes_of(int64_t quad, uint32_t fill) const;
+};
+
+class ByteImportStep final : public ByteTransferStep {
+ public:
+  using ByteTransferStep::ByteTransferStep;
+  uint32_t fill = 0;
+  std::optional<TensorRef> quantization;  // DynamicQuantizeStep's: fills with this run's zero point instead
+  void run(int chunk, const Frame& frame) const noexcept override;
+
+ private:
+  void import_pixels(Share units, uint32_t border, const uint8_t* source, float* target) const noexcept;
+};
+
+class ByteExportStep final : public ByteTransferStep {
+ public:
+  using ByteTransferStep::ByteTransferStep;
+  void run(int chunk, const Frame& frame) const noexcept override;
+
+ private:
+  void export_pixels(Share units, const float* source, uint8_t* target) const noexcept;
 };
 
 // A chunk is a range of vectors, so that a halo may be filled in place by several threads at once.

@@ -90,7 +90,7 @@ void AttentionStep::load_rows(int64_t first_query, int vectors, const float* fro
       rows[l] = from + query * mask->step[2];
       lengths[l] = row_length;
     }
-    kernels->load_rows(rows, lengths, row_length, 0, to, vectors * kLanes);
+    kernels->load_rows({lengths, row_length, vectors * kLanes}, rows, 0, to);
     for (int64_t j = row_length; j < keys; ++j) std::memcpy(to + j * vectors * kLanes, to, kLanes * sizeof(float));
   }
 }

@@ -60,7 +60,7 @@ void load_rows(const std::string& isa, const std::vector<std::optional<FloatArra
     pointers[l] = rows.at(l) ? rows[l]->data() : nullptr;
     lengths[l] = rows[l] ? rows[l]->size() : 0;
   }
-  table_of(isa).load_rows(pointers, lengths, count, fill, y.mutable_data(), stride);
+  table_of(isa).load_rows({lengths, count, stride}, pointers, fill, y.mutable_data());
 }
 
 void store_rows(const std::string& isa, const FloatArray& x, int64_t stride, int64_t count,
@@ -71,7 +71,7 @@ void store_rows(const std::string& isa, const FloatArray& x, int64_t stride, int
     pointers[l] = rows.at(l) ? rows[l]->mutable_data() : nullptr;
     lengths[l] = rows[l] ? rows[l]->size() : 0;
   }
-  table_of(isa).store_rows(x.data(), stride, count, pointers, lengths);
+  table_of(isa).store_rows({lengths, count, stride}, x.data(), pointers);
 }
 
 void sum_positions(const std::string& isa, const FloatArray& x, const std::vector<ptrdiff_t>& offset,

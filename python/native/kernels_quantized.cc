@@ -279,6 +279,14 @@ void bind_rows(py::module_& module) {
   load("load_channels", &QuantizedKernels::load_channels);
   store("store_planes", &QuantizedKernels::store_planes);
   store("store_channels", &QuantizedKernels::store_channels);
+  module.def("interleave_planes",
+             [](const std::string& isa, const ByteRows& args, const ByteArray& x, int64_t count, FloatArray y) {
+               quantized_of(isa).interleave_planes(args, x.data(), count, y.mutable_data());
+             });
+  module.def("separate_planes",
+             [](const std::string& isa, const ByteRows& args, const FloatArray& x, int64_t count, ByteArray y) {
+               quantized_of(isa).separate_planes(args, x.data(), count, y.mutable_data());
+             });
 }
 
 Quantization own(std::pair<float, int> q) {

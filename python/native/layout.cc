@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <array>
 
-#include "kernels_elementwise.h"
+#include "kernels_quantized.h"
 #include "layout/permute_plan.h"
 #include "layout/transfer.h"
+#include "run/layout_steps.h"
 
 namespace py = pybind11;
 using namespace sparsecpu;
@@ -45,34 +46,43 @@ void run_permute(const std::string& isa, const PermutePlan& plan, const FloatArr
   }
 }
 
-void import_rows(const std::string& isa, const TransferPlan& plan, const FloatArray& tensor, FloatArray lanes,
-                 float fill) {
-  for (int64_t row = 0; row < plan.rows(); ++row) {
-    for (int64_t segment = 0; segment < plan.segments(); ++segment) {
-      const RowTransfer t = plan.at(row, segment);
-      for (int64_t c = 0; c < plan.outer(); ++c) {
-        const float* rows[kLanes];
-        row_pointers(t, tensor.data() + c * plan.tensor_outer_stride(), rows);
-        table_of(isa).load_rows(rows, t.length, t.count, fill,
-                                lanes.mutable_data() + t.lane_offset + c * plan.lane_outer_stride(),
-                                plan.lane_stride());
-      }
-    }
-  }
+// All chunks of a step between a row-major tensor and a lane-blocked one.
+template <class StepType, class Element>
+void run_transfer(StepType step, const py::array_t<Element, py::array::c_style>& tensor, const FloatArray& lanes,
+                  int chunks) {
+  const auto* start = reinterpret_cast<const float*>(tensor.data());
+  const std::vector<float*> buffers{const_cast<float*>(start), const_cast<float*>(lanes.data())};
+  step.tensor = {0, 0};
+  step.lanes = {1, 0};
+  step.chunks = chunks;
+  for (int chunk = 0; chunk < chunks; ++chunk) step.run(chunk, Frame(buffers));
 }
 
-void export_rows(const std::string& isa, const TransferPlan& plan, const FloatArray& lanes, FloatArray tensor) {
-  for (int64_t row = 0; row < plan.rows(); ++row) {
-    for (int64_t segment = 0; segment < plan.segments(); ++segment) {
-      const RowTransfer t = plan.at(row, segment);
-      for (int64_t c = 0; c < plan.outer(); ++c) {
-        float* rows[kLanes];
-        row_pointers(t, tensor.mutable_data() + c * plan.tensor_outer_stride(), rows);
-        table_of(isa).store_rows(lanes.data() + t.lane_offset + c * plan.lane_outer_stride(), plan.lane_stride(),
-                                 t.count, rows, t.length);
-      }
-    }
-  }
+void load(const TransferPlan& plan, const std::string& isa, const FloatArray& tensor, const FloatArray& lanes,
+          float fill, int chunks) {
+  ImportStep step(table_of(isa), plan);
+  step.fill = fill;
+  run_transfer(step, tensor, lanes, chunks);
+}
+
+void store(const TransferPlan& plan, const std::string& isa, const FloatArray& lanes, const FloatArray& tensor,
+           int chunks) {
+  run_transfer(ExportStep(table_of(isa), plan), tensor, lanes, chunks);
+}
+
+void load_bytes(const TransferPlan& plan, const std::string& isa, const ByteArray& tensor, const FloatArray& lanes,
+                uint32_t fill, uint8_t sign, int chunks) {
+  ByteImportStep step(table_of(isa), plan);
+  step.fill = fill;
+  step.sign = sign;
+  run_transfer(step, tensor, lanes, chunks);
+}
+
+void store_bytes(const TransferPlan& plan, const std::string& isa, const FloatArray& lanes, const ByteArray& tensor,
+                 uint8_t sign, int chunks) {
+  ByteExportStep step(table_of(isa), plan);
+  step.sign = sign;
+  run_transfer(step, tensor, lanes, chunks);
 }
 
 }  // namespace
@@ -110,8 +120,11 @@ void bind_layout(py::module_& module) {
                             whole_grid ? Coverage::kWholeGrid : Coverage::kCanonical);
       }))
       .def_property_readonly("calls", [](const TransferPlan& p) { return p.rows() * p.segments() * p.outer(); })
-      .def("load", [](const TransferPlan& plan, const std::string& isa, const FloatArray& tensor,
-                      const FloatArray& lanes, float fill) { import_rows(isa, plan, tensor, lanes, fill); })
-      .def("store", [](const TransferPlan& plan, const std::string& isa, const FloatArray& lanes,
-                       const FloatArray& tensor) { export_rows(isa, plan, lanes, tensor); });
+      .def_property_readonly("moves_pixels", [](const TransferPlan& p) { return p.of_pixels().has_value(); })
+      .def("load", &load, py::arg("isa"), py::arg("tensor"), py::arg("lanes"), py::arg("fill"), py::arg("chunks") = 1)
+      .def("store", &store, py::arg("isa"), py::arg("lanes"), py::arg("tensor"), py::arg("chunks") = 1)
+      .def("load_bytes", &load_bytes, py::arg("isa"), py::arg("tensor"), py::arg("lanes"), py::arg("fill"),
+           py::arg("sign"), py::arg("chunks") = 1)
+      .def("store_bytes", &store_bytes, py::arg("isa"), py::arg("lanes"), py::arg("tensor"), py::arg("sign"),
+           py::arg("chunks") = 1);
 }

@@ -179,6 +179,24 @@ def test_planes_to_lanes_and_back(count: int, planes: int, sign: int, ragged: bo
 
 
 @settings(deadline=None, max_examples=80)
+@given(st.integers(1, 300), st.integers(1, 4), SIGNS, st.integers(0, 2**32 - 1))
+def test_planes_to_pixels_and_back(count: int, planes: int, sign: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    fill = rng.integers(0, 256, 4, np.uint8)
+    x = guarded_bytes(rng.integers(0, 256, (planes, count), np.uint8))
+    args = q.ByteRows(sign, int(fill.view(np.uint32)[0]), planes, count)
+    want = np.broadcast_to(fill, (count, 4)).copy()
+    want[:, :planes] = x.T ^ sign
+    for level in LEVELS:
+        y = aligned(-(-count // LANES) * LANES)
+        q.interleave_planes(level, args, x.reshape(-1), count, y)
+        np.testing.assert_array_equal(y[:count].view(np.uint8).reshape(count, 4), want, err_msg=level)
+        back = guarded_bytes(np.zeros(planes * count, np.uint8))
+        q.separate_planes(level, args, y, count, back)
+        np.testing.assert_array_equal(back.reshape(planes, count), x, err_msg=level)
+
+
+@settings(deadline=None, max_examples=80)
 @given(st.integers(1, 150), SIGNS, st.booleans(), st.integers(0, 2**32 - 1))
 def test_channels_to_lanes_and_back(count: int, sign: int, ragged: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -49,6 +49,38 @@ def test_load_and_store(geometry: Any, channels: int, padding: int, order: str, 
         np.testing.assert_array_equal(back, memory)
 
 
+@settings(max_examples=200, deadline=None)
+@given(geometries(), st.integers(1, 20), st.sampled_from(ORDERS), st.sampled_from([0, 0x80]), st.integers(1, 4))
+def test_load_and_store_bytes(geometry: Any, channels: int, order: str, sign: int, chunks: int) -> None:
+    n, h, w = geometry.size
+    rng = np.random.default_rng(h * 64 + w)
+    tensor = rng.integers(0, 256, (n, channels, h, w), np.uint8)
+    memory = np.ascontiguousarray(tensor.transpose(["nchw".index(axis) for axis in order]))
+    strides = [memory.strides[order.index(axis)] for axis in "nchw"]
+    quads, fill = -(-channels // 4), 0x79
+    padded = np.full((n, 4 * quads, h, w), fill, np.uint8)  # bytes of channels that fill the last vector
+    padded[:, :channels] = tensor ^ sign
+    expected = to_lanes(geometry, padded.astype(np.float32), fill).astype(np.uint8)
+    expected = np.ascontiguousarray(expected.reshape(*expected.shape[:3], quads, 4, LANES).swapaxes(-1, -2))
+    position = quads * LANES
+    whole = kernels.TransferPlan(geometry, position, channels, strides, True)
+    canonical = kernels.TransferPlan(geometry, position, channels, strides, False)
+    assert not whole.moves_pixels or order in ("nchw", "cnhw") or 1 in (n, h, w, channels)
+    for level in LEVELS:
+        lanes = aligned((*expected.shape[:3], quads, LANES))
+        whole.load_bytes(level, memory, lanes, fill * 0x01010101, sign, chunks)
+        np.testing.assert_array_equal(lanes.view(np.uint8).reshape(expected.shape), expected, err_msg=level)
+        lanes[...] = math.nan
+        canonical.load_bytes(level, memory, lanes, fill * 0x01010101, sign, chunks)
+        mask = canonical_mask(geometry)
+        got = lanes.view(np.uint8).reshape(expected.shape)
+        np.testing.assert_array_equal(got[:, mask], expected[:, mask], err_msg=level)
+        assert np.isnan(lanes[:, ~mask]).all()
+        back = np.full_like(memory, 77)
+        canonical.store_bytes(level, lanes, back, sign, chunks)
+        np.testing.assert_array_equal(back, memory, err_msg=level)
+
+
 @pytest.mark.parametrize(
     ("order", "channels", "calls"),
     [

@@ -55,6 +55,42 @@ void load_planes(const ByteRows& args, const uint8_t* const* rows, const int64_t
   }
 }
 
+// The first of the 64 pixels to take next: the last ones begin early if they would not be 64, so that they are.
+SPARSECPU_INLINE int64_t pixel_block(int64_t at, int64_t count) {
+  return at + kByteVec > count && count >= kByteVec ? count - kByteVec : at;
+}
+
+void interleave_planes(const ByteRows& args, const uint8_t* x, int64_t count, float* y) {
+  const Bytes flip = set_byte(args.sign);
+  for (int64_t block = 0; block < count; block += kByteVec) {
+    const int64_t at = pixel_block(block, count);
+    Bytes plane[4], pixels[4];
+    for (int j = 0; j < 4; ++j) {
+      plane[j] = j >= args.planes ? set_byte(static_cast<uint8_t>(args.fill >> (8 * j)))
+                                  : xor_bytes(load_bytes_first(x + j * args.plane_stride + at, count - at), flip);
+      plane[j] = transpose_lanes(plane[j]);
+    }
+    interleave(plane[0], plane[1], plane[2], plane[3], pixels);
+    for (int i = 0; i < 4 && at + 16 * i < count; ++i) store_bytes(y + at + 16 * i, pixels[i]);
+  }
+}
+
+void separate_planes(const ByteRows& args, const float* x, int64_t count, uint8_t* y) {
+  const Bytes flip = set_byte(args.sign);
+  for (int64_t block = 0; block < count; block += kByteVec) {
+    const int64_t at = pixel_block(block, count);
+    Ints plane[4];
+    for (int i = 0; i < 4; ++i) {
+      plane[i] = at + 16 * i < count ? as_ints(transpose_bytes(load_bytes(x + at + 16 * i))) : set_int(0);
+    }
+    transpose_quarters(plane);
+    for (int j = 0; j < args.planes; ++j) {
+      const Bytes bytes = transpose_lanes(as_bytes(as_floats(plane[j])));
+      store_bytes_first(y + j * args.plane_stride + at, xor_bytes(bytes, flip), count - at);
+    }
+  }
+}
+
 // Bytes [at, at + 64) of a row; from its length on they are `fill`.
 SPARSECPU_INLINE Vec load_channel_dwords(const ByteRows& args, const uint8_t* row, int64_t at, int64_t length) {
   const int64_t left = length - at;

@@ -132,27 +132,21 @@ SPARSECPU_INLINE Bytes pack_quarters(const Ints (&r)[4], int zero) {
   const __m256i z = _mm256_set1_epi16(static_cast<short>(zero));
   return {pack_half(r[0].lo, r[1].lo, r[2].lo, r[3].lo, z), pack_half(r[0].hi, r[1].hi, r[2].hi, r[3].hi, z)};
 }
-SPARSECPU_INLINE Bytes pack(const Ints (&r)[4], int zero) {
-  return shuffle_in_quarters(pack_quarters(r, zero),
-                             _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+SPARSECPU_INLINE Bytes transpose_bytes(Bytes x) {
+  return shuffle_in_quarters(x, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+}
+SPARSECPU_INLINE Bytes pack(const Ints (&r)[4], int zero) { return transpose_bytes(pack_quarters(r, zero)); }
+SPARSECPU_INLINE Bytes transpose_lanes(Bytes x) {
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i lo = _mm256_permutevar8x32_epi32(x.lo, order), hi = _mm256_permutevar8x32_epi32(x.hi, order);
+  const __m256i even = _mm256_unpacklo_epi64(lo, hi), odd = _mm256_unpackhi_epi64(lo, hi);
+  return {_mm256_permute2x128_si256(even, odd, 0x20), _mm256_permute2x128_si256(even, odd, 0x31)};
 }
 SPARSECPU_INLINE Bytes pack_flat(const Ints (&r)[4], int zero) {
   const __m256i z = _mm256_set1_epi16(static_cast<short>(zero));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   return {_mm256_permutevar8x32_epi32(pack_half(r[0].lo, r[0].hi, r[1].lo, r[1].hi, z), order),
           _mm256_permutevar8x32_epi32(pack_half(r[2].lo, r[2].hi, r[3].lo, r[3].hi, z), order)};
-}
-SPARSECPU_INLINE void transpose_half(__m256i& r0, __m256i& r1, __m256i& r2, __m256i& r3) {
-  const __m256i a = _mm256_unpacklo_epi32(r0, r1), b = _mm256_unpackhi_epi32(r0, r1);
-  const __m256i c = _mm256_unpacklo_epi32(r2, r3), d = _mm256_unpackhi_epi32(r2, r3);
-  r0 = _mm256_unpacklo_epi64(a, c);
-  r1 = _mm256_unpackhi_epi64(a, c);
-  r2 = _mm256_unpacklo_epi64(b, d);
-  r3 = _mm256_unpackhi_epi64(b, d);
-}
-SPARSECPU_INLINE void transpose_quarters(Ints (&r)[4]) {
-  transpose_half(r[0].lo, r[1].lo, r[2].lo, r[3].lo);
-  transpose_half(r[0].hi, r[1].hi, r[2].hi, r[3].hi);
 }
 SPARSECPU_INLINE void interleave_half(__m256i a, __m256i b, __m256i c, __m256i d, __m256i (&r)[4]) {
   const __m256i ab_low = _mm256_unpacklo_epi8(a, b), ab_high = _mm256_unpackhi_epi8(a, b);

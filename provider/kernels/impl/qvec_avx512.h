@@ -82,7 +82,7 @@ SPARSECPU_INLINE Ints add_product_split(Ints acc, Bytes x, Bytes w) {
 }
 #endif
 
-SPARSECPU_INLINE Bytes lane_transpose_bytes(Bytes x) {
+SPARSECPU_INLINE Bytes transpose_bytes(Bytes x) {
   const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   return {_mm512_shuffle_epi8(x.v, order)};
 }
@@ -104,19 +104,12 @@ SPARSECPU_INLINE Bytes pack_quarters(const Ints (&r)[4], int zero) {
   const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(r[2].v, r[3].v), z);
   return {_mm512_packus_epi16(low, high)};
 }
-SPARSECPU_INLINE Bytes pack(const Ints (&r)[4], int zero) { return lane_transpose_bytes(pack_quarters(r, zero)); }
-SPARSECPU_INLINE Bytes pack_flat(const Ints (&r)[4], int zero) {
+SPARSECPU_INLINE Bytes pack(const Ints (&r)[4], int zero) { return transpose_bytes(pack_quarters(r, zero)); }
+SPARSECPU_INLINE Bytes transpose_lanes(Bytes x) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return {_mm512_permutexvar_epi32(order, pack_quarters(r, zero).v)};
+  return {_mm512_permutexvar_epi32(order, x.v)};
 }
-SPARSECPU_INLINE void transpose_quarters(Ints (&r)[4]) {
-  const __m512i a = _mm512_unpacklo_epi32(r[0].v, r[1].v), b = _mm512_unpackhi_epi32(r[0].v, r[1].v);
-  const __m512i c = _mm512_unpacklo_epi32(r[2].v, r[3].v), d = _mm512_unpackhi_epi32(r[2].v, r[3].v);
-  r[0].v = _mm512_unpacklo_epi64(a, c);
-  r[1].v = _mm512_unpackhi_epi64(a, c);
-  r[2].v = _mm512_unpacklo_epi64(b, d);
-  r[3].v = _mm512_unpackhi_epi64(b, d);
-}
+SPARSECPU_INLINE Bytes pack_flat(const Ints (&r)[4], int zero) { return transpose_lanes(pack_quarters(r, zero)); }
 SPARSECPU_INLINE void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes (&r)[4]) {
   const __m512i ab_low = _mm512_unpacklo_epi8(a.v, b.v), ab_high = _mm512_unpackhi_epi8(a.v, b.v);
   const __m512i cd_low = _mm512_unpacklo_epi8(c.v, d.v), cd_high = _mm512_unpackhi_epi8(c.v, d.v);

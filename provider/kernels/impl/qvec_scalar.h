@@ -151,9 +151,11 @@ SPARSECPU_INLINE Bytes pack(const Ints (&r)[4], int zero) {
 SPARSECPU_INLINE Bytes pack_flat(const Ints (&r)[4], int zero) {
   return each_byte([&](int i) { return saturate(r[i / 16].lane[i % 16], zero); });
 }
-SPARSECPU_INLINE void transpose_quarters(Ints (&r)[4]) {
-  const Ints old[4] = {r[0], r[1], r[2], r[3]};
-  for (int i = 0; i < 4; ++i) r[i] = each_int([&](int l) { return old[l % 4].lane[l / 4 * 4 + i]; });
+SPARSECPU_INLINE Bytes transpose_bytes(const Bytes& x) {
+  return each_byte([&](int i) { return x.at[i / 16 * 16 + i % 4 * 4 + i % 16 / 4]; });
+}
+SPARSECPU_INLINE Bytes transpose_lanes(const Bytes& x) {
+  return each_byte([&](int i) { return x.at[i % 16 / 4 * 16 + i / 16 * 4 + i % 4]; });
 }
 SPARSECPU_INLINE void interleave(const Bytes& a, const Bytes& b, const Bytes& c, const Bytes& d, Bytes (&r)[4]) {
   const Bytes* from[4] = {&a, &b, &c, &d};

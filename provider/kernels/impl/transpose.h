@@ -1,4 +1,6 @@
-// The 16 x 16 register transpose of each level.
+// Register transposes of each level: 4 x 4 floats in the quarters of four vectors, and 16 x 16 made of them.
+//
+// transpose_quarters(r0, r1, r2, r3): lane 4q+c of ri <-> lane 4q+i of rc.
 #pragma once
 #include "kernels/impl/vec.h"
 
@@ -7,95 +9,78 @@ namespace {
 
 #if defined(SPARSECPU_LEVEL_AVX512)
 
-// Four stages: interleave 32-bit and 64-bit elements of neighbouring rows, then 128-bit quarters twice.
-SPARSECPU_INLINE void transpose(Vec (&r)[16]) {
-  __m512 pair[16], quad[16];
-  SPARSECPU_UNROLL
-  for (int i = 0; i < 16; i += 2) {
-    pair[i] = _mm512_unpacklo_ps(r[i].v, r[i + 1].v);
-    pair[i + 1] = _mm512_unpackhi_ps(r[i].v, r[i + 1].v);
-  }
-  // quad[4 g + j]: in quarter q, column 4 q + j of rows 4 g .. 4 g + 3.
-  SPARSECPU_UNROLL
-  for (int g = 0; g < 16; g += 4) {
-    SPARSECPU_UNROLL
-    for (int j = 0; j < 2; ++j) {
-      const __m512d upper = _mm512_castps_pd(pair[g + j]), lower = _mm512_castps_pd(pair[g + 2 + j]);
-      quad[g + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(upper, lower));
-      quad[g + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(upper, lower));
-    }
-  }
-  SPARSECPU_UNROLL
-  for (int j = 0; j < 4; ++j) {
-    const __m512 even_a = _mm512_shuffle_f32x4(quad[j], quad[4 + j], 0x88);
-    const __m512 odd_a = _mm512_shuffle_f32x4(quad[j], quad[4 + j], 0xdd);
-    const __m512 even_b = _mm512_shuffle_f32x4(quad[8 + j], quad[12 + j], 0x88);
-    const __m512 odd_b = _mm512_shuffle_f32x4(quad[8 + j], quad[12 + j], 0xdd);
-    r[j].v = _mm512_shuffle_f32x4(even_a, even_b, 0x88);
-    r[8 + j].v = _mm512_shuffle_f32x4(even_a, even_b, 0xdd);
-    r[4 + j].v = _mm512_shuffle_f32x4(odd_a, odd_b, 0x88);
-    r[12 + j].v = _mm512_shuffle_f32x4(odd_a, odd_b, 0xdd);
-  }
+SPARSECPU_INLINE void transpose_quarters(Vec& r0, Vec& r1, Vec& r2, Vec& r3) {
+  const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(r0.v, r1.v)),
+                b = _mm512_castps_pd(_mm512_unpackhi_ps(r0.v, r1.v));
+  const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(r2.v, r3.v)),
+                d = _mm512_castps_pd(_mm512_unpackhi_ps(r2.v, r3.v));
+  r0.v = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+  r1.v = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+  r2.v = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+  r3.v = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+}
+
+SPARSECPU_INLINE void exchange_quarters(Vec& r0, Vec& r1, Vec& r2, Vec& r3) {
+  const __m512 even_a = _mm512_shuffle_f32x4(r0.v, r1.v, 0x88), odd_a = _mm512_shuffle_f32x4(r0.v, r1.v, 0xdd);
+  const __m512 even_b = _mm512_shuffle_f32x4(r2.v, r3.v, 0x88), odd_b = _mm512_shuffle_f32x4(r2.v, r3.v, 0xdd);
+  r0.v = _mm512_shuffle_f32x4(even_a, even_b, 0x88);
+  r1.v = _mm512_shuffle_f32x4(odd_a, odd_b, 0x88);
+  r2.v = _mm512_shuffle_f32x4(even_a, even_b, 0xdd);
+  r3.v = _mm512_shuffle_f32x4(odd_a, odd_b, 0xdd);
 }
 
 #elif defined(SPARSECPU_LEVEL_AVX2)
 
-SPARSECPU_INLINE void transpose_8x8(__m256 (&r)[8]) {
-  __m256 pair[8], quad[8];
-  SPARSECPU_UNROLL
-  for (int i = 0; i < 8; i += 2) {
-    pair[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-    pair[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-  }
-  SPARSECPU_UNROLL
-  for (int g = 0; g < 8; g += 4) {
-    SPARSECPU_UNROLL
-    for (int j = 0; j < 2; ++j) {
-      const __m256d upper = _mm256_castps_pd(pair[g + j]), lower = _mm256_castps_pd(pair[g + 2 + j]);
-      quad[g + 2 * j] = _mm256_castpd_ps(_mm256_unpacklo_pd(upper, lower));
-      quad[g + 2 * j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(upper, lower));
-    }
-  }
-  SPARSECPU_UNROLL
-  for (int j = 0; j < 4; ++j) {
-    r[j] = _mm256_permute2f128_ps(quad[j], quad[4 + j], 0x20);
-    r[4 + j] = _mm256_permute2f128_ps(quad[j], quad[4 + j], 0x31);
-  }
+SPARSECPU_INLINE void transpose_half(__m256& r0, __m256& r1, __m256& r2, __m256& r3) {
+  const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(r0, r1)), b = _mm256_castps_pd(_mm256_unpackhi_ps(r0, r1));
+  const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(r2, r3)), d = _mm256_castps_pd(_mm256_unpackhi_ps(r2, r3));
+  r0 = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c));
+  r1 = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+  r2 = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d));
+  r3 = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+}
+SPARSECPU_INLINE void transpose_quarters(Vec& r0, Vec& r1, Vec& r2, Vec& r3) {
+  transpose_half(r0.lo, r1.lo, r2.lo, r3.lo);
+  transpose_half(r0.hi, r1.hi, r2.hi, r3.hi);
 }
 
-SPARSECPU_INLINE void transpose(Vec (&r)[16]) {
-  __m256 a[8], b[8], c[8], d[8];
-  SPARSECPU_UNROLL
-  for (int i = 0; i < 8; ++i) {
-    a[i] = r[i].lo;
-    b[i] = r[i].hi;
-    c[i] = r[8 + i].lo;
-    d[i] = r[8 + i].hi;
-  }
-  transpose_8x8(a);
-  transpose_8x8(b);
-  transpose_8x8(c);
-  transpose_8x8(d);
-  SPARSECPU_UNROLL
-  for (int i = 0; i < 8; ++i) {
-    r[i] = {a[i], c[i]};
-    r[8 + i] = {b[i], d[i]};
-  }
+SPARSECPU_INLINE void exchange_quarters(Vec& r0, Vec& r1, Vec& r2, Vec& r3) {
+  const Vec a = r0, b = r1, c = r2, d = r3;
+  r0 = {_mm256_permute2f128_ps(a.lo, b.lo, 0x20), _mm256_permute2f128_ps(c.lo, d.lo, 0x20)};
+  r1 = {_mm256_permute2f128_ps(a.lo, b.lo, 0x31), _mm256_permute2f128_ps(c.lo, d.lo, 0x31)};
+  r2 = {_mm256_permute2f128_ps(a.hi, b.hi, 0x20), _mm256_permute2f128_ps(c.hi, d.hi, 0x20)};
+  r3 = {_mm256_permute2f128_ps(a.hi, b.hi, 0x31), _mm256_permute2f128_ps(c.hi, d.hi, 0x31)};
 }
 
 #else
 
-SPARSECPU_INLINE void transpose(Vec (&r)[16]) {
-  for (int i = 0; i < 16; ++i) {
-    for (int j = 0; j < i; ++j) {
-      const float t = r[i].lane[j];
-      r[i].lane[j] = r[j].lane[i];
-      r[j].lane[i] = t;
-    }
-  }
+SPARSECPU_INLINE void transpose_quarters(Vec& r0, Vec& r1, Vec& r2, Vec& r3) {
+  const Vec r[4] = {r0, r1, r2, r3};
+  const auto column = [&](int i) { return each_lane([&](int l) { return r[l % 4].lane[l / 4 * 4 + i]; }); };
+  r0 = column(0);
+  r1 = column(1);
+  r2 = column(2);
+  r3 = column(3);
+}
+
+SPARSECPU_INLINE void exchange_quarters(Vec& r0, Vec& r1, Vec& r2, Vec& r3) {
+  const Vec r[4] = {r0, r1, r2, r3};
+  const auto quarters = [&](int q) { return each_lane([&](int l) { return r[l / 4].lane[4 * q + l % 4]; }); };
+  r0 = quarters(0);
+  r1 = quarters(1);
+  r2 = quarters(2);
+  r3 = quarters(3);
 }
 
 #endif
+
+// 4 x 4 blocks first, then the blocks: quarter q of ri <-> quarter i of rq, for rows four apart.
+SPARSECPU_INLINE void transpose(Vec (&r)[16]) {
+  SPARSECPU_UNROLL
+  for (int i = 0; i < 16; i += 4) transpose_quarters(r[i], r[i + 1], r[i + 2], r[i + 3]);
+  SPARSECPU_UNROLL
+  for (int j = 0; j < 4; ++j) exchange_quarters(r[j], r[4 + j], r[8 + j], r[12 + j]);
+}
 
 }  // namespace
 }  // namespace sparsecpu::SPARSECPU_LEVEL

@@ -12,6 +12,9 @@
 //   Mask holds one bit per lane; select(m, a, b) = m ? a : b per lane.
 //   store_lanes(p, m, v) writes only the lanes of m: threads may share a vector, each with lanes of its own.
 //   load_first(p, n), store_first(p, v, n) touch only p[0, n), 0 <= n <= 16; lanes not loaded are 0.
+//   Four: a quarter of a Vec, lanes 4q .. 4q + 3; quarter<q>(v), join(four quarters) -> Vec. load_four_first(p, first,
+//   rest),
+//     store_four_first(p, v, first) touch only p[0, n) for first = first_four(n), 0 <= n <= 4; else `rest` is loaded.
 //   Register: as many lanes as one instruction permutes, kRegisterLanes, a whole Vec or a part of it.
 //   pick(rest, make_pick(index, lanes), v): lane l is v[index[l] % kRegisterLanes] if `lanes` has bit l, else rest[l];
 //     blend(rest, make_pick(index, lanes), v) the same without the index. lanes_from(index, part): the lanes whose

@@ -88,6 +88,30 @@ SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) {
   _mm256_maskstore_ps(p + 8, _mm256_castps_si256(m.hi), v.hi);
 }
 
+using Four = __m128;
+SPARSECPU_INLINE Four load_four(const float* p) { return _mm_loadu_ps(p); }
+SPARSECPU_INLINE void store_four(float* p, Four v) { _mm_storeu_ps(p, v); }
+struct FirstFour {
+  int count;
+};
+SPARSECPU_INLINE FirstFour first_four(int64_t n) { return {static_cast<int>(n)}; }
+SPARSECPU_INLINE Four load_four_first(const float* p, FirstFour first, Four rest) {
+  const __m128i inside = _mm_cmpgt_epi32(_mm_set1_epi32(first.count), _mm_setr_epi32(0, 1, 2, 3));
+  return _mm_blendv_ps(rest, _mm_maskload_ps(p, inside), _mm_castsi128_ps(inside));
+}
+// Not by vmaskmovps, which takes some 20 instructions' time on AMD CPUs.
+SPARSECPU_INLINE void store_four_first(float* p, Four v, FirstFour first) {
+  if (first.count == 4) return _mm_storeu_ps(p, v);
+  if (first.count >= 2) _mm_storel_pi(reinterpret_cast<__m64*>(p), v);
+  if (first.count == 1) _mm_store_ss(p, v);
+  if (first.count == 3) _mm_store_ss(p + 2, _mm_movehl_ps(v, v));
+}
+SPARSECPU_INLINE Vec join(Four a, Four b, Four c, Four d) { return {_mm256_set_m128(b, a), _mm256_set_m128(d, c)}; }
+template <int Q>
+SPARSECPU_INLINE Four quarter(Vec v) {
+  return _mm256_extractf128_ps(Q < 2 ? v.lo : v.hi, Q % 2);
+}
+
 using Register = __m256;
 constexpr int kRegisterLanes = 8;
 SPARSECPU_INLINE Register load_register(const float* p) { return _mm256_load_ps(p); }

@@ -56,6 +56,28 @@ SPARSECPU_INLINE Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, 
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.bits, b.v, a.v)}; }
 SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) { _mm512_mask_store_ps(p, m.bits, v.v); }
 
+using Four = __m128;
+SPARSECPU_INLINE Four load_four(const float* p) { return _mm_loadu_ps(p); }
+SPARSECPU_INLINE void store_four(float* p, Four v) { _mm_storeu_ps(p, v); }
+using FirstFour = __mmask8;
+SPARSECPU_INLINE FirstFour first_four(int64_t n) { return static_cast<__mmask8>((1u << n) - 1u); }
+SPARSECPU_INLINE Four load_four_first(const float* p, FirstFour first, Four rest) {
+  return _mm_mask_loadu_ps(rest, first, p);
+}
+SPARSECPU_INLINE void store_four_first(float* p, Four v, FirstFour first) {
+  // Not one instruction with the extraction of a quarter: that faults on memory outside the mask.
+  asm("" : "+v"(v));
+  _mm_mask_storeu_ps(p, first, v);
+}
+SPARSECPU_INLINE Vec join(Four a, Four b, Four c, Four d) {
+  const __m512 first = _mm512_insertf32x4(_mm512_castps128_ps512(a), b, 1);
+  return {_mm512_insertf32x4(_mm512_insertf32x4(first, c, 2), d, 3)};
+}
+template <int Q>
+SPARSECPU_INLINE Four quarter(Vec v) {
+  return _mm512_extractf32x4_ps(v.v, Q);
+}
+
 using Register = Vec;
 constexpr int kRegisterLanes = 16;
 SPARSECPU_INLINE Register load_register(const float* p) { return load(p); }

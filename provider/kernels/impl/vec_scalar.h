@@ -110,6 +110,31 @@ SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) {
   }
 }
 
+struct Four {
+  float at[4];
+};
+struct FirstFour {
+  int64_t count;
+};
+SPARSECPU_INLINE FirstFour first_four(int64_t n) { return {n}; }
+SPARSECPU_INLINE Four load_four_first(const float* p, FirstFour first, Four rest) {
+  for (int64_t i = 0; i < first.count; ++i) rest.at[i] = p[i];
+  return rest;
+}
+SPARSECPU_INLINE void store_four_first(float* p, Four v, FirstFour first) {
+  for (int64_t i = 0; i < first.count; ++i) p[i] = v.at[i];
+}
+SPARSECPU_INLINE Four load_four(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+SPARSECPU_INLINE void store_four(float* p, Four v) { store_four_first(p, v, {4}); }
+SPARSECPU_INLINE Vec join(Four a, Four b, Four c, Four d) {
+  const Four* quarters[4] = {&a, &b, &c, &d};
+  return each_lane([&](int l) { return quarters[l / 4]->at[l % 4]; });
+}
+template <int Q>
+SPARSECPU_INLINE Four quarter(const Vec& v) {
+  return {{v.lane[4 * Q], v.lane[4 * Q + 1], v.lane[4 * Q + 2], v.lane[4 * Q + 3]}};
+}
+
 using Register = Vec;
 constexpr int kRegisterLanes = 16;
 SPARSECPU_INLINE Register load_register(const float* p) { return load(p); }

@@ -195,6 +195,20 @@ def _move_back(level: str, rng: np.random.Generator, planes: bool) -> Array:
     return np.array(rows)
 
 
+def _interleave_planes(level: str, rng: np.random.Generator) -> Array:
+    count = int(rng.integers(1, 200))
+    y = aligned(-(-count // LANES), LANES)
+    q.interleave_planes(level, q.ByteRows(0x80, 0x01020304, 3, count), random_bytes(rng, 3 * count), count, y)
+    return y.reshape(-1)[:count].view(np.uint8)
+
+
+def _separate_planes(level: str, rng: np.random.Generator) -> Array:
+    count = int(rng.integers(1, 200))
+    y = np.zeros(3 * count, np.uint8)
+    q.separate_planes(level, q.ByteRows(0x80, 0, 3, count), random_byte_lanes(rng, -(-count // LANES)), count, y)
+    return y
+
+
 def _add(level: str, rng: np.random.Generator) -> Array:
     a, b = random_bytes(rng, 2, _count(rng))
     y = np.zeros(a.size, np.uint8)
@@ -294,6 +308,8 @@ ELEMENTWISE: Mapping[str, Case] = {
     "quantized.load_channels": lambda level, rng: _move_rows(level, rng, planes=False),
     "quantized.store_planes": lambda level, rng: _move_back(level, rng, planes=True),
     "quantized.store_channels": lambda level, rng: _move_back(level, rng, planes=False),
+    "quantized.interleave_planes": _interleave_planes,
+    "quantized.separate_planes": _separate_planes,
     "quantized.add": _add,
     "quantized.multiply": _multiply,
     "quantized.lookup": _lookup,
