@@ -23,6 +23,8 @@ struct LayerPack {
   std::vector<float> float_bias;  // QuantizedLinear to floats; padded like QuantizedRows
 
   bool has_lane_form() const { return jit || spmm || dense || depthwise || qjit || qspmm || qdense || qdepthwise; }
+  bool is_depthwise() const { return depthwise || qdepthwise; }
+  const PackedJit* code() const { return jit ? &*jit : qjit ? &qjit->code : nullptr; }
   PackedJit* code() { return jit ? &*jit : qjit ? &qjit->code : nullptr; }
   int64_t bytes() const;
   const char* kernel() const;  // of the main form, for the report

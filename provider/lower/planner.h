@@ -35,6 +35,7 @@ struct WindowInput {
 };
 
 class AttentionStep;
+class ChannelChain;
 
 class Planner {
  public:
@@ -233,11 +234,25 @@ class Planner {
   void place_stretch(const Stage& stage, LinearOperands* operands);
 
   // planner_chains.cc
-  enum class ChainKind { kNone, kPositions, kChannels };
+  enum class ChainKind { kNone, kPositions, kChannels, kParts };
+  struct OpenChain;
+  struct WorkerBuffer {
+    int buffer = kNone;
+    int64_t floats = 0;
+  };
   bool feeds_only_next(size_t stage) const;
   ChainKind chain_of(size_t stage) const;
-  void emit_chain(ChainKind kind, size_t stage);
+  ChainKind chain_of_channels(size_t stage) const;
+  int64_t unit_bytes(size_t stage) const;
+  int64_t part_rows(size_t stage) const;
+  size_t emit_chain(ChainKind kind, size_t stage);
+  void choose_units(size_t stage);
+  std::unique_ptr<Step> position_chain(std::vector<std::unique_ptr<Step>> steps, const OpenChain& chain);
+  std::unique_ptr<Step> channel_chain(std::vector<std::unique_ptr<Step>> steps, const OpenChain& chain);
+  void divide(ChannelChain* step, const LaneTensor& between) const;
   LaneTensor scratch_tensor(const Geometry& geometry, int64_t vectors);
+  LaneTensor worker_tensor(const Geometry& geometry, int64_t vectors);
+  WorkerBuffer& worker_buffer(int index);
   std::vector<std::unique_ptr<Step>> take_steps(size_t first);
 
   // planner_memory.cc
@@ -277,14 +292,18 @@ class Planner {
   Part part_;
   int stage_ = 0;              // being emitted
   std::vector<bool> emitted_;  // stages that are part of an earlier one's step
-  // Two stages that become one step: where what lies between them is kept.
+  // Stages that become one step: where what lies between the first two is kept, a part of it at a time, and what lies
+  // between the second and a third.
   struct OpenChain {
     ChainKind kind;
-    int value;     // between the stages
-    int64_t unit;  // kChannels: most output channels of a unit of the first stage
-    int64_t floats, position_stride;
+    int value, second;    // between the stages; second: kNone if there are two
+    int scratch;          // buffer
+    int64_t units = 0;    // of the first stage at once; of positions' chains 0
+    int64_t vectors = 0;  // of these, at most
+    int64_t floats = 0, position_stride = 0;
   };
   std::optional<OpenChain> chain_;
+  WorkerBuffer worker_buffers_[kWorkerBuffers];  // a chain's scratch; what lies between its second and third stage
   std::vector<Placed> values_;
   std::vector<FloatMask> float_masks_;
   std::vector<Buffer> buffers_;

@@ -109,9 +109,10 @@ LaneTensor Planner::new_tensor(const Geometry& geometry, int64_t vectors) {
 
 LaneTensor Planner::new_lanes(int value) {
   const int64_t vectors = vectors_of(value, at(value).axes);
-  const bool between = chain_ && chain_->value == value;
-  return adopt_lanes(
-      value, between ? scratch_tensor(home_geometry(value), vectors) : new_tensor(home_geometry(value), vectors));
+  const Geometry geometry = home_geometry(value);
+  if (chain_ && chain_->value == value) return adopt_lanes(value, scratch_tensor(geometry, vectors));
+  if (chain_ && chain_->second == value) return adopt_lanes(value, worker_tensor(geometry, vectors));
+  return adopt_lanes(value, new_tensor(geometry, vectors));
 }
 
 LaneTensor Planner::adopt_lanes(int value, const LaneTensor& tensor) {
@@ -161,9 +162,9 @@ void Planner::add_import(int value, const LaneTensor& target, const TransferPlan
 }
 
 LaneTensor Planner::relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, FillBits fill) {
-  const bool between = chain_ && source.ref.buffer == program_->worker_buffer;
+  const bool scratch = chain_ && source.ref.buffer == chain_->scratch;
   const LaneTensor target =
-      between ? scratch_tensor(destination, source.vectors) : new_tensor(destination, source.vectors);
+      scratch ? scratch_tensor(destination, source.vectors) : new_tensor(destination, source.vectors);
   permute_into(source, target, map, fill);
   program_->steps.back()->layout = LayoutChange::kRelayout;
   return target;

@@ -57,12 +57,13 @@ void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const L
   }
 }
 
-// The layer's addend and its output, which takes the addend's memory where nothing else reads that.
+// The layer's addend and its output, which takes the addend's memory where nothing else reads that. In a chain, the
+// first stage still reads it for positions of other workers.
 void Planner::place_output(const Stage& stage, LinearOperands* operands) {
   const int out = stage.op.output;
   if (stage.sum && stage.sum->constant) operands->addend = constant_operand(*stage.sum->constant, out);
   if (stage.residual >= 0) operands->addend = operand_of(stage.residual, out);
-  const bool overwrites = stage.residual >= 0 && dies_here(stage.residual) &&
+  const bool overwrites = !chain_ && stage.residual >= 0 && dies_here(stage.residual) &&
                           operands->addend->tensor.geometry == home_geometry(out) &&
                           operands->addend->tensor.ref.buffer != operands->x.tensor.ref.buffer;
   operands->y = overwrites ? adopt_lanes(out, operands->addend->tensor) : new_lanes(out);

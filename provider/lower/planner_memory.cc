@@ -55,7 +55,7 @@ void Planner::emit_stages() {
     if (chain == ChainKind::kNone) {
       emit_stage(s);
     } else {
-      emit_chain(chain, s++);
+      s += emit_chain(chain, s) - 1;
     }
   }
 }
@@ -120,9 +120,13 @@ void Planner::place_buffers() {
                                         [](int64_t o, const Buffer* b) { return o < b->place.offset; });
     placed.insert(after, &buffer);
   }
-  if (program_->worker_buffer) buffers_[static_cast<size_t>(*program_->worker_buffer)].place.offset = arena;
+  for (const WorkerBuffer& own : worker_buffers_) {
+    if (own.buffer == kNone) continue;
+    buffers_[static_cast<size_t>(own.buffer)].place.offset = arena + program_->worker_floats * 4;
+    program_->worker_floats += round_up(own.floats, kCacheLine);
+    program_->worker_buffers.push_back(own.buffer);
+  }
   for (const Buffer& buffer : buffers_) program_->buffers.push_back(buffer.place);
-  program_->worker_floats = round_up(program_->worker_floats, kCacheLine);
   arena = checked_add(arena, checked_mul(program_->worker_floats, workers_ * static_cast<int64_t>(sizeof(float))));
   program_->arena_bytes = static_cast<size_t>(arena);
 }

@@ -19,9 +19,14 @@ void RegionTimes::add(const Plan& plan, const std::vector<int64_t>& step_ns, int
     for (const auto& step : pass.program->steps) {
       const size_t op = static_cast<size_t>(step->op);
       Counter& counter = step->layout == LayoutChange::kNone ? op_ns_[op] : layout_ns_[slot(op, step->layout)];
-      const int64_t second = static_cast<int64_t>(step->second_share * static_cast<double>(step_ns[s]));
-      counter.fetch_add(step_ns[s++] - second, std::memory_order_relaxed);
-      if (second > 0) op_ns_[static_cast<size_t>(step->second_op)].fetch_add(second, std::memory_order_relaxed);
+      int64_t own = step_ns[s++];
+      const auto all = static_cast<double>(own);
+      for (const auto& [other, share] : step->other_ops) {
+        const auto part = static_cast<int64_t>(share * all);
+        op_ns_[static_cast<size_t>(other)].fetch_add(part, std::memory_order_relaxed);
+        own -= part;
+      }
+      counter.fetch_add(own, std::memory_order_relaxed);
     }
   }
   whole_ns_.fetch_add(whole_ns, std::memory_order_relaxed);

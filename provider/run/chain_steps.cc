@@ -17,14 +17,27 @@ void PositionChain::run(int chunk, const Frame& frame) const noexcept {
   }
 }
 
-void ChannelChain::run(int chunk, const Frame& frame) const noexcept {
-  const Share units = share_of(first->units(), chunk, chunks), all{0, first->positions.count()};
-  for (int64_t unit = units.begin; unit < units.end; ++unit) {
-    const Share vectors = first->vectors_of({unit, unit + 1});
-    const Frame local = frame.with(scratch, frame.at({scratch, 0}) - vectors.begin * kLanes);
-    first->compute(all, {unit, unit + 1}, local);
-    for (const auto& step : then) step->run_vectors(vectors, local);
+void ChannelChain::permute(const PermutePlan& plan, Share vectors, const Frame& frame) const noexcept {
+  for (int64_t r = 0; r < plan.repeats; ++r) {
+    first->kernels->permute(plan.copies.data(), static_cast<int64_t>(plan.copies.size()), plan.sources.data(),
+                            frame.at(made) + r * plan.source_step, frame.at(read) + r * plan.destination_step,
+                            vectors.begin, vectors.end, fill);
   }
+}
+
+void ChannelChain::run(int chunk, const Frame& frame) const noexcept {
+  const ChainPart& part = parts[static_cast<size_t>(chunk / unit_chunks)];
+  const Share units = share_of(first->units(), chunk % unit_chunks, unit_chunks);
+  for (int64_t begin = units.begin, end; begin < units.end; begin = end) {
+    end = std::min(begin + units_at_once, units.end);
+    const Share vectors = first->vectors_of({begin, end});
+    const Frame local = frame.with(scratch, frame.at({scratch, 0}) - vectors.begin * kLanes);
+    for (Share positions : part.first) first->compute(positions, {begin, end}, local);
+    permute(part.permute, vectors, local);
+    for (Share positions : part.positions) depthwise->compute(positions, vectors, local);
+  }
+  if (!last) return;
+  for (Share positions : part.positions) last->compute(positions, {0, last->units()}, frame);
 }
 
 }  // namespace sparsecpu

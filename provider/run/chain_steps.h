@@ -1,11 +1,11 @@
-// Two stages as one step, with what lies between them in scratch memory of the worker's own: no thread waits between
-// the stages, and their intermediate tensor, of which only the part that is worked on exists, never leaves the core's
-// cache.
+// Two or three stages as one step, with what lies between them in scratch memory of the worker's own: no thread waits
+// between the stages, and their intermediate tensor, of which only the part that is worked on exists, never leaves the
+// core's cache.
 #pragma once
 #include <memory>
 #include <vector>
 
-#include "run/lane_step.h"
+#include "run/linear_steps.h"
 
 namespace sparsecpu {
 
@@ -20,15 +20,33 @@ class PositionChain final : public Step {
   void run(int chunk, const Frame& frame) const noexcept override;
 };
 
-// Unit by unit of the first stage's output channels: all its positions, then what follows on the same channels (a
-// relayout, a depthwise convolution). For few positions.
+// What one chunk of a ChannelChain has of the positions: of the depthwise layer's output, of the first stage's output,
+// and the copies from there to the depthwise layer's input (a halo, a relayout).
+struct ChainPart {
+  std::vector<Share> positions, first;
+  PermutePlan permute;
+};
+
+// Some units of the first stage's output channels at a time: the positions that a part of the image needs, then a
+// depthwise layer on the same channels. Chunks share parts x units. With few positions there is one part. With many,
+// each part has all units and goes on to the third stage, which reads only its own positions; what several parts need
+// is computed by each.
 class ChannelChain final : public Step {
  public:
   std::unique_ptr<LaneStep> first;
-  std::vector<std::unique_ptr<ChannelwiseStep>> then;
-  int scratch = 0;  // the worker's buffer, which a unit's channels fill from the start
+  std::unique_ptr<ChannelWindowStep> depthwise;
+  std::unique_ptr<LaneStep> last;  // or null
+  std::vector<ChainPart> parts;
+  int64_t units_at_once = 1;
+  int unit_chunks = 1;
+  TensorRef made, read;  // the permute's source and destination
+  float fill = 0;        // or four bytes, as a float's bits
+  int scratch = 0;       // the worker's buffer, which the units' channels fill from the start
 
   void run(int chunk, const Frame& frame) const noexcept override;
+
+ private:
+  void permute(const PermutePlan& plan, Share vectors, const Frame& frame) const noexcept;
 };
 
 }  // namespace sparsecpu

@@ -49,9 +49,11 @@ class Run {
   }
 
   Frame frame_of(int rank) const {
-    if (!program_.worker_buffer) return frame_;
-    const TensorRef first{*program_.worker_buffer, 0};
-    return frame_.with(first.buffer, frame_.at(first) + rank * program_.worker_floats);
+    Frame frame = frame_;
+    for (int buffer : program_.worker_buffers) {
+      frame = frame.with(buffer, frame_.at({buffer, 0}) + rank * program_.worker_floats);
+    }
+    return frame;
   }
 
   void prefetch(const Step& step, int rank) const noexcept {

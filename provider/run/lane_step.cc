@@ -8,10 +8,6 @@ void LaneStep::run(int chunk, const Frame& frame) const noexcept {
   compute(share_of(positions.count(), chunk / unit_chunks, position_chunks), units_of(chunk), frame);
 }
 
-void LaneStep::run_vectors(Share vectors, const Frame& frame) const noexcept {
-  compute({0, positions.count()}, vectors, frame);
-}
-
 Share LaneStep::vectors_of(Share units) const {
   const auto first = [&](int64_t unit) { return (first_row(unit) + rows_per_vector - 1) / rows_per_vector; };
   return {first(units.begin), first(units.end)};

@@ -31,13 +31,7 @@ struct FloatTail {
   Walk y;
 };
 
-// A step whose every output channel depends on the same channel of its input.
-class ChannelwiseStep : public Step {
- public:
-  virtual void run_vectors(Share vectors, const Frame& frame) const noexcept = 0;
-};
-
-class LaneStep : public ChannelwiseStep {
+class LaneStep : public Step {
  public:
   const KernelTable* kernels = nullptr;
   PositionRange positions;
@@ -54,7 +48,6 @@ class LaneStep : public ChannelwiseStep {
   void run(int chunk, const Frame& frame) const noexcept final;
   // The output's positions x channels of the units.
   void compute(Share positions, Share units, const Frame& frame) const noexcept;
-  void run_vectors(Share vectors, const Frame& frame) const noexcept final;  // where a unit is a vector
   virtual int64_t units() const = 0;
   virtual int64_t first_row(int64_t unit) const = 0;  // rows for units()
   virtual int64_t multiplies() const = 0;             // multiply-adds of vectors, at all positions

@@ -166,10 +166,7 @@ void ByteExportStep::export_pixels(Share units, const float* source, uint8_t* ta
 }
 
 void PermuteStep::run(int chunk, const Frame& frame) const noexcept {
-  run_vectors(share_of(vectors, chunk, chunks), frame);
-}
-
-void PermuteStep::run_vectors(Share share, const Frame& frame) const noexcept {
+  const Share share = share_of(vectors, chunk, chunks);
   for (int64_t r = 0; r < plan.repeats; ++r) {
     kernels->permute(plan.copies.data(), static_cast<int64_t>(plan.copies.size()), plan.sources.data(),
                      frame.at(x) + r * plan.source_step, frame.at(y) + r * plan.destination_step, share.begin,

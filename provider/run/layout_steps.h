@@ -68,7 +68,7 @@ class ByteExportStep final : public ByteTransferStep {
 };
 
 // A chunk is a range of vectors, so that a halo may be filled in place by several threads at once.
-class PermuteStep final : public ChannelwiseStep {
+class PermuteStep final : public Step {
  public:
   const KernelTable* kernels = nullptr;
   PermutePlan plan;
@@ -76,7 +76,6 @@ class PermuteStep final : public ChannelwiseStep {
   TensorRef x, y;
   float fill = 0;  // or four bytes, as a float's bits
   void run(int chunk, const Frame& frame) const noexcept override;
-  void run_vectors(Share share, const Frame& frame) const noexcept override;
 };
 
 }  // namespace sparsecpu

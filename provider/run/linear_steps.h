@@ -48,10 +48,15 @@ class DenseStep final : public LaneLinearStep {
   }
 };
 
-class DepthwiseStep final : public LaneLinearStep {
+// A step whose windows pass over one channel at a time.
+class ChannelWindowStep : public LaneLinearStep {
+ public:
+  std::vector<ptrdiff_t> tap_offsets;
+};
+
+class DepthwiseStep final : public ChannelWindowStep {
  public:
   const DepthwiseWeights* weights = nullptr;
-  std::vector<ptrdiff_t> tap_offsets;
 
  private:
   void multiply(int64_t begin, int64_t end, const LaneTile& tile, const Frame&) const noexcept override {

@@ -12,6 +12,9 @@
 
 namespace sparsecpu {
 
+// Buffers that every worker has for itself.
+constexpr int kWorkerBuffers = 2;
+
 // Where a step finds a tensor: a buffer of the Program plus a distance in floats.
 struct TensorRef {
   int buffer = 0;
@@ -28,19 +31,28 @@ struct BufferPlace {
 class Frame {
  public:
   explicit Frame(const std::vector<float*>& buffers) : buffers_(buffers.data()) {}
-  float* at(TensorRef ref) const { return (ref.buffer == moved_ ? moved_to_ : buffers_[ref.buffer]) + ref.offset; }
-  // The same, but one buffer lies elsewhere.
+  float* at(TensorRef ref) const {
+    for (const Moved& moved : moved_) {
+      if (moved.buffer == ref.buffer) return moved.to + ref.offset;
+    }
+    return buffers_[ref.buffer] + ref.offset;
+  }
+  // The same, but one buffer lies elsewhere. Of at most kWorkerBuffers buffers.
   Frame with(int buffer, float* address) const {
     Frame frame = *this;
-    frame.moved_ = buffer;
-    frame.moved_to_ = address;
+    Moved* moved = frame.moved_;
+    while (moved->buffer >= 0 && moved->buffer != buffer) ++moved;
+    *moved = {buffer, address};
     return frame;
   }
 
  private:
+  struct Moved {
+    int buffer = -1;
+    float* to = nullptr;
+  };
   float* const* buffers_;
-  int moved_ = -1;
-  float* moved_to_ = nullptr;
+  Moved moved_[kWorkerBuffers];
 };
 
 // What a step does that computes nothing, only brings a value into the form that an Op needs.
@@ -58,9 +70,12 @@ class Step {
   virtual void prefetch(int) const noexcept {}
   int chunks = 1;
   int op = -1;  // index of the Op that it computes first, or whose input or output it brings into form
-  // Of two Ops computed together: the other one, and the share of the multiplications that is its.
-  int second_op = -1;
-  double second_share = 0;
+  // Of Ops computed together: the others, each with the share of the multiplications that is its.
+  struct OpShare {
+    int op;
+    double share;
+  };
+  std::vector<OpShare> other_ops;
   LayoutChange layout = LayoutChange::kNone;
   std::string kernel;  // "spmm", "dense", "permute", ...
 };
@@ -72,9 +87,9 @@ struct Program {
   std::vector<const void*> constants;   // of the model, which live as long as the Region, or of `expanded`
   std::vector<AlignedBuffer> expanded;  // constants as lanes
   size_t plan_bytes = 0;                // of the tables the steps hold, for the cache's bound
-  // Scratch memory that belongs to one worker for all its chunks, so that it stays in its core's cache: one buffer, and
-  // the distance from one worker's to the next.
-  std::optional<int> worker_buffer;
+  // Scratch memory that belongs to one worker for all its chunks, so that it stays in its core's cache: up to
+  // kWorkerBuffers buffers, and the distance from one worker's to the next's.
+  std::vector<int> worker_buffers;
   int64_t worker_floats = 0;
 };
 

@@ -52,11 +52,10 @@ class QDenseStep final : public LaneLinearStep {
   }
 };
 
-class QDepthwiseStep final : public LaneLinearStep {
+class QDepthwiseStep final : public ChannelWindowStep {
  public:
   const QDepthwiseWeights* weights = nullptr;
   QuantizedFinish finish_with;
-  std::vector<ptrdiff_t> tap_offsets;
 
  private:
   void multiply(int64_t begin, int64_t end, const LaneTile& tile, const Frame& frame) const noexcept override {
