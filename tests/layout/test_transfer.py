@@ -25,8 +25,15 @@ def stored(tensor: np.ndarray, order: str, side: str) -> tuple[np.ndarray, list[
 
 
 @settings(max_examples=200, deadline=None)
-@given(geometries(), st.integers(1, 20), st.integers(0, 2), st.sampled_from(ORDERS), st.sampled_from(["start", "end"]))
-def test_load_and_store(geometry: Any, channels: int, padding: int, order: str, side: str) -> None:
+@given(
+    geometries(),
+    st.integers(1, 20),
+    st.integers(0, 2),
+    st.sampled_from(ORDERS),
+    st.sampled_from(["start", "end"]),
+    st.integers(1, 4),
+)
+def test_load_and_store(geometry: Any, channels: int, padding: int, order: str, side: str, chunks: int) -> None:
     n, h, w = geometry.size
     tensor = np.random.default_rng(h * 64 + w).standard_normal((n, channels, h, w), np.float32)
     memory, strides = stored(tensor, order, side)
@@ -36,16 +43,16 @@ def test_load_and_store(geometry: Any, channels: int, padding: int, order: str, 
     expected = to_lanes(geometry, tensor, FILL)
     for level in LEVELS:
         lanes = aligned((*expected.shape[:3], channels + padding, LANES))
-        whole.load(level, memory, lanes, FILL)
+        whole.load(level, memory, lanes, FILL, chunks)
         np.testing.assert_array_equal(lanes[:, :, :, :channels], expected)
         assert np.isnan(lanes[:, :, :, channels:]).all()
         lanes[...] = math.nan
-        canonical.load(level, memory, lanes, FILL)
+        canonical.load(level, memory, lanes, FILL, chunks)
         mask = canonical_mask(geometry)
         np.testing.assert_array_equal(lanes[:, mask][:, :, :channels], expected[:, mask])
         assert np.isnan(lanes[:, ~mask]).all()
         back, _ = stored(np.full_like(tensor, math.nan), order, side)
-        canonical.store(level, lanes, back)
+        canonical.store(level, lanes, back, chunks)
         np.testing.assert_array_equal(back, memory)
 
 
