@@ -43,7 +43,9 @@ TransferPlan::TransferPlan(const Geometry& geometry, int64_t position_stride, in
   row_count_ = end_row - first_row_;
   along_channels_ = strides.c == 1 && (strides.w != 1 || geometry.w == 1);
   run_channels_ = along_channels_ ? channels : 1;
-  const bool pixels_without_gaps = strides.w == channels && position_stride == channels * kLanes;
+  // A pixel of one channel is a whole vector of four bytes in lanes, so its bytes are not one run with the next
+  // pixel's.
+  const bool pixels_without_gaps = channels > 1 && strides.w == channels && position_stride == channels * kLanes;
   const bool along_columns = along_channels_ ? pixels_without_gaps : strides.w == 1;
   segment_begin_ =
       along_columns ? cut_columns(geometry, first_column, end_column) : every_column(first_column, end_column);

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, canonical_mask, guarded, to_lanes
 from onnxruntime_ep_sparsecpu import _native
@@ -15,6 +15,7 @@ from strategies import geometries
 
 kernels = _native.kernels
 FILL = 0.5
+ONE_PIXEL_WITH_A_BORDER = kernels.Geometry((1, 1, 1), (16, 1, 1), (1, 1), (-1, -1), (3, 3))
 ORDERS = ["nchw", "nhwc", "ncwh", "cnhw", "hwcn"]  # memory orders, slowest axis first
 
 
@@ -57,6 +58,7 @@ def test_load_and_store(geometry: Any, channels: int, padding: int, order: str, 
 
 
 @settings(max_examples=200, deadline=None)
+@example(ONE_PIXEL_WITH_A_BORDER, 1, "nchw", 0, 1)
 @given(geometries(), st.integers(1, 20), st.sampled_from(ORDERS), st.sampled_from([0, 0x80]), st.integers(1, 4))
 def test_load_and_store_bytes(geometry: Any, channels: int, order: str, sign: int, chunks: int) -> None:
     n, h, w = geometry.size
