@@ -41,7 +41,7 @@ TransferPlan::TransferPlan(const Geometry& geometry, int64_t position_stride, in
   const int64_t first_column = whole ? 0 : -geometry.origin_w;
   first_row_ = whole ? 0 : -geometry.origin_h;
   row_count_ = end_row - first_row_;
-  along_channels_ = strides.c == 1 && (strides.w != 1 || geometry.w == 1);
+  along_channels_ = channels > 1 && strides.c == 1 && (strides.w != 1 || geometry.w == 1);
   run_channels_ = along_channels_ ? channels : 1;
   // A pixel of one channel is a whole vector of four bytes in lanes, so its bytes are not one run with the next
   // pixel's.
