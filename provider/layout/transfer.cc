@@ -41,11 +41,10 @@ TransferPlan::TransferPlan(const Geometry& geometry, int64_t position_stride, in
   const int64_t first_column = whole ? 0 : -geometry.origin_w;
   first_row_ = whole ? 0 : -geometry.origin_h;
   row_count_ = end_row - first_row_;
+  // Bytes of one channel are no run along it: each pixel is a whole vector of four bytes a lane.
   along_channels_ = channels > 1 && strides.c == 1 && (strides.w != 1 || geometry.w == 1);
   run_channels_ = along_channels_ ? channels : 1;
-  // A pixel of one channel is a whole vector of four bytes in lanes, so its bytes are not one run with the next
-  // pixel's.
-  const bool pixels_without_gaps = channels > 1 && strides.w == channels && position_stride == channels * kLanes;
+  const bool pixels_without_gaps = strides.w == channels && position_stride == channels * kLanes;
   const bool along_columns = along_channels_ ? pixels_without_gaps : strides.w == 1;
   segment_begin_ =
       along_columns ? cut_columns(geometry, first_column, end_column) : every_column(first_column, end_column);
