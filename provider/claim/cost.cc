@@ -13,26 +13,6 @@
 namespace sparsecpu {
 namespace {
 
-// One core of a Zen 5 at 4.4 GHz, fitted to the times of all nodes of 27 networks on one thread: the CPU provider's by
-// its profile (half of 1266 convolutions within 9 %), ours by measure(). Scaled to the other levels.
-constexpr MachineSpeed kSpeeds[] = {
-    // cpu, sparse, dense, depthwise cpu, depthwise, cache, weights, convert, tokens
-    {62, 11, 11, 45, 12, 27, 25, 12, 0.72},      // scalar here; the CPU provider has SSE2 everywhere
-    {115, 71, 84, 80, 34, 41, 30, 24, 0.72},     // AVX2
-    {225, 136, 160, 140, 65, 50, 30, 30, 0.88},  // AVX-512
-    {225, 136, 160, 140, 65, 50, 30, 30, 0.88},  // AVX-512 with VNNI: no other floats
-};
-constexpr double kFewPositions = 0.84;                    // rate with at most 4 vectors of positions: less to overlap
-constexpr double kEpilogueFmas = 4.0;                     // an output vector costs as much as so many nonzeros
-constexpr double kRowZeros = 0.85, kManyRowZeros = 0.55;  // zeros needed with 1 row, with 16
-constexpr int64_t kManyRows = 16;
-constexpr double kConvUs = 7.0;         // the CPU provider's fixed cost of one convolution
-constexpr double kOutputNs = 0.068;     // and of one value of its output
-constexpr double kDenseRowRate = 0.95;  // our dense kernel for a few rows, against the CPU provider's
-constexpr double kFusedPass = 0.15;     // arithmetic inside the kernel before, against a pass of its own
-constexpr double kFusedHeavy = 0.6;     // the same for transcendental functions
-constexpr double kSlowFraction = 2.0;   // CPU provider's rate loss on depthwise-like groups
-
 // Vectors of 16 lanes that n images of h x w pixels take, lanes split over images, rows and columns.
 int64_t position_vectors(int64_t n, int64_t h, int64_t w) {
   int64_t best = INT64_MAX;
@@ -127,9 +107,9 @@ void price_few_rows(const Layer& layer, const MachineSpeed& speed, NodeCost* cos
 
 void price_many_rows(const Linear& linear, const Layer& layer, const MachineSpeed& speed, NodeCost* cost) {
   const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
-  // Groups of few channels leave the dense kernels' registers partly empty.
-  const bool thin = linear.groups > 1 && linear.weight.channels < 8;
-  cost->cpu_us = conv_call_us(linear, layer, kOutputNs) + flops / speed.cpu_flops * (thin ? kSlowFraction : 1.0) * 1e-3;
+  const bool thin = linear.groups > 1 && linear.weight.channels < kThinGroup;
+  cost->cpu_us =
+      conv_call_us(linear, layer, kFloatOutputNs) + flops / speed.cpu_flops * (thin ? kThinSlowdown : 1.0) * 1e-3;
   const double sparse = sparse_us(linear, layer, static_cast<double>(layer.nonzeros), speed);
   const double none = sparse_us(linear, layer, 0, speed);
   const double all = sparse_us(linear, layer, static_cast<double>(layer.weights), speed);
@@ -153,7 +133,7 @@ void price_linear(const Linear& linear, Layer layer, const Shape& output, const 
   cost->situation = situation(linear, layer, output);
   if (is_depthwise(linear)) {
     const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
-    cost->cpu_us = conv_call_us(linear, layer, kOutputNs) + flops / speed.depthwise_cpu_flops * 1e-3;
+    cost->cpu_us = conv_call_us(linear, layer, kFloatOutputNs) + flops / speed.depthwise_cpu_flops * 1e-3;
     cost->here_us = flops * layer.waste / speed.depthwise_flops * 1e-3;
     cost->kernel = "depthwise";
     return;  // its zeros are not used: alone it is no reason to claim
@@ -172,10 +152,6 @@ double pass_us(int64_t values, const MachineSpeed& speed) {
 }
 
 namespace {
-
-// The CPU provider's quantized operators gain less from bytes, its average pool works value by value.
-constexpr double kCpuByteShare = 0.75, kCpuByteAverage = 15.0;
-constexpr double kEdgeByteShare = 0.5;
 
 // Bytes instead of floats move a quarter.
 double type_share(ElementType type) { return is_byte(type) ? 0.25 : 1.0; }
@@ -279,9 +255,6 @@ bool in_channel_blocks(const Graph& graph, int node) {
 }
 
 }  // namespace
-
-static_assert(std::size(kSpeeds) == static_cast<size_t>(Isa::kAvx512Vnni) + 1, "a row for every level");
-const MachineSpeed& machine_speed(Isa isa) { return kSpeeds[static_cast<int>(isa)]; }
 
 NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Isa isa) {
   const MachineSpeed& speed = machine_speed(isa);

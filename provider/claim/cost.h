@@ -6,21 +6,9 @@
 
 #include "claim/claim.h"
 #include "claim/recognise.h"
+#include "claim/speeds.h"
 
 namespace sparsecpu {
-
-// Speeds of one core at one level. GFLOP/s and GB/s, that is, operations and bytes per nanosecond.
-struct MachineSpeed {
-  double cpu_flops;     // the CPU provider's dense kernels, large layers
-  double sparse_flops;  // our SpMM on the nonzeros, no lane wasted
-  double dense_flops;   // our dense kernel, no lane wasted
-  double depthwise_cpu_flops, depthwise_flops;
-  double cache_bytes;    // elementwise passes, read and written bytes alike
-  double weight_bytes;   // weights streamed once, for a few rows
-  double convert_bytes;  // row-major <-> lanes, and NCHW <-> NCHWc
-  double token_rate;     // sparse_flops on tokens as a share: K is long and its chunks spill
-};
-const MachineSpeed& machine_speed(Isa isa);
 
 // Of one node, all its Ops together.
 struct NodeCost {
@@ -49,10 +37,5 @@ struct EdgeCost {
   double enter_us = 0, leave_us = 0;
 };
 EdgeCost edge_cost(const Graph& graph, const RecognisedGraph& recognised, int value, Isa isa);
-
-// Fixed cost of one fused node: the call, one parallel section, waking the workers.
-constexpr double kRegionUs = 6.0;
-// And of one conversion at its edge: a step.
-constexpr double kEdgeUs = 2.0;
 
 }  // namespace sparsecpu

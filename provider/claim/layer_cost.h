@@ -20,9 +20,6 @@ bool is_depthwise(const Linear& linear);
 
 // A pass over so many floats, read and written ones alike.
 double pass_us(int64_t values, const MachineSpeed& speed);
-constexpr double kCallUs = 2.5;          // the CPU provider's fixed cost of one node
-constexpr double kStepUs = 1.0;          // ours of one step
-constexpr double kTranscendental = 6.0;  // Erf, Tanh, Sigmoid, ... against a plain pass over the values
 
 // What a convolution costs on the CPU provider beside its multiply-adds, or a matrix product. output_ns: a value.
 double conv_call_us(const Linear& linear, const Layer& layer, double output_ns);

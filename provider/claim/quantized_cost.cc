@@ -7,34 +7,6 @@
 namespace sparsecpu {
 namespace {
 
-// G operations a second of one core, two for each multiplication. sparse is set so that the sparse kernel
-// overtakes the CPU provider's dense one where that was measured: at 60-70 % zeros without structure or 25 % in
-// groups, that is at 75-80 % of the groups.
-struct QuantizedSpeed {
-  double cpu, sparse;
-  double depthwise_cpu, depthwise;
-  double weight_bytes;
-};
-constexpr QuantizedSpeed kSpeeds[] = {
-    {166, 27, 12, 14, 25},     // scalar here; the CPU provider has SSE2 everywhere
-    {445, 316, 58, 68, 30},    // AVX2
-    {595, 426, 78, 90, 30},    // AVX-512
-    {892, 638, 117, 135, 30},  // AVX-512 VNNI
-};
-constexpr double kFewPositions = 0.84;  // rate with at most 4 vectors of positions
-constexpr double kMatMulRate = 0.85;    // rate on tokens
-constexpr double kEpilogueGroups = 6;   // requantizing an output vector costs as much as so many groups
-constexpr double kDenseRate = 0.7;      // our dense kernel against the CPU provider's
-constexpr double kOutputNs = 0.036;     // requantizing a value on the CPU provider
-// Groups of few channels are products of few columns there: 28 times slower with 8 channels.
-constexpr double kGroupChannels = 200;
-// The CPU provider gathers the windows of a convolution of few channels byte by byte (ResNet-50's first layer).
-constexpr int64_t kFewChannels = 16;
-constexpr double kFewChannelsSlowdown = 3.0;
-constexpr int64_t kManyRows = 16;
-// Groups that may be nonzero with one row, with 16: reading the weights takes the time.
-constexpr double kRowGroups = 0.4, kManyRowGroups = 0.7;
-
 struct Count {
   int64_t nonzeros = 0, groups = 0, nonzero_groups = 0;
 };
@@ -81,7 +53,7 @@ Count count_rows(const QuantizedWeightView& w) {
 double sparse_us(double groups, const Linear& geometry, const Layer& layer, const QuantizedSpeed& speed) {
   double rate = speed.sparse;
   if (geometry.axes == Axes::kTokens)
-    rate *= kMatMulRate;
+    rate *= kQuantizedTokens;
   else if (layer.vectors <= 4)
     rate *= kFewPositions;
   const double work = groups + kEpilogueGroups * static_cast<double>(geometry.out_channels) / 4;
@@ -111,28 +83,28 @@ void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, 
   cost->sparsity = 1.0 - static_cast<double>(count.nonzeros) / static_cast<double>(layer.weights);
   cost->group_density = static_cast<double>(count.nonzero_groups) / static_cast<double>(count.groups);
   if (output == nullptr) return;
-  const QuantizedSpeed& speed = kSpeeds[static_cast<int>(isa)];
+  const QuantizedSpeed& speed = quantized_speed(isa);
   const Linear geometry = geometry_of(linear);
   place_layer(geometry, *output, &layer);
   cost->multiply_adds += static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
   cost->situation = situation(geometry, layer, *output);
   const double work = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions) * 1e-3;
   if (is_depthwise(geometry)) {
-    cost->cpu_us += conv_call_us(geometry, layer, kOutputNs) + work / speed.depthwise_cpu;
+    cost->cpu_us += conv_call_us(geometry, layer, kByteOutputNs) + work / speed.depthwise_cpu;
     cost->here_us += work * layer.waste / speed.depthwise;
     cost->kernel = "depthwise";
     return;
   }
-  double cpu = work / speed.cpu, sparse = 0, dense = cpu * layer.waste / kDenseRate;
+  double cpu = work / speed.cpu, sparse = 0, dense = cpu * layer.waste / kQuantizedDense;
   if (w.taps > 1 && w.channels < kFewChannels) cpu *= kFewChannelsSlowdown;
   if (linear.groups > 1) cpu *= 1 + kGroupChannels / static_cast<double>(w.channels);
-  cpu += conv_call_us(geometry, layer, kOutputNs);
+  cpu += conv_call_us(geometry, layer, kByteOutputNs);
   if (layer.positions < kManyRows && w.taps == 1) {
     const double rows = static_cast<double>(std::max<int64_t>(1, layer.positions));
     cpu = kCallUs + std::max(work / speed.cpu, static_cast<double>(layer.weights) / speed.weight_bytes * 1e-3);
     cost->needed_density = kRowGroups + (kManyRowGroups - kRowGroups) * (rows - 1) / (kManyRows - 1);
     sparse = cpu * cost->group_density / cost->needed_density;
-    dense = cpu / kDenseRate;
+    dense = cpu / kQuantizedDense;
   } else {
     const double none = sparse_us(0, geometry, layer, speed);
     const double all = sparse_us(static_cast<double>(count.groups), geometry, layer, speed);

@@ -7,13 +7,6 @@
 namespace sparsecpu {
 namespace {
 
-constexpr double kSmallProducts = 0.7;   // the CPU provider's rate in products of one head, against large ones
-constexpr int64_t kAttentionNodes = 12;  // Reshapes, Transposes, products, ... and what computes their shapes
-// Passes over the scores beside the products: scaling and mask on the CPU provider, here within the softmax.
-constexpr double kScorePasses = 4.0, kSoftmaxPasses = 3.0, kCpuSoftmaxPasses = 2.0;
-// Sum, squares, result; there is one node, or nine.
-constexpr double kNormPasses = 1.5, kCpuNormPasses = 2.0;
-
 int64_t elements(const Shape& shape) {
   int64_t count = 1;
   for (int64_t d : shape) count = checked_mul(count, d);

@@ -7,10 +7,6 @@
 namespace sparsecpu {
 namespace {
 
-// Above this share of nonzeros the register-blocked dense kernel beats the sparse one.
-constexpr double kDenseFromDensity = 0.55;
-// The same for groups of four int8 weights.
-constexpr double kDenseFromGroupDensity = 0.6;
 // Vectors of 64 bytes in a chunk of K of the int8 kernel: with a tile they must stay in the L1 data cache.
 constexpr int64_t kQuantizedChunkVectors = 128;
 
@@ -71,12 +67,8 @@ int prefetch_calls(Axes axes, int64_t rows) {
   return few ? kJitPrefetchCalls / 2 : kJitPrefetchCalls;
 }
 
-// A row's end takes as long as some ten nonzeros, so that the sparser the rows, the longer their chunks, though inputs
-// then leave the L1 cache. Against chunks of kSpmmChunkVectors ResNet-50 on AVX2 takes 0.94 of the time with 90 %
-// zeros, 0.90 with 95 %, the same with 80 %.
 int64_t spmm_chunk_vectors(double density) {
-  constexpr double kRowNonzeros = 100;
-  return std::max<int64_t>(kSpmmChunkVectors, static_cast<int64_t>(kRowNonzeros / std::max(density, 0.01)));
+  return std::max<int64_t>(kSpmmChunkVectors, static_cast<int64_t>(kChunkRowNonzeros / std::max(density, 0.01)));
 }
 
 bool is_depthwise(const LinearShape& s) {

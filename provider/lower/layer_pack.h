@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 
+#include "claim/speeds.h"
 #include "lower/stage.h"
 #include "pack/jit.h"
 #include "pack/pack.h"
@@ -29,9 +30,6 @@ struct LayerPack {
   int64_t bytes() const;
   const char* kernel() const;  // of the main form, for the report
 };
-
-// Pixels or tokens below which a 1x1 layer runs row-major instead of lane-blocked.
-constexpr int64_t kFewRows = 8;
 
 // rows: output pixels times images where the model fixes them, else -1 (then both forms are packed).
 struct JitUse {

@@ -81,12 +81,12 @@ void Planner::set_code(JitStep& step, const Window& window, const PackedJit& cod
   for (int64_t i = 0; i < window.kernel[0]; ++i) step.row_base.push_back(i * operands.x.row_step);
   step.tile =
       static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
-  // Workers with positions of their own fetch all code, workers with channels of their own one another's data. Code
-  // that fills a good part of the L2 cache is not worth it: a BERT with 95 % zeros took 13 ms instead of 9.
-  constexpr int64_t kSmallCode = 256 * 1024;
+  // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
   const int64_t data_bytes =
       (position_bytes(operands.x.tensor) + position_bytes(operands.y)) * pixels_of(operands.y.geometry).count();
-  step.least_positions = static_cast<int64_t>(code.code_bytes) <= std::min(data_bytes, kSmallCode) ? 4 : 8;
+  step.least_positions = static_cast<int64_t>(code.code_bytes) <= std::min(data_bytes, kSmallCode)
+                             ? kLeastPositions
+                             : kLeastPositionsOfLargeCode;
 }
 
 void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerPack& pack,
