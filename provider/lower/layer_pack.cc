@@ -143,7 +143,7 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
   const LayerWeights weights = layer_weights(stage, linear);
   const int64_t positions = linear.weight.rows * linear.weight.channels * linear.weight.taps;
   const double density = positions > 0 ? static_cast<double>(weights.nonzeros()) / static_cast<double>(positions) : 0.0;
-  const bool dense = density > kDenseFromDensity;
+  const bool dense = density > (jit.floats ? kDenseFromDensityOfCode : kDenseFromDensity);
   LayerPack pack;
   if (is_depthwise(shape)) {
     pack.depthwise = pack_depthwise(weights);
