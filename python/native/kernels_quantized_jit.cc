@@ -89,6 +89,7 @@ void bind_quantized_jit(py::module_& module) {
       .def_property_readonly("finishes", [](const QJit& packed) { return packed.form != JitFinishForm(); })
       .def_property_readonly("blocks", [](const QJit& packed) { return packed.code.blocks(); })
       .def_property_readonly("segments", [](const QJit& packed) { return packed.code.segments.size(); })
+      .def_property_readonly("code_bytes", [](const QJit& packed) { return packed.code.code_bytes; })
       .def_property_readonly("groups", [](const QJit& packed) { return packed.code.nonzeros; })
       .def("run", &run, py::arg("row_base"), py::arg("grid"), py::arg("x"), py::arg("y"), py::arg("residual"),
            py::arg("output"), py::arg("rows"), py::arg("tile") = QJitStep::kMaxTile,

@@ -115,6 +115,19 @@ def test_blocks_of_many_segments() -> None:
     np.testing.assert_array_equal(from_byte_lanes(run(packed, conv, q.Output(Form.bytes, 128)), 61), want)
 
 
+@pytest.mark.parametrize("density", [0.02, 0.2, 0.8])
+@pytest.mark.parametrize(("rows", "channels", "kernel"), [(100, 64, (1, 1)), (64, 64, (3, 3)), (256, 512, (1, 1))])
+def test_code_size(rows: int, channels: int, kernel: tuple[int, int], density: float) -> None:
+    """A product of a group is 6 or 7 bytes and its weights 4, unless one weight alone is read from the shared table."""
+    rng = np.random.default_rng(4)
+    weights = rng.integers(-127, 128, (rows, channels, kernel[0] * kernel[1]), np.int8)
+    weights *= rng.random(weights.shape) < density
+    conv = QuantizedConv(rng, weights, kernel, size=kernel)
+    packed = jit(conv, BYTES, np.full(rows, 1e-4, F))
+    groups = weights.reshape(rows, -1, 4, weights.shape[2]).any(axis=2).sum()
+    assert 6 * groups <= packed.code_bytes <= 20 * groups + 2000 * packed.segments + 4000
+
+
 def test_scales_that_overflow_int32_saturate() -> None:
     """Saturating packs cannot clamp what the conversion already turned into INT32_MIN."""
     conv = QuantizedConv(np.random.default_rng(3), np.full((5, 8, 1), 127, np.int8))

@@ -140,3 +140,49 @@ def test_regions_share_one_allocation_that_ends_with_the_session() -> None:
 
     assert mapped == pages(sum(code)) * 4096
     assert pages(sum(code)) < sum(map(pages, code))
+
+
+def test_many_layers() -> None:
+    """Three hundred layers, all generated, in one allocation."""
+    printed = run_script("""
+        import numpy as np
+        from harness import assert_close, claimed, cpu_session, sparse_session
+        from memory import generated_code_bytes
+        from onnxruntime_ep_sparsecpu import models
+        g = models.GraphBuilder(seed=5, sparsity=0.9)
+        x = "x"
+        for _ in range(300):
+            x = g.op("Sigmoid", [g.conv(x, 24, 24, 1)])  # so that values stay small
+        model = g.model({"x": [1, 24, 6, 6]}, {x: [1, 24, 6, 6]})
+        session = sparse_session(model, min_sparsity=0)
+        layers = [node for node in claimed(session, "Conv") if node["kernel"] == "jit spmm"]
+        feed = models.random_inputs(model)
+        assert_close(session.run(None, feed), cpu_session(model).run(None, feed))
+        print(len(layers), sum(layer["packed_bytes"] for layer in layers), generated_code_bytes())
+    """)
+    layers, code, mapped = map(int, printed.split())
+    assert layers == 300
+    assert code <= mapped <= code + (2 << 20)
+
+
+def test_sessions_come_and_go_without_growth() -> None:
+    printed = run_script("""
+        import gc
+        import small
+        from harness import sparse_session
+        from memory import generated_code_bytes, mappings, resident_bytes
+        model, feed = small.residual_net(), small.feed(2, 8, 20, 20)
+        def round_of_sessions(count):
+            for _ in range(count):
+                sparse_session(model, min_sparsity=0).run(None, feed)
+            gc.collect()
+            return len(mappings()), resident_bytes()
+        round_of_sessions(20)
+        maps, resident = round_of_sessions(5)
+        maps_after, resident_after = round_of_sessions(60)
+        print(maps_after - maps, resident_after - resident, generated_code_bytes())
+    """)
+    maps, resident, code = map(int, printed.split())
+    assert code == 0
+    assert maps <= 5
+    assert resident < 8 << 20
