@@ -98,7 +98,8 @@ constexpr double kNormPasses = 1.5, kCpuNormPasses = 2.0;
 
 // Lowering: above this share of nonzeros (int8: of groups of four) the register-blocked dense kernel beats the stream.
 constexpr double kDenseFromDensity = 0.55, kDenseFromGroupDensity = 0.6;
-// And generated code, at 14 bytes a nonzero: with 30 % zeros BERT takes 0.70 of the dense kernel's time, ResNet-50 0.76.
+// And generated code, at 14 bytes a nonzero: with 30 % zeros BERT takes 0.70 of the dense kernel's time, ResNet-50
+// 0.76.
 constexpr double kDenseFromDensityOfCode = 0.8;
 // Pixels or tokens below which a 1x1 layer runs row-major instead of lane-blocked: from half of a vector's lanes on,
 // lanes win. 768 -> 3072 with 90 % zeros: 81 us for up to 16 rows, 67 us for each row otherwise.
