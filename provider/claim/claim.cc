@@ -78,7 +78,7 @@ class Claimer {
       NodeDecision& decision = result_.decisions[i];
       decision.pattern = node.pattern;
       decision.reason = node.ok() ? place_problem(graph_, graph_.nodes[i]) : node.reason;
-      pricing_.nodes.push_back(node_cost(graph_, recognised_, static_cast<int>(i), options_.isa));
+      pricing_.nodes.push_back(node_cost(graph_, recognised_, static_cast<int>(i), {options_.isa, options_.jit}));
       const NodeCost& cost = pricing_.nodes.back();
       decision.sparsity = cost.sparsity;
       decision.group_density = cost.group_density;

@@ -14,6 +14,7 @@ namespace sparsecpu {
 
 struct ClaimOptions {
   Isa isa = Isa::kScalar;
+  bool jit = false;                       // code can be generated, and no option forbids it
   std::optional<double> min_sparsity;     // unset: by predicted time. 0 claims whatever is supported
   bool neighbours = true;                 // false: the named ops alone, one group each
   std::map<std::string, int64_t> assume;  // symbolic axis -> size; others: batch 1, 224 pixels, 128 tokens

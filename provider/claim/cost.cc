@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <map>
 
 #include "base/error.h"
@@ -80,41 +79,29 @@ std::string situation(const Linear& linear, const Layer& layer, const Shape& out
 
 namespace {
 
-// The sparse kernel on `nonzeros` of the layer's weights.
-double sparse_us(const Linear& linear, const Layer& layer, double nonzeros, const MachineSpeed& speed) {
-  double rate = speed.sparse_flops;
-  if (linear.axes == Axes::kTokens)
-    rate *= speed.token_rate;
-  else if (layer.vectors <= 4)
-    rate *= kFewPositions;
-  const double fmas = nonzeros + kEpilogueFmas * static_cast<double>(linear.out_channels);
-  return 2.0 * 16.0 * fmas * static_cast<double>(layer.vectors) / rate * 1e-3;
+LayerWork work_of(const Linear& linear, const Layer& layer) {
+  return {false, linear.out_channels, linear.weight.channels * linear.weight.taps, layer.vectors};
 }
 
-// With a few rows the weights are read once and reading them takes the time, on either side.
-void price_few_rows(const Layer& layer, const MachineSpeed& speed, NodeCost* cost) {
-  const double rows = static_cast<double>(std::max<int64_t>(1, layer.positions));
-  const double stream = 4.0 * static_cast<double>(layer.weights) / speed.weight_bytes;
-  const double compute = 2.0 * static_cast<double>(layer.weights) * rows / speed.cpu_flops;
-  cost->cpu_us = kCallUs + std::max(stream, compute) * 1e-3;
-  cost->needed_sparsity = kRowZeros - (kRowZeros - kManyRowZeros) * (rows - 1) / (kManyRows - 1);
-  const double density = static_cast<double>(layer.nonzeros) / static_cast<double>(layer.weights);
-  const double sparse = cost->cpu_us * density / (1 - cost->needed_sparsity);
-  const double dense = cost->cpu_us / kDenseRowRate;
+void price_few_rows(const Linear& linear, const Layer& layer, Isa isa, NodeCost* cost) {
+  const LayerWork work = work_of(linear, layer);
+  cost->cpu_us = kCallUs + few_rows_cpu_us(work, layer.positions, isa);
+  cost->needed_sparsity = 1 - few_rows_share(/*bytes=*/false, layer.positions);
+  const double sparse = few_rows_sparse_us(work, static_cast<double>(layer.nonzeros), layer.positions, isa);
+  const double dense = few_rows_dense_us(work, layer.positions, isa);
   cost->here_us = std::min(sparse, dense);
   cost->kernel = sparse < dense ? "sparse" : "dense";
 }
 
-void price_many_rows(const Linear& linear, const Layer& layer, const MachineSpeed& speed, NodeCost* cost) {
+void price_many_rows(const Linear& linear, const Layer& layer, Target target, NodeCost* cost) {
   const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
   const bool thin = linear.groups > 1 && linear.weight.channels < kThinGroup;
-  cost->cpu_us =
-      conv_call_us(linear, layer, kFloatOutputNs) + flops / speed.cpu_flops * (thin ? kThinSlowdown : 1.0) * 1e-3;
-  const double sparse = sparse_us(linear, layer, static_cast<double>(layer.nonzeros), speed);
-  const double none = sparse_us(linear, layer, 0, speed);
-  const double all = sparse_us(linear, layer, static_cast<double>(layer.weights), speed);
-  cost->needed_sparsity = std::clamp(1.0 - (cost->cpu_us - none) / (all - none), 0.0, 1.0);
-  const double dense = linear.groups > 1 ? HUGE_VAL : flops * layer.waste / speed.dense_flops * 1e-3;
+  const double rate = layer_speed(target.isa, /*bytes=*/false).cpu;
+  cost->cpu_us = conv_call_us(linear, layer, kFloatOutputNs) + flops / rate * (thin ? kThinSlowdown : 1.0) * 1e-3;
+  const LayerWork work = work_of(linear, layer);
+  const double sparse = sparse_us(work, static_cast<double>(layer.nonzeros), target);
+  cost->needed_sparsity = 1 - break_even(work, worth_us(cost->cpu_us, target, /*bytes=*/false), target);
+  const double dense = linear.groups > 1 ? HUGE_VAL : dense_us(work, target.isa);
   cost->here_us = std::min(sparse, dense);
   cost->kernel = sparse < dense ? "sparse" : "dense";
 }
@@ -127,29 +114,32 @@ void count_weights(const Linear& linear, Layer* layer, NodeCost* cost) {
   cost->sparsity = 1.0 - static_cast<double>(layer->nonzeros) / static_cast<double>(layer->weights);
 }
 
-void price_linear(const Linear& linear, Layer layer, const Shape& output, const MachineSpeed& speed, NodeCost* cost) {
+void price_linear(const Linear& linear, Layer layer, const Shape& output, Target target, NodeCost* cost) {
   place_layer(linear, output, &layer);
   cost->multiply_adds = static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
   cost->situation = situation(linear, layer, output);
   if (is_depthwise(linear)) {
+    const LayerSpeed& speed = layer_speed(target.isa, /*bytes=*/false);
     const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
-    cost->cpu_us = conv_call_us(linear, layer, kFloatOutputNs) + flops / speed.depthwise_cpu_flops * 1e-3;
-    cost->here_us = flops * layer.waste / speed.depthwise_flops * 1e-3;
+    cost->cpu_us = conv_call_us(linear, layer, kFloatOutputNs) + flops / speed.depthwise_cpu * 1e-3;
+    cost->here_us = flops * layer.waste / speed.depthwise * 1e-3;
     cost->kernel = "depthwise";
     return;  // its zeros are not used: alone it is no reason to claim
   }
-  if (layer.positions < kManyRows && linear.weight.taps == 1)
-    price_few_rows(layer, speed, cost);
+  if (layer.positions < kFewRows && linear.weight.taps == 1)
+    price_few_rows(linear, layer, target.isa, cost);
   else
-    price_many_rows(linear, layer, speed, cost);
-  cost->sparse_wins = cost->kernel == "sparse" && cost->sparsity > 0 && cost->here_us < cost->cpu_us;
+    price_many_rows(linear, layer, target, cost);
+  cost->sparse_wins = cost->kernel == "sparse" && cost->sparsity > 0 && cost->sparsity >= cost->needed_sparsity;
 }
 
 }  // namespace
 
-double pass_us(int64_t values, const MachineSpeed& speed) {
-  return 4.0 * static_cast<double>(values) / speed.cache_bytes * 1e-3;
+double worth_us(double cpu_us, Target target, bool bytes) {
+  return generates_code(target, bytes) ? cpu_us * kWorthOfCode : cpu_us;
 }
+
+double pass_us(int64_t values, Isa isa) { return 4.0 * static_cast<double>(values) / pass_speed(isa).cache * 1e-3; }
 
 namespace {
 
@@ -171,32 +161,33 @@ bool only_relabels(const Shape& from, const Shape& to) {
 }
 
 // Everything but Linear: passes over values, counted by the bytes that they move.
-void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& output, ElementType input_type,
-                const MachineSpeed& speed, NodeCost* cost) {
+void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& output, ElementType input_type, Isa isa,
+                NodeCost* cost) {
   int64_t moved = elements(output);
   for (const Shape& input : inputs) moved += elements(input);
   const ElementType result_type = output_type(op.data, input_type);
   const double share = 0.5 * (type_share(input_type) + type_share(result_type));
   const double cpu_share = is_byte(input_type) && is_byte(result_type) ? kCpuByteShare : share;
   if (std::holds_alternative<Reshape>(op.data)) {
-    const double here =
-        only_relabels(inputs[0], output) ? 0.0 : 8.0 * share * static_cast<double>(moved) / speed.convert_bytes * 1e-3;
+    const double here = only_relabels(inputs[0], output)
+                            ? 0.0
+                            : 8.0 * share * static_cast<double>(moved) / pass_speed(isa).convert * 1e-3;
     cost->cpu_us += kCallUs;  // ONNX Runtime only renames it
     cost->fused_cpu_us += kCallUs;
     cost->here_us += here;
     cost->fused_here_us += here;
     return;
   }
-  const double pass = pass_us(moved, speed) * share;
+  const double pass = pass_us(moved, isa) * share;
   const double heavy = is_transcendental(op.data) ? kTranscendental : 1.0;
-  cost->cpu_us += kCallUs + pass_us(moved, speed) * cpu_share * heavy;
+  cost->cpu_us += kCallUs + pass_us(moved, isa) * cpu_share * heavy;
   cost->here_us += kStepUs + pass * heavy;
   const double fused = pass * (is_transcendental(op.data) ? kTranscendental * kFusedHeavy : kFusedPass);
   cost->fused_here_us += fused;
   cost->fused_cpu_us += fused;
   if (const auto* pool = std::get_if<Pool>(&op.data)) {
     const double taps = static_cast<double>(pool->window.kernel[0] * pool->window.kernel[1]);
-    const double reads = pass_us(elements(output), speed) * taps * 0.25 * share;
+    const double reads = pass_us(elements(output), isa) * taps * 0.25 * share;
     const bool slow = pool->bytes.has_value();
     cost->cpu_us += reads * cpu_share / share * (slow ? kCpuByteAverage : 1.0);
     cost->here_us += reads;
@@ -256,8 +247,7 @@ bool in_channel_blocks(const Graph& graph, int node) {
 
 }  // namespace
 
-NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Isa isa) {
-  const MachineSpeed& speed = machine_speed(isa);
+NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target) {
   NodeCost cost;
   std::map<int, Shape> inside;  // of values between the Ops of a node
   for (const Op& op : recognised.nodes[node].ops) {
@@ -277,15 +267,15 @@ NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int no
                           : inside.count(op.output) > 0 ? &inside[op.output]
                                                         : nullptr;
     const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
-    if (quantized != nullptr) price_quantized_linear(*quantized, output, isa, &cost);
+    if (quantized != nullptr) price_quantized_linear(*quantized, output, target, &cost);
     if (output == nullptr || !complete) return cost;
     if (quantized != nullptr) continue;
     const int typed = op.inputs[0] >= 0 ? op.inputs[0] : graph.nodes[node].outputs[0];
     const ElementType type = graph.values[typed].type;
     if (linear != nullptr) {
-      price_linear(*linear, layer, *output, speed, &cost);
-    } else if (!price_tokens(op, inputs, speed, &cost)) {
-      price_pass(op, inputs, *output, type, speed, &cost);
+      price_linear(*linear, layer, *output, target, &cost);
+    } else if (!price_tokens(op, inputs, target.isa, &cost)) {
+      price_pass(op, inputs, *output, type, target.isa, &cost);
     }
   }
   cost.known = true;
@@ -302,8 +292,7 @@ EdgeCost edge_cost(const Graph& graph, const RecognisedGraph& recognised, int va
   const Shape* shape = shape_of(recognised, value);
   if (shape == nullptr) return {};
   const double share = is_byte(graph.values[value].type) ? kEdgeByteShare : 1.0;
-  const double convert =
-      kEdgeUs + 8.0 * share * static_cast<double>(elements(*shape)) / machine_speed(isa).convert_bytes * 1e-3;
+  const double convert = kEdgeUs + 8.0 * share * static_cast<double>(elements(*shape)) / pass_speed(isa).convert * 1e-3;
   EdgeCost cost{convert, convert};
   if (in_channel_blocks(graph, graph.values[value].producer)) cost.enter_us += convert;
   bool blocks_after = false;

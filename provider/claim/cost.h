@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "claim/claim.h"
+#include "claim/kernel_times.h"
 #include "claim/recognise.h"
 #include "claim/speeds.h"
 
@@ -29,7 +30,7 @@ struct NodeCost {
   double needed_density = 0;      // up to here sparse_wins
   std::string kernel, situation;  // "sparse"; "a 3x3 convolution at 56x56"
 };
-NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Isa isa);
+NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target);
 
 // A value that enters (leaves) our layout: the conversion, and the CPU provider's own if it keeps the value in
 // blocks of channels (NCHWc) between its convolutions.

@@ -19,15 +19,18 @@ std::string situation(const Linear& linear, const Layer& layer, const Shape& out
 bool is_depthwise(const Linear& linear);
 
 // A pass over so many floats, read and written ones alike.
-double pass_us(int64_t values, const MachineSpeed& speed);
+double pass_us(int64_t values, Isa isa);
 
 // What a convolution costs on the CPU provider beside its multiply-adds, or a matrix product. output_ns: a value.
 double conv_call_us(const Linear& linear, const Layer& layer, double output_ns);
 
+// What a sparse layer may take to be worth a claim.
+double worth_us(double cpu_us, Target target, bool bytes);
+
 // Adds to the cost of what is neither a layer nor a plain pass: attention, normalization. False if it is one of those.
-bool price_tokens(const Op& op, const std::vector<Shape>& inputs, const MachineSpeed& speed, NodeCost* cost);
+bool price_tokens(const Op& op, const std::vector<Shape>& inputs, Isa isa, NodeCost* cost);
 
 // Counts the weights (into cost), then prices the layer if `output` is known.
-void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Isa isa, NodeCost* cost);
+void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Target target, NodeCost* cost);
 
 }  // namespace sparsecpu

@@ -50,16 +50,6 @@ Count count_rows(const QuantizedWeightView& w) {
   return count;
 }
 
-double sparse_us(double groups, const Linear& geometry, const Layer& layer, const QuantizedSpeed& speed) {
-  double rate = speed.sparse;
-  if (geometry.axes == Axes::kTokens)
-    rate *= kQuantizedTokens;
-  else if (layer.vectors <= 4)
-    rate *= kFewPositions;
-  const double work = groups + kEpilogueGroups * static_cast<double>(geometry.out_channels) / 4;
-  return 2.0 * 4 * 16 * work * static_cast<double>(layer.vectors) / rate * 1e-3;
-}
-
 Linear geometry_of(const QuantizedLinear& linear) {
   Linear geometry;
   geometry.axes = linear.axes;
@@ -72,7 +62,7 @@ Linear geometry_of(const QuantizedLinear& linear) {
 
 }  // namespace
 
-void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Isa isa, NodeCost* cost) {
+void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Target target, NodeCost* cost) {
   const QuantizedWeightView& w = linear.weight;
   const Count count = w.row_stride == 1 && w.taps == 1 ? count_columns(w) : count_rows(w);
   Layer layer;
@@ -83,7 +73,7 @@ void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, 
   cost->sparsity = 1.0 - static_cast<double>(count.nonzeros) / static_cast<double>(layer.weights);
   cost->group_density = static_cast<double>(count.nonzero_groups) / static_cast<double>(count.groups);
   if (output == nullptr) return;
-  const QuantizedSpeed& speed = quantized_speed(isa);
+  const LayerSpeed& speed = layer_speed(target.isa, /*bytes=*/true);
   const Linear geometry = geometry_of(linear);
   place_layer(geometry, *output, &layer);
   cost->multiply_adds += static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
@@ -95,28 +85,28 @@ void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, 
     cost->kernel = "depthwise";
     return;
   }
-  double cpu = work / speed.cpu, sparse = 0, dense = cpu * layer.waste / kQuantizedDense;
+  const LayerWork lanes{true, linear.out_channels, count.groups / std::max<int64_t>(1, w.rows), layer.vectors};
+  const auto stored = static_cast<double>(count.nonzero_groups);
+  double cpu = work / speed.cpu, sparse = 0, dense = 0;
   if (w.taps > 1 && w.channels < kFewChannels) cpu *= kFewChannelsSlowdown;
   if (linear.groups > 1) cpu *= 1 + kGroupChannels / static_cast<double>(w.channels);
   cpu += conv_call_us(geometry, layer, kByteOutputNs);
-  if (layer.positions < kManyRows && w.taps == 1) {
-    const double rows = static_cast<double>(std::max<int64_t>(1, layer.positions));
-    cpu = kCallUs + std::max(work / speed.cpu, static_cast<double>(layer.weights) / speed.weight_bytes * 1e-3);
-    cost->needed_density = kRowGroups + (kManyRowGroups - kRowGroups) * (rows - 1) / (kManyRows - 1);
-    sparse = cpu * cost->group_density / cost->needed_density;
-    dense = cpu / kQuantizedDense;
+  if (layer.positions < kFewRows && w.taps == 1) {
+    cpu = kCallUs + few_rows_cpu_us(lanes, layer.positions, target.isa);
+    cost->needed_density = few_rows_share(/*bytes=*/true, layer.positions);
+    sparse = few_rows_sparse_us(lanes, stored, layer.positions, target.isa);
+    dense = few_rows_dense_us(lanes, layer.positions, target.isa);
   } else {
-    const double none = sparse_us(0, geometry, layer, speed);
-    const double all = sparse_us(static_cast<double>(count.groups), geometry, layer, speed);
-    sparse = sparse_us(static_cast<double>(count.nonzero_groups), geometry, layer, speed);
-    cost->needed_density = std::clamp((cpu - none) / (all - none), 0.0, 1.0);
-    if (linear.groups > 1) dense = sparse;
+    sparse = sparse_us(lanes, stored, target);
+    cost->needed_density = break_even(lanes, worth_us(cpu, target, /*bytes=*/true), target);
+    dense = linear.groups > 1 ? sparse : dense_us(lanes, target.isa);
   }
   cost->cpu_us += cpu;
   cost->here_us += std::min(sparse, dense);
   cost->kernel = sparse <= dense ? "sparse" : "dense";
   // Without pruning, integer layers are not worth a claim, whatever the prediction says.
-  cost->sparse_wins |= cost->kernel == "sparse" && cost->group_density < 1 && sparse < cpu;
+  cost->sparse_wins |=
+      cost->kernel == "sparse" && cost->group_density < 1 && cost->group_density <= cost->needed_density;
 }
 
 }  // namespace sparsecpu

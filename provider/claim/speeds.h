@@ -12,42 +12,56 @@
 
 namespace sparsecpu {
 
-// Speeds at one level: operations (two for a multiply-add) and bytes per nanosecond.
-struct MachineSpeed {
-  double cpu_flops;     // the CPU provider's dense kernels, large layers
-  double sparse_flops;  // our SpMM on the nonzeros, no lane wasted
-  double dense_flops;   // our dense kernel, no lane wasted
-  double depthwise_cpu_flops, depthwise_flops;
-  double cache_bytes;    // elementwise passes, read and written bytes alike
-  double weight_bytes;   // weights streamed once, for a few rows
-  double convert_bytes;  // row-major <-> lanes, and NCHW <-> NCHWc
-  double token_rate;     // sparse_flops on tokens as a share: K is long and its chunks spill
-};
-constexpr MachineSpeed kMachineSpeeds[] = {
-    {62, 11, 11, 45, 12, 27, 25, 12, 0.72},      // scalar here; the CPU provider has SSE2 everywhere
-    {115, 71, 84, 80, 34, 41, 30, 24, 0.72},     // AVX2
-    {225, 136, 160, 140, 65, 50, 30, 30, 0.88},  // AVX-512
-    {225, 136, 160, 140, 65, 50, 30, 30, 0.88},  // AVX-512 with VNNI: no other floats
+// A kernel of layers on lanes. The unit is a multiply-add of one vector of 16 lanes; of bytes, of four channels in
+// each.
+struct KernelSpeed {
+  double rate;     // units a nanosecond
+  double row_end;  // units that the end of an output row takes, for each chunk of K
+  double least;    // fewer vectors of positions take as long as so many: loops overlap positions
 };
 
-// The same of quantized layers. sparse is set so that the sparse kernel overtakes the CPU provider's dense one where
-// that was measured: at 60-70 % zeros without structure or 25 % in groups, that is at 75-80 % of the groups.
-struct QuantizedSpeed {
-  double cpu, sparse;
+// Layers of floats or bytes at one level. Operations (two for a multiply-add) a nanosecond where not said otherwise.
+struct LayerSpeed {
+  double cpu;  // the CPU provider's dense kernels, large layers
+  KernelSpeed dense, stream;
+  KernelSpeed code;  // generated; rate 0: none is
   double depthwise_cpu, depthwise;
-  double weight_bytes;
+  double weight_bytes;  // bytes a nanosecond: weights read once, from memory, for a few rows
+  double few_rows;      // the sparse kernel's nonzeros (groups) a nanosecond and row
 };
-constexpr QuantizedSpeed kQuantizedSpeeds[] = {
-    {166, 27, 12, 14, 25},     // scalar here; the CPU provider has SSE2 everywhere
-    {445, 316, 58, 68, 30},    // AVX2
-    {595, 426, 78, 90, 30},    // AVX-512
-    {892, 638, 117, 135, 30},  // AVX-512 VNNI
+constexpr LayerSpeed kFloatLayers[] = {
+    // Scalar: the CPU provider has SSE2 everywhere.
+    {62, {0.44, 2, 1}, {0.37, 3, 1}, {}, 45, 12, 30, 0.5},
+    {115, {3.8, 2, 1.2}, {2.9, 3, 2}, {}, 80, 34, 30, 3.3},                // AVX2
+    {245, {7.4, 2, 1.4}, {4.4, 3.5, 2.7}, {7.7, 6, 1}, 140, 65, 30, 3.5},  // AVX-512
+    {245, {7.4, 2, 1.4}, {4.4, 3.5, 2.7}, {7.7, 6, 1}, 140, 65, 30, 3.5},  // AVX-512 VNNI: no other floats
 };
+constexpr LayerSpeed kByteLayers[] = {
+    {166, {0.44, 4, 1}, {0.08, 4, 1}, {}, 12, 14, 25, 0.2},
+    {445, {1.35, 4, 1}, {2.0, 8, 1.3}, {}, 58, 68, 30, 1.2},
+    {595, {2.6, 4, 1}, {2.6, 8, 2}, {}, 78, 90, 30, 1.2},
+    {892, {8.1, 4, 1.9}, {5.7, 8, 3}, {8.0, 4.5, 1}, 117, 135, 30, 1.8},
+};
+
+// Everything else, in bytes a nanosecond.
+struct PassSpeed {
+  double cache;    // elementwise passes, read and written bytes alike
+  double convert;  // row-major <-> lanes, and NCHW <-> NCHWc
+};
+constexpr PassSpeed kPasses[] = {{27, 12}, {41, 24}, {50, 30}, {50, 30}};
 
 constexpr std::size_t kLevels = static_cast<std::size_t>(Isa::kAvx512Vnni) + 1;
-static_assert(std::size(kMachineSpeeds) == kLevels && std::size(kQuantizedSpeeds) == kLevels, "a row for every level");
-constexpr const MachineSpeed& machine_speed(Isa isa) { return kMachineSpeeds[static_cast<int>(isa)]; }
-constexpr const QuantizedSpeed& quantized_speed(Isa isa) { return kQuantizedSpeeds[static_cast<int>(isa)]; }
+static_assert(std::size(kFloatLayers) == kLevels && std::size(kByteLayers) == kLevels && std::size(kPasses) == kLevels);
+constexpr const LayerSpeed& layer_speed(Isa isa, bool bytes) {
+  return (bytes ? kByteLayers : kFloatLayers)[static_cast<int>(isa)];
+}
+constexpr const PassSpeed& pass_speed(Isa isa) { return kPasses[static_cast<int>(isa)]; }
+
+// Generated code is fetched from beyond the L2 cache, once a layer: instructions and weights, in bytes for each nonzero
+// (group of bytes), and bytes a nanosecond.
+constexpr double kCodeBytes = 14, kCodeGroupBytes = 10, kCodeFetch = 60;
+// It takes up to three times the memory of the weights: a layer is claimed for its zeros where it saves a quarter.
+constexpr double kWorthOfCode = 0.75;
 
 // Fixed costs.
 constexpr double kCallUs = 2.5;    // a node on the CPU provider
@@ -56,17 +70,14 @@ constexpr double kStepUs = 1.0;    // a step here
 constexpr double kRegionUs = 6.0;  // a fused node: the call, one parallel section, waking the workers
 constexpr double kEdgeUs = 2.0;    // a conversion at its edge: a step
 
-// Sparse kernels.
-constexpr double kFewPositions = 0.84;     // rate with at most 4 vectors of positions: less to overlap
-constexpr double kEpilogueFmas = 4.0;      // an output vector costs as much as so many nonzeros
-constexpr double kEpilogueGroups = 6.0;    // int8: requantizing it, as so many groups
-constexpr double kQuantizedTokens = 0.85;  // int8: rate on tokens
-
-// A few rows: reading the weights takes the time. As measured before there was generated code.
-constexpr int64_t kManyRows = 16;
-constexpr double kRowZeros = 0.85, kManyRowZeros = 0.55;  // zeros needed with 1 row, with 16
-constexpr double kRowGroups = 0.4, kManyRowGroups = 0.7;  // int8: groups that may be nonzero
-constexpr double kDenseRowRate = 0.95;                    // our dense kernel against the CPU provider's
+// Fewer rows than kFewRows. Our dense kernels' rate against the CPU provider's, of floats and of bytes; and the share
+// of nonzeros (groups) up to which a layer is claimed for its zeros, with one row and with kFewRows: so no layer is
+// slower than there even where its weights lie in the cache, whatever runs between.
+constexpr double kFewRowsDense = 0.95, kFewRowsDenseBytes = 0.7;
+struct FewRowsShare {
+  double one, most;
+};
+constexpr FewRowsShare kFewRowsNonzeros{0.15, 0.07}, kFewRowsGroups{0.4, 0.55};
 
 // The CPU provider's convolutions.
 constexpr double kFloatOutputNs = 0.068, kByteOutputNs = 0.036;  // for each value of the output
@@ -77,7 +88,6 @@ constexpr double kGroupChannels = 200;
 // int8 windows of few channels are gathered byte by byte (ResNet-50's first layer).
 constexpr int64_t kFewChannels = 16;
 constexpr double kFewChannelsSlowdown = 3.0;
-constexpr double kQuantizedDense = 0.7;  // our dense int8 kernel against the CPU provider's
 
 // Passes over values.
 constexpr double kTranscendental = 6.0;  // Erf, Tanh, Sigmoid, ... against a plain pass over the values
@@ -96,11 +106,6 @@ constexpr double kScorePasses = 4.0, kSoftmaxPasses = 3.0, kCpuSoftmaxPasses = 2
 // Sum, squares, result; there is one node, or nine.
 constexpr double kNormPasses = 1.5, kCpuNormPasses = 2.0;
 
-// Lowering: above this share of nonzeros (int8: of groups of four) the register-blocked dense kernel beats the stream.
-constexpr double kDenseFromDensity = 0.55, kDenseFromGroupDensity = 0.6;
-// And generated code, at 14 bytes a nonzero: with 30 % zeros BERT takes 0.70 of the dense kernel's time, ResNet-50
-// 0.76.
-constexpr double kDenseFromDensityOfCode = 0.8;
 // Pixels or tokens below which a 1x1 layer runs row-major instead of lane-blocked: from half of a vector's lanes on,
 // lanes win. 768 -> 3072 with 90 % zeros: 81 us for up to 16 rows, 67 us for each row otherwise.
 constexpr int64_t kFewRows = 8;

@@ -13,17 +13,18 @@ int64_t elements(const Shape& shape) {
   return count;
 }
 
-void price_attention(const Attention& attention, const std::vector<Shape>& inputs, const MachineSpeed& speed,
-                     NodeCost* cost) {
+void price_attention(const Attention& attention, const std::vector<Shape>& inputs, Isa isa, NodeCost* cost) {
   const Shape &q = inputs[0], &k = inputs[1], &v = inputs[2];
   const int64_t scores = q[0] * attention.heads * q[1] * k[1];
   const double flops = 2.0 * static_cast<double>(q[0] * q[1] * k[1]) * static_cast<double>(q[2] + v[2]);
   const double waste = 16.0 * static_cast<double>(ceil_div(q[1], 16)) / static_cast<double>(std::max<int64_t>(1, q[1]));
   const int64_t moved = 2 * (elements(q) + elements(k) + elements(v) + q[0] * q[1] * v[2]);
-  const double cpu = flops / (speed.cpu_flops * kSmallProducts) * 1e-3 +
-                     (kCpuSoftmaxPasses + kScorePasses) * pass_us(scores, speed) + pass_us(moved, speed) +
+  const LayerSpeed& speed = layer_speed(isa, /*bytes=*/false);
+  const double cpu = flops / (speed.cpu * kSmallProducts) * 1e-3 +
+                     (kCpuSoftmaxPasses + kScorePasses) * pass_us(scores, isa) + pass_us(moved, isa) +
                      kCallUs * static_cast<double>(kAttentionNodes);
-  const double here = flops * waste / speed.dense_flops * 1e-3 + kSoftmaxPasses * pass_us(scores, speed) * waste;
+  const double here =
+      flops * waste / (2 * 16 * speed.dense.rate) * 1e-3 + kSoftmaxPasses * pass_us(scores, isa) * waste;
   cost->multiply_adds += flops / 2;
   cost->cpu_us += cpu;
   cost->here_us += here;
@@ -31,8 +32,8 @@ void price_attention(const Attention& attention, const std::vector<Shape>& input
   cost->fused_here_us += here;
 }
 
-void price_norm(const Shape& x, const MachineSpeed& speed, NodeCost* cost) {
-  const double pass = pass_us(2 * elements(x), speed);
+void price_norm(const Shape& x, Isa isa, NodeCost* cost) {
+  const double pass = pass_us(2 * elements(x), isa);
   cost->cpu_us += kCallUs + kCpuNormPasses * pass;
   cost->here_us += kNormPasses * pass;
   cost->fused_cpu_us += kCallUs + kCpuNormPasses * pass;
@@ -41,16 +42,16 @@ void price_norm(const Shape& x, const MachineSpeed& speed, NodeCost* cost) {
 
 }  // namespace
 
-bool price_tokens(const Op& op, const std::vector<Shape>& inputs, const MachineSpeed& speed, NodeCost* cost) {
+bool price_tokens(const Op& op, const std::vector<Shape>& inputs, Isa isa, NodeCost* cost) {
   if (const Attention* attention = attention_of(op.data); attention != nullptr && inputs.size() >= 3) {
     for (size_t i = 0; i < 3; ++i) {
       if (inputs[i].size() != 3) return false;
     }
-    price_attention(*attention, inputs, speed, cost);
+    price_attention(*attention, inputs, isa, cost);
     return true;
   }
   if (!std::holds_alternative<LayerNorm>(op.data)) return false;
-  price_norm(inputs[0], speed, cost);
+  price_norm(inputs[0], isa, cost);
   return true;
 }
 

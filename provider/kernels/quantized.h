@@ -45,6 +45,8 @@ struct QuantizedOutput {
 // g * 16 floats, pad bytes included; else row r at r * 16, as in the fp32 kernels. The residual may be y itself.
 // Rows go in blocks of kQuantizedRows; a call computes blocks [block_begin, block_end).
 constexpr int kQuantizedRows = 16;
+// Vectors of 64 bytes in a chunk of K of the sparse kernel: with a tile they must stay in the L1 data cache.
+constexpr int64_t kQuantizedChunkVectors = 128;
 
 // Sparse weights; a "group" is 4 consecutive input channels of a tap, the unit that is stored if any of its
 // four weights is not zero. K is cut into chunks; a chunk's vectors lie at chunk_base[chunk] + offset * 16

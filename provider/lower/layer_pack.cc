@@ -7,9 +7,6 @@
 namespace sparsecpu {
 namespace {
 
-// Vectors of 64 bytes in a chunk of K of the int8 kernel: with a tile they must stay in the L1 data cache.
-constexpr int64_t kQuantizedChunkVectors = 128;
-
 LayerWeights layer_weights(const Stage& stage, const Linear& linear) {
   LayerWeights weights;
   weights.weight = linear.weight;
@@ -67,8 +64,13 @@ int prefetch_calls(Axes axes, int64_t rows) {
   return few ? kJitPrefetchCalls / 2 : kJitPrefetchCalls;
 }
 
-int64_t spmm_chunk_vectors(double density) {
-  return std::max<int64_t>(kSpmmChunkVectors, static_cast<int64_t>(kChunkRowNonzeros / std::max(density, 0.01)));
+// Where the model leaves positions open, as many as a small image has.
+int64_t vectors_of(int64_t rows) { return rows < 0 ? 16 : ceil_div(rows, kLanes); }
+
+// Where the model leaves rows open, most calls with a few have one.
+bool few_rows_are_sparse(const LayerWork& work, double stored, int64_t rows, Isa isa) {
+  const int64_t m = rows < 0 ? 1 : rows;
+  return few_rows_sparse_us(work, stored, m, isa) < few_rows_dense_us(work, m, isa);
 }
 
 bool is_depthwise(const LinearShape& s) {
@@ -99,7 +101,7 @@ JitFinishForm finish_form(const Stage& stage, const QuantizedLinear& linear) {
 }
 
 LayerPack pack_quantized(const Stage& stage, const QuantizedLinear& linear, const LinearShape& shape, int64_t rows,
-                         const KernelTable& kernels, bool jit) {
+                         const KernelTable& kernels, Target target) {
   const QuantizedLayer layer = quantized_layer(linear);
   LayerPack pack;
   pack.float_bias = linear.float_bias;
@@ -110,19 +112,19 @@ LayerPack pack_quantized(const Stage& stage, const QuantizedLinear& linear, cons
     pack.qdepthwise = pack_qdepthwise(layer);
     return pack;
   }
-  const int64_t all = shape.out_channels * shape.taps * ceil_div(linear.weight.channels, 4);
-  const bool dense = static_cast<double>(layer.nonzero_groups()) > kDenseFromGroupDensity * static_cast<double>(all);
+  const LayerWork work{true, shape.out_channels, shape.taps * ceil_div(linear.weight.channels, 4), vectors_of(rows)};
+  const auto stored = static_cast<double>(layer.nonzero_groups());
   // Row-major kernels read unsigned bytes and write them, or floats.
   const bool unsigned_bytes =
       !linear.x.is_signed && (linear.output == QuantizedLinear::Output::kFloat || !linear.y.is_signed);
   const bool may_be_few = is_pointwise(shape) && unsigned_bytes && (rows < 0 || rows < kFewRows);
-  if (may_be_few) pack.qfew_rows = pack_qfew_rows(layer, !dense);
+  if (may_be_few) pack.qfew_rows = pack_qfew_rows(layer, few_rows_are_sparse(work, stored, rows, target.isa));
   if (may_be_few && rows >= 0) return pack;
-  if (dense && shape.groups == 1) {
+  if (shape.groups == 1 && dense_us(work, target.isa) < sparse_us(work, stored, target)) {
     pack.qdense = pack_qdense(layer);
     return pack;
   }
-  if (jit) {
+  if (generates_code(target, work.bytes)) {
     pack.qjit = pack_qjit(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)),
                           finish_form(stage, linear), prefetch_calls(shape.axes, rows));
   } else {
@@ -134,34 +136,33 @@ LayerPack pack_quantized(const Stage& stage, const QuantizedLinear& linear, cons
 
 }  // namespace
 
-LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, JitUse jit) {
+LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, Target target) {
   const LinearShape shape = *linear_shape(stage.op.data);
   if (const auto* quantized = std::get_if<QuantizedLinear>(&stage.op.data)) {
-    return pack_quantized(stage, *quantized, shape, rows, kernels, jit.bytes);
+    return pack_quantized(stage, *quantized, shape, rows, kernels, target);
   }
   const Linear& linear = std::get<Linear>(stage.op.data);
   const LayerWeights weights = layer_weights(stage, linear);
-  const int64_t positions = linear.weight.rows * linear.weight.channels * linear.weight.taps;
-  const double density = positions > 0 ? static_cast<double>(weights.nonzeros()) / static_cast<double>(positions) : 0.0;
-  const bool dense = density > (jit.floats ? kDenseFromDensityOfCode : kDenseFromDensity);
+  const LayerWork work{false, linear.out_channels, linear.weight.channels * linear.weight.taps, vectors_of(rows)};
+  const auto stored = static_cast<double>(weights.nonzeros());
   LayerPack pack;
   if (is_depthwise(shape)) {
     pack.depthwise = pack_depthwise(weights);
     return pack;
   }
   const bool may_be_few = is_pointwise(shape) && (rows < 0 || rows < kFewRows);
-  if (may_be_few) pack.few_rows = pack_few_rows(weights, !dense);
+  if (may_be_few) pack.few_rows = pack_few_rows(weights, few_rows_are_sparse(work, stored, rows, target.isa));
   if (may_be_few && rows >= 0) return pack;
-  if (dense && linear.groups == 1) {
+  if (linear.groups == 1 && dense_us(work, target.isa) < sparse_us(work, stored, target)) {
     pack.dense = pack_dense(weights);
     return pack;
   }
-  if (jit.floats) {
+  if (generates_code(target, work.bytes)) {
     pack.jit = pack_jit(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), stage.clamp,
                         prefetch_calls(shape.axes, rows));
   } else {
-    pack.spmm =
-        pack_spmm(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), spmm_chunk_vectors(density));
+    pack.spmm = pack_spmm(weights, linear.window.dilation[1], padded_vectors(linear.in_channels),
+                          spmm_chunk_vectors(work, stored));
   }
   return pack;
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 
+#include "claim/kernel_times.h"
 #include "claim/speeds.h"
 #include "lower/stage.h"
 #include "pack/jit.h"
@@ -31,13 +32,9 @@ struct LayerPack {
   const char* kernel() const;  // of the main form, for the report
 };
 
-// rows: output pixels times images where the model fixes them, else -1 (then both forms are packed).
-struct JitUse {
-  bool floats = false, bytes = false;
-};
-
-// jit: generated code instead of the sparse stream, where it is faster.
-LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, JitUse jit);
+// With the kernels that are predicted to be fastest on the target. rows: output pixels times images where the model
+// fixes them, else -1 (then both forms are packed).
+LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, Target target);
 
 // A 1x1 layer with stride 1 and no pads: the only one that may run row-major.
 bool is_pointwise(const LinearShape& linear);

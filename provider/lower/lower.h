@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/isa.h"
+#include "claim/kernel_times.h"
 #include "claim/op.h"
 #include "run/plan.h"
 
@@ -19,11 +19,6 @@ struct OpReport {
   int computed_with = -1;  // the Op in whose kernel it is computed, itself included; -1: none
 };
 
-struct LowerOptions {
-  Isa isa = Isa::kScalar;
-  bool jit = true;  // generate code where it is faster and the system allows it
-};
-
 class Region {
  public:
   // Packs all constants: nothing of `graphs` is needed afterwards. One Region for each graph, in order. Throws Error.
@@ -32,7 +27,7 @@ class Region {
   // code is one allocation, freed with the last of them. ONNX Runtime compiles all regions of a model in one call, and
   // each body of an If or a Loop in a call of its own, before it. Code of several calls in one mapping would take
   // address space reserved before its size is known, which a limit on address space may refuse.
-  static std::vector<std::unique_ptr<Region>> lower(std::vector<OpGraph> graphs, const LowerOptions& options);
+  static std::vector<std::unique_ptr<Region>> lower(std::vector<OpGraph> graphs, Target target);
   ~Region();
 
   // The Plan for these input shapes; planned by one thread while others wait, then cached (bounded).
@@ -45,7 +40,7 @@ class Region {
  private:
   struct State;
   explicit Region(std::unique_ptr<State> state);
-  static void pack(const std::vector<std::unique_ptr<Region>>& regions, const LowerOptions& options);
+  static void pack(const std::vector<std::unique_ptr<Region>>& regions, Target target);
   std::unique_ptr<State> state_;
 };
 

@@ -130,15 +130,15 @@ struct Region::State {
     rows = static_rows(graph);
     packs.resize(stages.size());
   }
-  void pack(size_t stage, JitUse jit);
+  void pack(size_t stage, Target target);
   void forget_weights();
   void report();
   void trim();
 };
 
-void Region::State::pack(size_t stage, JitUse jit) {
+void Region::State::pack(size_t stage, Target target) {
   const int own_output = graph.ops[static_cast<size_t>(stages[stage].op_indices.front())].output;
-  packs[stage] = pack_layer(stages[stage], rows[static_cast<size_t>(own_output)], kernels, jit);
+  packs[stage] = pack_layer(stages[stage], rows[static_cast<size_t>(own_output)], kernels, target);
 }
 
 // The graph that the views point into ends with Compile.
@@ -168,8 +168,7 @@ void Region::State::trim() {
 }
 
 // The share of one Compile call that takes its time: generating code takes a second for a large network.
-void Region::pack(const std::vector<std::unique_ptr<Region>>& regions, const LowerOptions& options) {
-  const JitUse jit{options.jit && jit_available(options.isa), options.jit && integer_jit_available(options.isa)};
+void Region::pack(const std::vector<std::unique_ptr<Region>>& regions, Target target) {
   struct Layer {
     State* region;
     size_t stage;
@@ -181,7 +180,7 @@ void Region::pack(const std::vector<std::unique_ptr<Region>>& regions, const Low
       if (linear_shape(stages[s].op.data)) layers.push_back({region->state_.get(), s});
     }
   }
-  for_each_on_threads(layers.size(), usable_cpus(), [&](size_t i) { layers[i].region->pack(layers[i].stage, jit); });
+  for_each_on_threads(layers.size(), usable_cpus(), [&](size_t i) { layers[i].region->pack(layers[i].stage, target); });
 
   std::vector<PackedJit*> code;
   for (const Layer& layer : layers) {
@@ -193,17 +192,18 @@ void Region::pack(const std::vector<std::unique_ptr<Region>>& regions, const Low
     return;
   }
   for (const Layer& layer : layers) {
-    if (layer.region->packs[layer.stage].code() != nullptr) layer.region->pack(layer.stage, {});
+    if (layer.region->packs[layer.stage].code() != nullptr)
+      layer.region->pack(layer.stage, {target.isa, /*jit=*/false});
   }
 }
 
-std::vector<std::unique_ptr<Region>> Region::lower(std::vector<OpGraph> graphs, const LowerOptions& options) {
+std::vector<std::unique_ptr<Region>> Region::lower(std::vector<OpGraph> graphs, Target target) {
   std::vector<std::unique_ptr<Region>> regions;
   for (OpGraph& graph : graphs) {
-    auto state = std::make_unique<State>(std::move(graph), kernels_for(options.isa));
+    auto state = std::make_unique<State>(std::move(graph), kernels_for(target.isa));
     regions.push_back(std::unique_ptr<Region>(new Region(std::move(state))));
   }
-  pack(regions, options);
+  pack(regions, target);
   for (const auto& region : regions) {
     region->state_->forget_weights();
     region->state_->report();

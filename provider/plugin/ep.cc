@@ -129,7 +129,7 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
     read.push_back(read_graph(graphs[i]));
     ops.push_back(recognise_all(read.back(), known_));
   }
-  auto regions = Region::lower(std::move(ops), {options_.claim.isa, options_.jit});
+  auto regions = Region::lower(std::move(ops), {options_.claim.isa, options_.claim.jit});
   // Handed over only when all are built: ORT does not release them after an error.
   std::vector<std::unique_ptr<FusedNode>> nodes;
   for (size_t i = 0; i < count; ++i) {

@@ -6,6 +6,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/name.h"
+#include "kernels/jit/spmm_emitter.h"
 
 namespace sparsecpu {
 namespace {
@@ -83,6 +84,7 @@ std::optional<LogLevel> parse_log_level(const std::string& text) {
 Options parse_options(const OptionList& entries) {
   Options options;
   options.claim.isa = detected_isa();
+  options.claim.jit = true;
   for (const auto& [key, value] : entries) {
     if (key == "isa") {
       options.claim.isa = parse_isa_option(key, value);
@@ -91,7 +93,7 @@ Options parse_options(const OptionList& entries) {
     } else if (key == "neighbours") {
       options.claim.neighbours = parse_switch(key, value);
     } else if (key == "jit") {
-      options.jit = parse_switch(key, value);
+      options.claim.jit = parse_switch(key, value);
     } else if (key == "log") {
       options.log = parse_log_level(value);
       if (!options.log) reject(key, value, "off, error, warning, info or verbose");
@@ -102,6 +104,7 @@ Options parse_options(const OptionList& entries) {
                   "'): expected isa, min_sparsity, neighbours, jit, log or assume");
     }
   }
+  options.claim.jit = options.claim.jit && jit_available(options.claim.isa);
   return options;
 }
 

@@ -19,7 +19,6 @@ std::optional<LogLevel> parse_log_level(const std::string& text);
 
 struct Options {
   ClaimOptions claim;
-  bool jit = true;
   std::optional<LogLevel> log;  // unset: whatever the session's logger shows
 };
 

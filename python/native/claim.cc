@@ -8,6 +8,7 @@
 #include "bindings.h"
 #include "claim/recognise.h"
 #include "claim/regions.h"
+#include "kernels/jit/spmm_emitter.h"
 
 namespace py = pybind11;
 using namespace sparsecpu;
@@ -97,6 +98,7 @@ ClaimOptions to_options(int isa, std::optional<double> min_sparsity, bool neighb
                         std::map<std::string, int64_t> assume) {
   ClaimOptions options;
   options.isa = static_cast<Isa>(isa);
+  options.jit = jit_available(options.isa);
   options.min_sparsity = min_sparsity;
   options.neighbours = neighbours;
   options.assume = std::move(assume);

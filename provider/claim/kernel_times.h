@@ -1,0 +1,45 @@
+// Predicted times of our kernels for linear layers, by the table of measured numbers (speeds.h): in microseconds on one
+// thread. Claiming prices nodes by them (cost.h), lowering takes the fastest kernel (layer_pack.h).
+#pragma once
+#include <cstdint>
+
+#include "base/isa.h"
+
+namespace sparsecpu {
+
+// What a layer is predicted for. jit: the system allows generated code, and no option forbids it.
+struct Target {
+  Isa isa = Isa::kScalar;
+  bool jit = false;
+};
+
+// Whether sparse layers of floats, of bytes, get generated code.
+bool generates_code(Target target, bool bytes);
+
+// A layer but for its zeros. What the sparse kernels do not skip is `stored`: nonzeros, of bytes the groups of four
+// channels with a nonzero.
+struct LayerWork {
+  bool bytes = false;
+  int64_t rows = 0;     // output channels
+  int64_t inputs = 0;   // of a row: taps times input channels, of bytes in groups of four
+  int64_t vectors = 0;  // of 16 positions
+  double all() const { return static_cast<double>(rows) * static_cast<double>(inputs); }
+};
+
+double sparse_us(const LayerWork& work, double stored, Target target);
+double dense_us(const LayerWork& work, Isa isa);
+
+// The share of weights (groups) stored at which the sparse kernel takes `limit_us`; 1 where it never does.
+double break_even(const LayerWork& work, double limit_us, Target target);
+
+// Row-major kernels for a few rows, where reading the weights takes the time, and the CPU provider's. share: of weights
+// (groups) stored, up to which the sparse kernel is sure to be faster than that.
+double few_rows_cpu_us(const LayerWork& work, int64_t rows, Isa isa);
+double few_rows_sparse_us(const LayerWork& work, double stored, int64_t rows, Isa isa);
+double few_rows_dense_us(const LayerWork& work, int64_t rows, Isa isa);
+double few_rows_share(bool bytes, int64_t rows);
+
+// Input vectors of a chunk of K of the stream kernel of floats.
+int64_t spmm_chunk_vectors(const LayerWork& work, double stored);
+
+}  // namespace sparsecpu
