@@ -172,6 +172,24 @@ Recognised recognise_quantized_binary(const RecogniseContext& context, const Nod
   return accept(add ? OpData(std::move(sum)) : OpData(std::move(product)), {x}, node.outputs[0]);
 }
 
+Recognised recognise_quantized_average(const RecogniseContext& context, const Node& node, const Quantization& x,
+                                       const Quantization& y) {
+  const bool global = node.op_type == "GlobalAveragePool";
+  Recognised result = global ? recognise_global_average(context, node) : recognise_pool(context, node);
+  if (!result.ok()) return result;
+  if (global) {
+    std::get<GlobalAverage>(result.ops[0].data).bytes = AverageQuantization{x, y};
+    return result;
+  }
+  Pool& pool = std::get<Pool>(result.ops[0].data);
+  if (pool.window.ceil_mode && pool.count_include_pad) {
+    return decline(
+        "ceil_mode with count_include_pad is not supported on bytes: onnxruntime divides by the whole window");
+  }
+  pool.bytes = AverageQuantization{x, y};
+  return result;
+}
+
 Recognised recognise_quantized_concat(const RecogniseContext& context, const Node& node,
                                       const std::vector<Quantization>& x, const Quantization& y) {
   Recognised joined = recognise_concat(context, node);

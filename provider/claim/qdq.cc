@@ -234,7 +234,9 @@ class UnitReader {
       return recognise_quantized_binary(context_, bytes_, x_[0], x_[1], y_, limited ? low_ : y_.lowest(),
                                         limited ? high_ : y_.highest());
     }
-    if (type == "AveragePool" || type == "GlobalAveragePool") return average();
+    if (type == "AveragePool" || type == "GlobalAveragePool") {
+      return recognise_quantized_average(context_, bytes_, x_[0], y_);
+    }
     if (type == "MaxPool" || type == "Resize" || type == "Flatten" || type == "Reshape" || type == "Squeeze" ||
         type == "Unsqueeze") {
       return moved();
@@ -243,17 +245,6 @@ class UnitReader {
     if (!unary.ok()) return unary;
     unary.ops[0].data = function_table(x_[0], y_, unary_function(std::get<Unary>(unary.ops[0].data), &exact_));
     return unary;
-  }
-
-  Recognised average() {
-    const bool global = node_.op_type == "GlobalAveragePool";
-    Recognised result = global ? recognise_global_average(context_, bytes_) : recognise_pool(context_, bytes_);
-    if (!result.ok()) return result;
-    if (global)
-      std::get<GlobalAverage>(result.ops[0].data).bytes = AverageQuantization{x_[0], y_};
-    else
-      std::get<Pool>(result.ops[0].data).bytes = AverageQuantization{x_[0], y_};
-    return result;
   }
 
   // Operators that only move or compare values, on the bytes; then a change of scale if there is one.

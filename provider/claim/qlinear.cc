@@ -108,14 +108,7 @@ Recognised recognise_qlinear_unary(const RecogniseContext& context, const Node& 
   Node plain = node;
   plain.op_type = node.op_type.substr(7);  // without "QLinear"
   plain.inputs = {from};
-  const bool global = plain.op_type == "GlobalAveragePool";
-  Recognised result = global ? recognise_global_average(context, plain) : recognise_pool(context, plain);
-  if (!result.ok()) return result;
-  if (global)
-    std::get<GlobalAverage>(result.ops[0].data).bytes = AverageQuantization{x, y};
-  else
-    std::get<Pool>(result.ops[0].data).bytes = AverageQuantization{x, y};
-  return result;
+  return recognise_quantized_average(context, plain, x, y);
 }
 
 Recognised recognise_qlinear_concat(const RecogniseContext& context, const Node& node) {

@@ -63,7 +63,12 @@ std::string read_quantization(const Value* scale, const Value* zero_point, Quant
 }
 
 std::string read_quantization(const RecogniseContext& context, const Node& node, size_t scale, Quantization* result) {
-  return read_quantization(context.input(node, scale), context.input(node, scale + 1), result);
+  std::string problem = read_quantization(context.input(node, scale), context.input(node, scale + 1), result);
+  if (problem.empty() && !context.has_input(node, scale + 1)) {
+    const int bytes = node.op_type == "QuantizeLinear" ? node.outputs[0] : node.inputs[0];
+    result->is_signed = bytes >= 0 && context.value(bytes).type == ElementType::kInt8;
+  }
+  return problem;
 }
 
 std::string read_weight(const Value* weight, const Value* scale, const Value* zero_point, bool columns,

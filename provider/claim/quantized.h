@@ -13,7 +13,7 @@ bool is_byte(ElementType type);
 
 // One scale and zero point. zero_point may be null: 0, of type u8. Each returns a reason, or "".
 std::string read_quantization(const Value* scale, const Value* zero_point, Quantization* result);
-// The same for the inputs number `scale` and `scale + 1` of a node.
+// The same for the inputs number `scale` and `scale + 1` of a node, which tells the type where there is no zero point.
 std::string read_quantization(const RecogniseContext&, const Node&, size_t scale, Quantization* result);
 
 // What the constant side of a quantized linear operator is made of.
@@ -52,6 +52,9 @@ Lookup mul_table(const QuantizedMul& mul, int32_t number, bool first);
 Recognised recognise_quantized_binary(const RecogniseContext&, const Node& node, const Quantization& a,
                                       const Quantization& b, const Quantization& y, int32_t clamp_low,
                                       int32_t clamp_high);
+// AveragePool or GlobalAveragePool of bytes, as `node` of x -> y.
+Recognised recognise_quantized_average(const RecogniseContext&, const Node& node, const Quantization& x,
+                                       const Quantization& y);
 // Concat of byte tensors with quantizations x to y.
 Recognised recognise_quantized_concat(const RecogniseContext&, const Node& node, const std::vector<Quantization>& x,
                                       const Quantization& y);

@@ -14,7 +14,9 @@ std::string read_list(const RecogniseContext& context, const Node& node, size_t 
   const Value* value = context.input(node, input);
   if (value == nullptr) return "";
   const auto ints = constant_ints(*value);
-  if (!ints) return std::string("its ") + key + " are not constant integers";
+  if (!ints)
+    return std::string("its ") + key + (std::string(key) == "shape" ? " is" : " are") +
+           " not made of constant integers";
   *list = *ints;
   return "";
 }

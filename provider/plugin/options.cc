@@ -1,6 +1,7 @@
 #include "plugin/options.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <string_view>
 
 #include "base/cpu.h"
@@ -81,7 +82,16 @@ std::optional<LogLevel> parse_log_level(const std::string& text) {
   return std::nullopt;
 }
 
+// Read by Log; said here, where an error ends the creation of the session.
+void check_environment() {
+  const char* level = std::getenv("SPARSECPU_LOG");
+  if (level == nullptr || *level == '\0' || parse_log_level(level)) return;
+  throw Error("environment variable SPARSECPU_LOG is '" + std::string(level) +
+              "': expected off, error, warning, info or verbose");
+}
+
 Options parse_options(const OptionList& entries) {
+  check_environment();
   Options options;
   options.claim.isa = detected_isa();
   options.claim.jit = true;

@@ -292,3 +292,15 @@ def test_log_is_shown_on_request(option: str, variable: str | None, shown: set[s
     assert written == shown, result.stderr
     assert ("nodes run here" in result.stderr) == ("info" in shown)
     assert ("CumSum" in result.stderr) == ("verbose" in shown)
+
+
+@pytest.mark.parametrize("variable", ["SPARSECPU_LOG", "SPARSECPU_ISA"])
+def test_a_bad_environment_is_an_error(variable: str) -> None:
+    code = (
+        "import base64, onnxruntime as ort, onnxruntime_ep_sparsecpu\n"
+        f"model = base64.b64decode('{base64.b64encode(linear_model()).decode()}')\n"
+        f"ort.InferenceSession(model, providers=['{NAME}'])\n"
+    )
+    result = run_python(code, **{variable: "bogus"})
+    assert result.returncode != 0
+    assert f"environment variable {variable} is 'bogus': expected" in result.stderr

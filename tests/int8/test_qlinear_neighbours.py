@@ -173,6 +173,19 @@ def test_average_pool(pool: str, dtype: Any, numbers: tuple[Numbers, Numbers]) -
 
 
 @both_types
+def test_average_pool_counting_what_ceil_adds(dtype: Any) -> None:
+    """onnxruntime divides bytes by the whole window, floats by its part inside: left to it."""
+    g = ByteGraph()
+    layer = g.mix(g.input("x", (1, 8, 12, 12), dtype), 8, dtype, LAYER)
+    numbers = g.numbers(*LAYER, dtype)
+    window = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
+    z = g.microsoft("QLinearAveragePool", layer, *numbers, *numbers, **window)
+    session = exact(g.model({z: dtype}), [{"x": random_bytes(g.random, (1, 8, 12, 12), dtype)}], "QLinearConv")
+    (pool,) = [node for node in nodes(session) if node["op_type"] == "QLinearAveragePool"]
+    assert pool["region"] < 0 and "divides by the whole window" in pool["reason"]
+
+
+@both_types
 @pytest.mark.parametrize("shape", [(1, 8, 7, 7), (2, 13, 16, 16), (3, 5, 1, 1), (20, 6, 3, 2), (1, 2048, 7, 7)])
 def test_global_average_pool(shape: tuple[int, ...], dtype: Any) -> None:
     for seed in range(6):
@@ -203,6 +216,22 @@ def test_max_pool(pool: str, dtype: Any) -> None:
         g = ByteGraph()
         y = g.op("MaxPool", g.mix(g.input("x", shape, dtype), shape[1], dtype), **POOLS[pool])
         exact(g.model({y: dtype}), [{"x": random_bytes(g.random, shape, dtype)}], "MaxPool")
+
+
+@both_types
+@pytest.mark.parametrize("absent", [(), ("",)], ids=["none", "empty"])
+def test_without_zero_points(absent: tuple[str, ...], dtype: Any) -> None:
+    """The bytes' own type then says whether they are signed."""
+    g = ByteGraph()
+    scale, weight_scale = g.constant(0.05, np.float32), g.constant(0.01, np.float32)
+    x = g.op("DequantizeLinear", g.input("x", (9, 36), dtype), scale, *absent)
+    w = g.op("DequantizeLinear", g.pruned((36, 20)), weight_scale, *absent)
+    y = g.op("MatMul", x, w)
+    feeds = [{"x": random_bytes(g.random, (9, 36), dtype)}]
+    if dtype is U8:
+        exact(g.model({g.op("QuantizeLinear", y, scale, *absent): U8}), feeds, "MatMul")
+    else:
+        near(g.model({y: np.float32}), feeds, 1e-6, "MatMul")  # signed bytes are floats in onnxruntime
 
 
 @both_types
