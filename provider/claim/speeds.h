@@ -1,8 +1,10 @@
-// Every measured number in one table. Claiming predicts times by it (cost.h), lowering chooses kernels and forms by it
-// (layer_pack.h). Times are of one thread.
+// Every measured number in one table. Claiming prices nodes by it (cost.h), lowering chooses kernels and forms by it
+// (kernel_times.h, layer_pack.h). Times are of one thread.
 //
-// Where no other source is given: one core of a Zen 5 at 4.4 GHz, fitted to the times of all nodes of 27 networks, the
-// CPU provider's by its profile (half of 1266 convolutions within 9 %), ours by measure(); other levels scaled.
+// Where no other source is given: one core of a Zen 5 at 4.4 GHz. Our kernels and the CPU provider's large layers are
+// fitted to the single layers of tests/kernels/bench_layers.py, which prints measured beside predicted times (most
+// within 15 %); everything else to the times of all nodes of 27 networks, the CPU provider's by its profile, ours by
+// measure().
 #pragma once
 #include <cstddef>
 #include <cstdint>
