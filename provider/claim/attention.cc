@@ -55,7 +55,9 @@ class AttentionMatcher {
     if (is(node, "Attention")) {
       main_ = node;
       nodes_.push_back(node);
-      return true;
+      zero_nan_ = true;
+      // It gives floats: what quantizes them is a node of its own.
+      return std::none_of(after_.begin(), after_.end(), [&](int moved) { return requantizes(at(moved)); });
     }
     const auto second = find_product(context_, value);
     if (!second) return false;
