@@ -18,14 +18,14 @@ from onnxruntime_ep_sparsecpu import models, tools
 
 
 def troubled_network() -> onnx.ModelProto:
-    """Three convolutions: one well pruned, one not enough, and one whose weight is an input of the model."""
+    """Three convolutions: one well pruned, one whose weight is an input of the model, and one not pruned enough."""
     g = models.GraphBuilder(seed=0)
     x = "image"
-    for sparsity in (0.9, 0.2, 0.9):
+    for sparsity in (0.9, 0.9, 0.2):
         x = g.op("Relu", [g.conv(x, 64, 64, 3, sparsity=sparsity)])
     model = g.model({"image": [1, 64, 28, 28]}, {x: [1, 64, 28, 28]})
-    last = [node for node in model.graph.node if node.op_type == "Conv"][-1]
-    weight = next(tensor for tensor in model.graph.initializer if tensor.name == last.input[1])
+    middle = [node for node in model.graph.node if node.op_type == "Conv"][1]
+    weight = next(tensor for tensor in model.graph.initializer if tensor.name == middle.input[1])
     model.graph.input.append(onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims))
     return model
 
