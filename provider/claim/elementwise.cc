@@ -95,7 +95,8 @@ Recognised with_activation(const RecogniseContext& context, const Node& node, in
   if (a && b && *a != *b) return decline("one input is an image, the other a list of tokens");
   if (!same_shape(context, x, y)) {
     if (!broadcasts_over_pixels(context, x, y) && !broadcasts_over_pixels(context, y, x)) {
-      return decline("its inputs are not known to have equal shapes, nor is one [n,c,1,1]");
+      return decline("its inputs of shapes " + dims_text(context.value(x).dims) + " and " +
+                     dims_text(context.value(y).dims) + " are not known to be equal, nor is one [n,c,1,1]");
     }
     if (a.value_or(b.value_or(Axes::kImage)) == Axes::kTokens) return decline("tokens broadcast over their channels");
   }

@@ -145,7 +145,8 @@ class UnitReader {
     if (bias == nullptr) return "";
     const int64_t rows = linear->out_channels;
     const std::vector<float> unit = multipliers(x_[0].scale, weight.scale, nullptr, rows);
-    if (const Node* dq = dequantizer(2)) {
+    const Node* dq = dequantizer(2);
+    if (dq != nullptr && !is_byte(context_.value(dq->inputs[0]).type)) {
       if (std::string p = read_int_bias(*context_.input(*dq, 0), rows, &linear->bias); !p.empty()) return p;
       // onnxruntime's integer form does not look at the bias's scale, which should be x_scale * w_scale.
       const auto scale = constant_floats(*context_.input(*dq, 1));

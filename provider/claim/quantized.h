@@ -64,6 +64,8 @@ std::vector<Unit> find_units(const Graph& graph);
 Recognised recognise_unit(const RecogniseContext&, const Unit& unit);
 Recognised recognise_qdq(const RecogniseContext&, const Unit& unit);
 Recognised recognise_integer_chain(const RecogniseContext&, const Unit& unit);  // ConvInteger, MatMulInteger
+// A recognised node makes one unit with the DequantizeLinears of its constants (graph/dequantized.h).
+void join_dequantizers(const Graph& graph, RecognisedGraph* recognised);
 
 // The node that makes a value, or null; the only node that uses it, or null.
 const Node* producer_of(const Graph& graph, int value);

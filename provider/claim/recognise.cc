@@ -324,6 +324,7 @@ RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options,
       result.nodes[result.units[placed[i]].main].reason = refusal;
     }
   }
+  join_dequantizers(graph, &result);
   result.assumed = shapes.symbols();
   return result;
 }

@@ -150,6 +150,24 @@ class Finder {
 
 std::vector<Unit> find_units(const Graph& graph) { return Finder(graph).run(); }
 
+void join_dequantizers(const Graph& graph, RecognisedGraph* recognised) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    Recognised& user = recognised->nodes[i];
+    if (!user.ok() && user.unit < 0) continue;
+    for (int input : graph.nodes[i].inputs) {
+      const int dq = input >= 0 && graph.values[input].is_constant ? graph.values[input].producer : -1;
+      if (dq < 0 || recognised->nodes[dq].unit >= 0) continue;
+      if (user.unit < 0) {
+        user.unit = static_cast<int>(recognised->units.size());
+        recognised->units.push_back({{static_cast<int>(i)}, static_cast<int>(i), static_cast<int>(i)});
+      }
+      std::vector<int>& nodes = recognised->units[user.unit].nodes;
+      nodes.insert(std::lower_bound(nodes.begin(), nodes.end(), dq), dq);
+      recognised->nodes[dq] = {user.pattern, "", {}, user.unit};
+    }
+  }
+}
+
 Recognised recognise_unit(const RecogniseContext& context, const Unit& unit) {
   const std::string& type = context.graph.nodes[unit.main].op_type;
   const bool integer = type == "DynamicQuantizeLinear" || type == "ConvInteger" || type == "MatMulInteger";

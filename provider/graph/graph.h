@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -34,6 +35,7 @@ struct Constant {
   std::vector<int64_t> dims;
   const void* data = nullptr;  // may be unaligned
   size_t bytes = 0;
+  std::shared_ptr<const std::vector<float>> computed;  // owns the data of what is no initializer (dequantized.h)
 
   int64_t size() const {
     int64_t n = 1;
@@ -52,7 +54,7 @@ struct Value {
   std::vector<int> consumers;        // node indices, one entry a use
   bool is_graph_output = false;
   bool is_outer_scope = false;
-  bool is_constant = false;  // `constant` is filled
+  bool is_constant = false;  // `constant` is filled; it may have a producer (dequantized.h)
   Constant constant;
 };
 

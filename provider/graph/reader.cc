@@ -4,6 +4,7 @@
 
 #include "abi/ort_api.h"
 #include "base/name.h"
+#include "graph/dequantized.h"
 
 namespace sparsecpu {
 namespace {
@@ -145,6 +146,7 @@ class Reader {
     for (const auto* info : get_list(api().Graph_GetNumOutputs, api().Graph_GetOutputs, handle_)) {
       graph_.outputs.push_back(value_index(info));
     }
+    add_dequantized_constants(&graph_);
     return std::move(graph_);
   }
 

@@ -8,6 +8,7 @@
 #include "bindings.h"
 #include "claim/recognise.h"
 #include "claim/regions.h"
+#include "graph/dequantized.h"
 #include "kernels/jit/spmm_emitter.h"
 
 namespace py = pybind11;
@@ -38,8 +39,11 @@ Value to_value(const py::dict& description, DescribedGraph* described) {
   if (description.contains("array")) {
     py::array array = py::array::ensure(description["array"], py::array::c_style);
     value.is_constant = value.has_shape = true;
-    value.constant = {
-        value.type, {array.shape(), array.shape() + array.ndim()}, array.data(), static_cast<size_t>(array.nbytes())};
+    value.constant = {value.type,
+                      {array.shape(), array.shape() + array.ndim()},
+                      array.data(),
+                      static_cast<size_t>(array.nbytes()),
+                      nullptr};
     if (description.contains("bytes")) value.constant.bytes = description["bytes"].cast<size_t>();
     value.dims = value.constant.dims;
     described->arrays.push_back(std::move(array));
@@ -91,6 +95,7 @@ DescribedGraph to_graph(const py::dict& description) {
   graph.inputs = description["inputs"].cast<std::vector<int>>();
   graph.outputs = description["outputs"].cast<std::vector<int>>();
   for (int output : graph.outputs) graph.values.at(output).is_graph_output = true;
+  add_dequantized_constants(&graph);
   return described;
 }
 
