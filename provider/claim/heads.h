@@ -15,8 +15,9 @@ struct Tokens {
   std::vector<int64_t> target;  // not empty: the source is [tokens, c], and is reshaped to this
   int64_t begin = 0, heads = 1, width = 0;
   int64_t channels = 0;  // of the source
-  float scale = 1;
-  bool quantize = false;   // the source is float, the product takes bytes
+  float scale = 1;       // floats
+  // Bytes: what makes them of the source, element by element (Quantize, Dequantize, Affine, Lookup).
+  std::vector<OpData> steps;
   std::vector<int> nodes;  // between the source and the product
 };
 
@@ -38,10 +39,10 @@ std::optional<Quantization> quantization_of(const RecogniseContext& context, int
 // The product of two activations behind `value`, through the quantization of its result.
 std::optional<Product> find_product(const RecogniseContext& context, int value);
 // Back from an operand of a product, [batch, heads, tokens, width] (transposed: [..., width, tokens]), to the tokens
-// whose heads it holds. quantized: the operand is bytes of this quantization. `what` names them in the reason that
+// whose heads it holds. quantized: the operand is bytes. `what` names them in the reason that
 // is returned; "": found.
-std::string find_tokens(const RecogniseContext& context, int operand, bool transposed, const char* what,
-                        const std::optional<Quantization>& quantized, Tokens* tokens);
+std::string find_tokens(const RecogniseContext& context, int operand, bool transposed, const char* what, bool quantized,
+                        Tokens* tokens);
 // The trace of a node's input becomes that of its output, if the node moves, selects, scales or quantizes.
 bool follow_axes(const RecogniseContext& context, const Node& node, int output, AxisTrace* trace);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string_view>
 
 #include "claim/constants.h"
@@ -82,7 +83,8 @@ class Inference {
       : node_(node), inputs_(inputs), integers_(integers), outputs_(node.outputs.size()) {}
 
   std::vector<KnownTensor> run() {
-    if (!node_.domain.empty() || inputs_.empty() || outputs_.empty()) return outputs_;
+    const bool quantized = node_.op_type.rfind("QLinear", 0) == 0;
+    if ((!node_.domain.empty() && !quantized) || inputs_.empty() || outputs_.empty()) return outputs_;
     if (const Rule rule = rule_of(node_.op_type)) (this->*rule)();
     for (KnownTensor& output : outputs_) check(&output);
     return outputs_;
@@ -126,6 +128,11 @@ class Inference {
     const int64_t start = bound("start", 0), end = std::max(start, bound("end", rank));
     out().shape = Shape{end - start};
     out().numbers.emplace(in(0).shape->begin() + start, in(0).shape->begin() + end);
+  }
+
+  // QLinear operators of two: bytes, scale and zero point of each.
+  void quantized_binary() {
+    if (in(0).shape && in(3).shape) out().shape = broadcast(*in(0).shape, *in(3).shape);
   }
 
   void binary() {
@@ -266,8 +273,9 @@ class Inference {
   }
 
   void matmul() {
-    if (!in(0).shape || !in(1).shape || in(0).shape->size() < 2 || in(1).shape->size() < 2) return;
-    const Shape &a = *in(0).shape, &b = *in(1).shape;
+    const std::optional<Shape>&left = in(0).shape, &right = in(node_.op_type == "QLinearMatMul" ? 3 : 1).shape;
+    if (!left || !right || left->size() < 2 || right->size() < 2) return;
+    const Shape &a = *left, &b = *right;
     if (a.back() != b[b.size() - 2]) return;
     out().shape = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
     if (out().shape) out().shape->insert(out().shape->end(), {a[a.size() - 2], b.back()});
@@ -327,31 +335,25 @@ class Inference {
 };
 
 Inference::Rule Inference::rule_of(std::string_view op_type) {
+  static constexpr std::string_view kBinary[] = {"Add",
+                                                 "Sub",
+                                                 "Mul",
+                                                 "Div",
+                                                 "Mod",
+                                                 "Pow",
+                                                 "Max",
+                                                 "Min",
+                                                 "Equal",
+                                                 "Less",
+                                                 "LessOrEqual",
+                                                 "Greater",
+                                                 "GreaterOrEqual",
+                                                 "And",
+                                                 "Or"};
+  static constexpr std::string_view kUnary[] = {"Cast", "Identity", "Sqrt",  "Reciprocal",
+                                                "Neg",  "Not",      "Floor", "Ceil"};
   static constexpr std::pair<std::string_view, Rule> kRules[] = {
       {"Shape", &Inference::shape},
-      {"Add", &Inference::binary},
-      {"Sub", &Inference::binary},
-      {"Mul", &Inference::binary},
-      {"Div", &Inference::binary},
-      {"Mod", &Inference::binary},
-      {"Pow", &Inference::binary},
-      {"Max", &Inference::binary},
-      {"Min", &Inference::binary},
-      {"Equal", &Inference::binary},
-      {"Less", &Inference::binary},
-      {"LessOrEqual", &Inference::binary},
-      {"Greater", &Inference::binary},
-      {"GreaterOrEqual", &Inference::binary},
-      {"And", &Inference::binary},
-      {"Or", &Inference::binary},
-      {"Cast", &Inference::unary},
-      {"Identity", &Inference::unary},
-      {"Sqrt", &Inference::unary},
-      {"Reciprocal", &Inference::unary},
-      {"Neg", &Inference::unary},
-      {"Not", &Inference::unary},
-      {"Floor", &Inference::unary},
-      {"Ceil", &Inference::unary},
       {"Where", &Inference::where},
       {"Gather", &Inference::gather},
       {"GatherElements", &Inference::shape_of_indices},
@@ -364,6 +366,9 @@ Inference::Rule Inference::rule_of(std::string_view op_type) {
       {"Split", &Inference::split},
       {"Transpose", &Inference::transpose},
       {"MatMul", &Inference::matmul},
+      {"QLinearMatMul", &Inference::matmul},
+      {"QLinearAdd", &Inference::quantized_binary},
+      {"QLinearMul", &Inference::quantized_binary},
       {"Attention", &Inference::attention},
       {"Expand", &Inference::expand},
       {"ConstantOfShape", &Inference::constant_of_shape},
@@ -372,6 +377,8 @@ Inference::Rule Inference::rule_of(std::string_view op_type) {
       {"ReduceSum", &Inference::reduce},
       {"ReduceMax", &Inference::reduce},
   };
+  if (std::find(std::begin(kBinary), std::end(kBinary), op_type) != std::end(kBinary)) return &Inference::binary;
+  if (std::find(std::begin(kUnary), std::end(kUnary), op_type) != std::end(kUnary)) return &Inference::unary;
   for (const auto& [name, rule] : kRules) {
     if (name == op_type) return rule;
   }

@@ -88,7 +88,11 @@ std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int m
     open.erase(node);
     if (inside.count(node) == 0 && !is_inside(graph, inside, node)) continue;
     inside.insert(node);
-    if (graph.nodes[node].op_type == "Shape") continue;
+    if (graph.nodes[node].op_type == "Shape") {  // of floats that nothing else may need: the bytes have the same
+      const int floats = made_by(graph, graph.nodes[node].inputs[0], "DequantizeLinear");
+      if (floats >= 0 && inside.count(floats) == 0) open.insert(floats);
+      continue;
+    }
     for (int input : graph.nodes[node].inputs) {
       const int made = maker(graph, input);
       const bool serves = made >= 0 && computes_shapes(graph.nodes[made].op_type) && is_small(graph.values[input]);

@@ -230,7 +230,7 @@ py::dict describe(const Op& op) {
     result["scale"] = norm->scale;
     result["shift"] = norm->shift;
   }
-  if (const auto* attention = std::get_if<Attention>(&op.data)) describe(*attention, &result);
+  if (const Attention* attention = attention_of(op.data)) describe(*attention, &result);
   if (const auto* linear = std::get_if<Linear>(&op.data)) {
     py::array_t<float> weight({linear->weight.rows, linear->weight.channels, linear->weight.taps});
     auto at = weight.mutable_unchecked<3>();

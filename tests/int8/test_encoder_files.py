@@ -1,4 +1,4 @@
-"""Encoders exported by torch, as onnxruntime.quantization writes them: a small BERT and the real MiniLM.
+"""Encoders exported by torch, as onnxruntime.quantization writes them: a small BERT, a small ViT, the real MiniLM.
 
 Layers, sums and products of bytes give the CPU provider's bits. What it computes in float (layer normalization, GELU,
 QDQ layers on s8) is rounded otherwise here, and a byte that this turns over is carried on: with those operators left to
@@ -7,6 +7,8 @@ it (neighbours=off) the outputs are the same bits, else within the bounds below.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,14 @@ QOPERATOR, QDQ = QuantFormat.QOperator, QuantFormat.QDQ
 U8, S8 = QuantType.QUInt8, QuantType.QInt8
 SENTENCES = ["A stitch in time saves nine.", "It rained all night, and the river rose.", "Yes."]
 TURNED_BYTES = 0.02  # of the largest output
+FLOAT_NEIGHBOURS = 0.1, 0.004  # and of the mean difference: where floats lie between all layers
 FLOAT_LAYERS = 0.5  # where every layer may turn bytes over
 
 
 def feeds(network: str, seed: int = 0) -> dict[str, np.ndarray]:
+    if network == "vit":
+        images = np.random.default_rng(seed).standard_normal((2 + seed, 3, 32, 32))
+        return {"pixel_values": images.astype(np.float32)}
     if network == "minilm":
         return exports.tokens(SENTENCES[: 2 + seed])
     ids = np.random.default_rng(seed).integers(1, 999, (2, 9 + seed))
@@ -40,15 +46,30 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
         return next(self.feeds, None)
 
 
-@pytest.fixture(scope="module", params=["bert", "minilm"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    path = tmp_path_factory.mktemp("exports") / f"{request.param}.onnx"
-    return request.param, (exports.random_bert if request.param == "bert" else exports.minilm)(path, 0.9)
+NETWORKS = {"bert": exports.random_bert, "minilm": exports.minilm, "vit": exports.random_vit}
 
 
-def outputs(path: Path, network: str, op: str, **options: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("exports")
+
+    @functools.cache
+    def export(network: str) -> Path:
+        return NETWORKS[network](folder / f"{network}.onnx", 0.9)
+
+    return export
+
+
+@pytest.fixture(params=["bert", "minilm"])
+def exported(request: pytest.FixtureRequest, sources: Callable[[str], Path]) -> tuple[str, Path]:
+    return request.param, sources(request.param)
+
+
+def outputs(
+    path: Path, network: str, op: str, attends: bool = False, **options: Any
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """(ours, the CPU provider's) on every level (of MiniLM: on the best one), with every layer claimed that has constant
-    weights."""
+    weights; attends: and every Softmax."""
     feed = feeds(network, 1)
     (want,) = reference(onnx.load(path)).run(None, feed)
     assert np.unique(want).size > 50, "a network that is saturated compares nothing"
@@ -58,6 +79,9 @@ def outputs(path: Path, network: str, op: str, **options: Any) -> list[tuple[np.
         layers = [n for n in nodes(session, op) if "not constant" not in n["reason"]]
         left = {n["name"]: n["reason"] for n in layers if n["provider"] != PROVIDER}
         assert len(layers) >= 12 and not left, left
+        if attends:
+            left = {n["name"]: n["reason"] for n in nodes(session, "Softmax") if n["provider"] != PROVIDER}
+            assert nodes(session, "Softmax") and not left, left
         (got,) = session.run(None, feed)
         pairs.append((got, want))
     return pairs
@@ -85,6 +109,21 @@ def test_static(
     if not float_layers:
         for got, want in outputs(tmp_path / "q.onnx", network, op, neighbours="off"):
             assert_same_bits([got], [want])
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("form", [QOPERATOR, QDQ], ids=["qoperator", "qdq"])
+@pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])
+def test_products_alone(
+    network: str, form: QuantFormat, per_channel: bool, sources: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Only MatMul is quantized: its operands are floats that are scaled and quantized behind their heads."""
+    quantize_static(sources(network), tmp_path / "q.onnx", Calibration(network), quant_format=form, activation_type=U8,
+                    weight_type=S8, per_channel=per_channel, op_types_to_quantize=["MatMul"])  # fmt: skip
+    op = "QLinearMatMul" if form == QOPERATOR else "MatMul"
+    for got, want in outputs(tmp_path / "q.onnx", network, op, attends=True):
+        assert distance(got, want) < FLOAT_NEIGHBOURS[0]
+        assert np.abs(got - want).mean() < FLOAT_NEIGHBOURS[1] * np.abs(want).max()
 
 
 @pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])

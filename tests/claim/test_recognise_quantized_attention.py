@@ -1,0 +1,172 @@
+"""Attention on bytes: the forms that quantizers make of the exports, and what becomes of the nodes between products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from describe import Network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnxruntime_ep_sparsecpu import _native
+
+claim = _native.claim
+HEADS, WIDTH, BATCH, LENGTH = 4, 8, 2, 6
+CHANNELS = HEADS * WIDTH
+Q = tuple[float, int]  # scale, zero point of u8
+
+
+class Writer(Network):
+    """Heads of tokens, and operators on bytes as onnxruntime.quantization writes them in either form."""
+
+    def __init__(self, operators: bool) -> None:
+        super().__init__(opset=17)
+        self.operators = operators
+
+    def parameters(self, q: Q) -> tuple[str, str]:
+        return self.constant(np.float32(q[0]), np.float32), self.constant(np.uint8(q[1]), np.uint8)
+
+    def quantize(self, x: str, q: Q) -> str:
+        return self.add("QuantizeLinear", x, *self.parameters(q))
+
+    def dequantize(self, x: str, q: Q) -> str:
+        return self.add("DequantizeLinear", x, *self.parameters(q))
+
+    def product(self, a: str, qa: Q, b: str, qb: Q, qy: Q) -> str:
+        """Bytes of a product of bytes."""
+        if self.operators:
+            return self.add("QLinearMatMul", a, *self.parameters(qa), b, *self.parameters(qb), *self.parameters(qy))
+        return self.quantize(self.add("MatMul", self.dequantize(a, qa), self.dequantize(b, qb)), qy)
+
+    def scaled(self, x: str, q: Q, number: float, qy: Q) -> str:
+        """Bytes times a number that is bytes, too."""
+        byte, qn = self.constant(np.uint8(255), np.uint8), (number / 255, 0)
+        if self.operators:
+            quantized = (x, *self.parameters(q), byte, *self.parameters(qn), *self.parameters(qy))
+            return self.add("QLinearMul", *quantized, domain="com.microsoft")
+        return self.quantize(self.add("Mul", self.dequantize(x, q), self.dequantize(byte, qn)), qy)
+
+    def split(self, x: str, perm: tuple[int, ...] = (0, 2, 1, 3)) -> str:
+        parted = self.add("Reshape", x, self.constant([BATCH, LENGTH, HEADS, WIDTH], np.int64))
+        return self.add("Transpose", parted, perm=list(perm))
+
+    def join(self, y: str) -> str:
+        turned = self.add("Transpose", y, perm=[0, 2, 1, 3])
+        return self.add("Reshape", turned, self.constant([BATCH, LENGTH, CHANNELS], np.int64))
+
+
+QUERIES, KEYS, VALUES, SCORES, WEIGHTS, OUTPUT = (
+    (0.02, 120),
+    (0.03, 131),
+    (0.04, 7),
+    (0.1, 90),
+    (1 / 250, 0),
+    (0.05, 99),
+)
+KEYS_TURNED = (0, 2, 3, 1)
+
+
+def attend(g: Writer, queries: str, keys: str, values: str) -> str:
+    """Joined heads, as floats, of bytes."""
+    scores = g.dequantize(g.product(queries, QUERIES, keys, KEYS, SCORES), SCORES)
+    weights = g.quantize(g.add("Softmax", scores, axis=-1), WEIGHTS)
+    return g.join(g.dequantize(g.product(weights, WEIGHTS, values, VALUES, OUTPUT), OUTPUT))
+
+
+def recognised(g: Writer, output: str) -> list[dict[str, Any]]:
+    """The Ops of the last node, which stand for all of the attention."""
+    nodes = claim.recognise(g.describe(output))
+    assert any(op["kind"] == "quantized_attention" for op in nodes[-1]["ops"]), [node["reason"] for node in nodes]
+    ops: list[dict[str, Any]] = nodes[-1]["ops"]
+    return ops
+
+
+def approximately(q: Q) -> tuple[Any, int, bool]:
+    return pytest.approx(q[0]), q[1], False
+
+
+@settings(deadline=None)
+@given(operators=st.booleans(), scale=st.sampled_from([None, "Mul", "Div"]), first=st.booleans())
+def test_floats_that_are_scaled_and_quantized_behind_their_heads(
+    operators: bool, scale: str | None, first: bool
+) -> None:
+    """As torch's scaled_dot_product_attention is exported; `first`: the heads are split before the scale."""
+    g = Writer(operators)
+    q, k, v = (g.input(name, [BATCH, LENGTH, CHANNELS]) for name in "qkv")
+
+    def side(x: str, perm: tuple[int, ...], quantization: Q, scaled: bool) -> str:
+        x = g.split(x, perm) if first else x
+        x = g.add(scale, x, g.constant(0.5)) if scale and scaled else x
+        x = x if first else g.split(x, perm)
+        return g.quantize(x, quantization)
+
+    sides = side(q, (0, 2, 1, 3), QUERIES, True), side(k, KEYS_TURNED, KEYS, True), side(v, (0, 2, 1, 3), VALUES, False)
+    ops = recognised(g, attend(g, *sides))
+    inside = [op["kind"] for op in ops if op["kind"] != "quantized_attention"]
+    scales = ["affine"] if scale and first else []
+    assert inside == [*scales, "quantize", *scales, "quantize", "quantize", "dequantize"]
+    assert [op["y"] for op in ops if op["kind"] == "quantize"] == [approximately(q) for q in (QUERIES, KEYS, VALUES)]
+    factors = [op["scale"] for op in ops if op["kind"] == "affine"]
+    assert factors == [[0.5 if scale == "Mul" else 2.0]] * len(factors)
+    (attention,) = (op for op in ops if op["kind"] == "quantized_attention")
+    assert (attention["heads"], attention["scale"]) == (HEADS, 1.0)
+
+
+def table(x: Q, y: Q, number: float, exact: bool) -> bytes:
+    """Bytes times a number: between rounded floats (`exact`: one product), or as QLinearMul does it."""
+    f = np.float32
+    bytes_ = np.arange(256) - x[1]
+    if exact:
+        rounded = np.rint(f(bytes_) * f(x[0]) * f(number) / f(y[0])) + y[1]
+    else:
+        factor = f(f(x[0]) * f(number / 255)) / f(y[0])
+        rounded = np.rint((bytes_ * 255).astype(f) * factor + f(y[1]))
+    return np.clip(rounded, 0, 255).astype(np.uint8).tobytes()
+
+
+@settings(deadline=None)
+@given(operators=st.booleans(), between_floats=st.booleans())
+def test_bytes_that_are_scaled_behind_their_heads(operators: bool, between_floats: bool) -> None:
+    g = Writer(operators)
+    source = 0.07, 128
+    q, k, v = (g.quantize(g.input(name, [BATCH, LENGTH, CHANNELS]), source) for name in "qkv")
+
+    def side(x: str, perm: tuple[int, ...], y: Q) -> str:
+        if between_floats:
+            return g.quantize(g.add("Mul", g.split(g.dequantize(x, source), perm), g.constant(0.5)), y)
+        return g.scaled(g.split(x, perm), source, 0.5, y)
+
+    values = g.quantize(g.dequantize(g.split(v), source), VALUES)
+    ops = recognised(g, attend(g, side(q, (0, 2, 1, 3), QUERIES), side(k, KEYS_TURNED, KEYS), values))
+    tables = [op["table"] for op in ops if op["kind"] == "lookup"]
+    assert tables[:2] == [table(source, y, 0.5, between_floats) for y in (QUERIES, KEYS)]
+    assert tables[2] == table(source, VALUES, 1.0, True)
+
+
+def test_bytes_that_pass_through_floats_unchanged() -> None:
+    g = Writer(operators=True)
+    q, k, v = (
+        g.quantize(g.input(name, [BATCH, LENGTH, CHANNELS]), y)
+        for name, y in zip("qkv", (QUERIES, KEYS, VALUES), strict=True)
+    )
+    sides = [
+        g.quantize(g.split(g.dequantize(x, y), perm), y)
+        for x, y, perm in ((q, QUERIES, (0, 2, 1, 3)), (k, KEYS, KEYS_TURNED), (v, VALUES, (0, 2, 1, 3)))
+    ]
+    assert [op["kind"] for op in recognised(g, attend(g, *sides))] == ["quantized_attention", "dequantize"]
+
+
+def test_shapes_of_bytes_through_a_dequantizer_of_their_own() -> None:
+    """onnxruntime gives every consumer its own DequantizeLinear, also one that only asks for the shape."""
+    g = Writer(operators=True)
+    sides = [
+        g.quantize(g.split(g.input(name, [BATCH, LENGTH, CHANNELS]), perm), y)
+        for name, perm, y in (("q", (0, 2, 1, 3), QUERIES), ("k", KEYS_TURNED, KEYS), ("v", (0, 2, 1, 3), VALUES))
+    ]
+    scores = g.dequantize(g.product(sides[0], QUERIES, sides[1], KEYS, SCORES), SCORES)
+    y = g.product(g.quantize(g.add("Softmax", scores, axis=-1), WEIGHTS), WEIGHTS, sides[2], VALUES, OUTPUT)
+    turned = g.add("Transpose", g.dequantize(y, OUTPUT), perm=[0, 2, 1, 3])
+    batch = g.add("Gather", g.add("Shape", g.dequantize(y, OUTPUT)), g.constant([0], np.int64), axis=0)
+    target = g.add("Concat", batch, g.constant([LENGTH, CHANNELS], np.int64), axis=0)
+    recognised(g, g.add("Reshape", turned, target))
