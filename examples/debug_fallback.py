@@ -87,7 +87,8 @@ def main() -> None:
         )
         ratio = result["comparison"]
         print(
-            f"   {ratio['ratio']:.2f}x as fast as the CPU provider (rounds: {ratio['ratio_min']:.2f}x to {ratio['ratio_max']:.2f}x)"
+            f"   {ratio['ratio']:.2f}x as fast as the CPU provider "
+            f"(rounds: {ratio['ratio_min']:.2f}x to {ratio['ratio_max']:.2f}x)"
         )
 
         print("6. And if the outputs look wrong: every layer alone, against the CPU provider.")
@@ -95,7 +96,8 @@ def main() -> None:
         worst = max(comparison["per_op"], key=lambda row: row["relative_error"], default=None)
         if worst is not None:
             print(
-                f"   {len(comparison['per_op'])} layers compared; the largest error, {worst['relative_error']:.1e} of the largest value, is that of {worst['node']}"
+                f"   {len(comparison['per_op'])} layers compared; the largest error, {worst['relative_error']:.1e} "
+                f"of the largest value, is that of {worst['node']}"
             )
         print(f"   first that differs: {comparison['first_different'] or 'none'}")
 

@@ -66,7 +66,11 @@ std::map<std::string, int64_t> parse_assume(const std::string& key, const std::s
         size < 1) {
       reject(key, value, "name=size[,name=size...] with sizes of at least 1, for example batch=1,seq=128");
     }
-    sizes[std::string(name)] = size;
+    const auto [known, fresh] = sizes.try_emplace(std::string(name), size);
+    if (!fresh && known->second != size) {
+      reject(key, value, "one size for '" + known->first + "', not " + std::to_string(known->second) + " and " +
+                             std::to_string(size));
+    }
   }
   return sizes;
 }

@@ -25,8 +25,9 @@ def prune(
     """Returns a copy of `weight` in which the given share (0..1) of the entries, those nearest to zero, is zero.
 
     pattern: "unstructured", or "1x4": that share of the groups of four neighbours along `input_axis`, the least by
-    their sum (a last group may be shorter); zeros in the other groups come on top. zero_point, scale: of a quantized weight, broadcast against it; "zero" is then the zero
-    point, and entries count as (weight - zero_point) * scale. Entries that are zero already count as pruned.
+    their sum (a last group may be shorter); zeros in the other groups come on top. zero_point, scale: of a quantized
+    weight, broadcast against it; "zero" is then the zero point, and entries count as (weight - zero_point) * scale.
+    Entries that are zero already count as pruned.
     Raises ValueError for a share outside 0..1 and for another pattern.
     """
     if not 0.0 <= sparsity <= 1.0:

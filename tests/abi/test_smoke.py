@@ -156,6 +156,7 @@ def test_report_of_a_session_without_the_provider() -> None:
         ("log", "loud", "expected off, error, warning, info or verbose"),
         ("assume", "batch", "expected name=size"),
         ("assume", "batch=0", "expected name=size"),
+        ("assume", "batch=1,seq=8,batch=2", "expected one size for 'batch', not 1 and 2"),
         ("sparsity", "0.5", "expected isa, min_sparsity, neighbours, jit, log or assume"),
     ],
 )

@@ -43,11 +43,19 @@ def positive(text: str) -> float:
     return value
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """MODEL, --sparsity, --int8: read with source_of."""
+def add_path(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(models.NETWORKS)
     parser.add_argument("model", metavar="MODEL", help=f"path of an ONNX model, or a built-in network: {names}")
-    parser.add_argument("--sparsity", type=share, metavar="SHARE", help="zero weights of a built-in network (0.9)")
+
+
+def add_sparsity(parser: argparse.ArgumentParser, text: str, **settings: Any) -> None:
+    parser.add_argument("--sparsity", type=share, metavar="SHARE", help=text, **settings)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """MODEL, --sparsity, --int8: read with source_of."""
+    add_path(parser)
+    add_sparsity(parser, "zero weights of a built-in network (0.9)")
     parser.add_argument("--int8", action="store_true", help="quantize the built-in network (QDQ)")
 
 
@@ -119,3 +127,12 @@ def add_threads(parser: argparse.ArgumentParser, *aliases: str) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def add_run(parser: argparse.ArgumentParser, *thread_aliases: str) -> None:
+    """What every command that runs a model takes: all of the above."""
+    add_model(parser)
+    add_feeds(parser)
+    add_options(parser)
+    add_threads(parser, *thread_aliases)
+    add_json(parser)

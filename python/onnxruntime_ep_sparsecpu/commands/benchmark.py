@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 import onnxruntime_ep_sparsecpu as sparsecpu
@@ -16,7 +16,7 @@ from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
 from onnxruntime_ep_sparsecpu.commands.output import Column
-from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.feeds import model_inputs
 from onnxruntime_ep_sparsecpu.tools.shapes import Shape, with_batch, with_shapes
 from onnxruntime_ep_sparsecpu.tools.source import Source
@@ -24,8 +24,7 @@ from onnxruntime_ep_sparsecpu.tools.timing import benchmark
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_model(parser)
-    shared.add_feeds(parser)
+    shared.add_run(parser, "-ncores", "--num-cores")
     parser.add_argument("-b", "--batch-size", type=shared.at_least_one, metavar="N", help="first axis of every input")
     parser.add_argument(
         "-i", "--input-shapes", metavar="SHAPES", help='of all inputs in order, for example "[1,128],[1,128]"'
@@ -34,8 +33,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "-e", "--engine", metavar="PROVIDER", default=sparsecpu.get_ep_name(), help=f"({sparsecpu.get_ep_name()})"
     )
     parser.add_argument("--vs", metavar="PROVIDER", help="take turns with it, for example CPUExecutionProvider")
-    shared.add_options(parser)
-    shared.add_threads(parser, "-ncores", "--num-cores")
     parser.add_argument(
         "-s", "--scenario", choices=("sync", "async"), default="sync", help="one run after another, or many at once"
     )
@@ -52,7 +49,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, and only the results")
     parser.add_argument("-x", "--export-path", metavar="FILE", help="write the results to it as JSON")
-    shared.add_json(parser)
 
 
 def _shapes(text: str, source: Source) -> Mapping[str, Shape]:
@@ -122,6 +118,14 @@ def _headline(result: Mapping[str, Any]) -> str:
     )
 
 
+def _show(result: Mapping[str, Any], quiet: bool, out: Console) -> None:
+    if not quiet:
+        out.print(_headline(result), markup=False)
+    out.print(latency_table(result["results"]))
+    if result["comparison"]:
+        out.print(f"\n{verdict(result['comparison'])}")
+
+
 def _run(arguments: argparse.Namespace) -> None:
     source, feeds = _model_and_feeds(arguments)
     streams = _streams(arguments)
@@ -141,19 +145,8 @@ def _run(arguments: argparse.Namespace) -> None:
             tick=lambda share: progress.update(task, completed=share),
         )
     if arguments.export_path:
-        try:
-            Path(arguments.export_path).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {arguments.export_path}: {first_line(error)}") from error
-    if arguments.json:
-        output.print_json(result)
-        return
-    out = output.console()
-    if not arguments.quiet:
-        out.print(_headline(result), markup=False)
-    out.print(latency_table(result["results"]))
-    if result["comparison"]:
-        out.print(f"\n{verdict(result['comparison'])}")
+        output.write(arguments.export_path, json.dumps(result, indent=2) + "\n")
+    output.print_result(result, arguments.json, lambda result, out: _show(result, arguments.quiet, out))
 
 
 COMMAND = Command(

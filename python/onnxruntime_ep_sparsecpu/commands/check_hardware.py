@@ -109,10 +109,7 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     result = check_hardware()
-    if arguments.json:
-        output.print_json(result)
-    else:
-        _show(result, output.console())
+    output.print_result(result, arguments.json, _show)
     return 0 if result["ok"] else 1
 
 

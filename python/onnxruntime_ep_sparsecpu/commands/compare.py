@@ -28,9 +28,7 @@ _NUMBERS = (
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_model(parser)
-    shared.add_feeds(parser)
-    shared.add_options(parser)
+    shared.add_run(parser)
     parser.add_argument("--per-op", action="store_true", help="compare the output of every node that runs here, too")
     parser.add_argument(
         "--tolerance",
@@ -42,8 +40,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, default=0, metavar="N", help="largest error of integers (0: they must be the same)"
     )
-    shared.add_threads(parser)
-    shared.add_json(parser)
 
 
 def numbers(row: Mapping[str, Any]) -> list[str | Text]:
@@ -121,10 +117,7 @@ def _run(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         threads=arguments.threads,
     )
-    if arguments.json:
-        output.print_json(result)
-    else:
-        _show(result, output.console())
+    output.print_result(result, arguments.json, _show)
     return _EQUAL if result["equal"] else _DIFFERENT
 
 

@@ -23,7 +23,7 @@ _WARM_UP_SECONDS = 0.2
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", choices=list(models.NETWORKS), default="resnet50", help="default: resnet50")
-    parser.add_argument("--sparsity", type=shared.share, default=0.9, metavar="SHARE", help="of zero weights (0.9)")
+    shared.add_sparsity(parser, "of zero weights (0.9)", default=0.9)
     shared.add_threads(parser)
     parser.add_argument("--rounds", type=shared.at_least_one, default=30, metavar="N", help="timed runs of either (30)")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +18,6 @@ from onnxruntime_ep_sparsecpu.commands.command import Command
 from onnxruntime_ep_sparsecpu.commands.output import Column
 from onnxruntime_ep_sparsecpu.tools.annotation import annotate
 from onnxruntime_ep_sparsecpu.tools.assignment import Node, arithmetic_here, explain, is_here
-from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.page import html_page
 
 _SHOWN_TO_PRUNE = 10
@@ -193,10 +191,7 @@ def _run(arguments: argparse.Namespace) -> None:
         output.print_json(report)
     out = output.console(stderr=arguments.json)
     if arguments.html:
-        try:
-            Path(arguments.html).write_text(html_page(source.name, report), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {arguments.html}: {error.strerror}") from error
+        output.write(arguments.html, html_page(source.name, report))
         out.print(f"Wrote {arguments.html}: open it in a browser.", markup=False)
     if arguments.annotate:
         counts = annotate(source, report, arguments.annotate)

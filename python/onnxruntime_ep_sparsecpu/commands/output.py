@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
 
 _MAX_COLUMNS = 100
 
@@ -72,6 +75,22 @@ def progress() -> Progress:
 
 def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2))
+
+
+def print_result(result: Any, as_json: bool, show: Callable[[Any, Console], None]) -> None:
+    """What a tool returned: as JSON, or as `show` prints it on a console."""
+    if as_json:
+        print_json(result)
+    else:
+        show(result, console())
+
+
+def write(path: str, text: str) -> None:
+    """Raises UserError for a file that cannot be written."""
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
 
 
 def size(value: float) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +14,6 @@ from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
 from onnxruntime_ep_sparsecpu.commands.output import Column
-from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.profiling import profile
 
 Row = Mapping[str, Any]
@@ -35,15 +33,11 @@ _COLUMNS = (
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    shared.add_model(parser)
-    shared.add_options(parser)
-    shared.add_feeds(parser)
-    shared.add_threads(parser)
+    shared.add_run(parser)
     parser.add_argument("--runs", type=shared.at_least_one, default=20, metavar="N", help="measured runs (20)")
     parser.add_argument("--top", type=shared.at_least_one, default=25, metavar="N", help="rows to show (25)")
     parser.add_argument("--all", action="store_true", help="every row in the order of execution, fused nodes too")
     parser.add_argument("--trace", metavar="FILE", help="write a Chrome trace (chrome://tracing, ui.perfetto.dev)")
-    shared.add_json(parser)
 
 
 def _where(row: Row) -> str:
@@ -139,14 +133,9 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     events = result.pop("events")
     if arguments.trace:
-        try:
-            Path(arguments.trace).write_text(json.dumps({"traceEvents": events}), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {arguments.trace}: {error.strerror}") from error
-    if arguments.json:
-        output.print_json(result)
-    else:
-        _show(result, None if arguments.all else arguments.top, output.console())
+        output.write(arguments.trace, json.dumps({"traceEvents": events}))
+    top = None if arguments.all else arguments.top
+    output.print_result(result, arguments.json, lambda result, out: _show(result, top, out))
 
 
 COMMAND = Command(

@@ -19,17 +19,9 @@ from onnxruntime_ep_sparsecpu.tools.source import open_source
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "model", metavar="MODEL", help=f"path, or a built-in dense network: {', '.join(models.NETWORKS)}"
-    )
+    shared.add_path(parser)
     parser.add_argument("out", metavar="OUT", help="path of the pruned model")
-    parser.add_argument(
-        "--sparsity",
-        type=shared.share,
-        required=True,
-        metavar="SHARE",
-        help="of zeros in each weight; with 1x4, of zero groups",
-    )
+    shared.add_sparsity(parser, "of zeros in each weight; with 1x4, of zero groups", required=True)
     parser.add_argument(
         "--pattern",
         choices=magnitude.PATTERNS,
@@ -93,10 +85,7 @@ def _run(arguments: argparse.Namespace) -> None:
             feeds,
             tick=lambda share: progress.update(task, completed=share),
         )
-    if arguments.json:
-        output.print_json(result)
-    else:
-        _show(result, output.console())
+    output.print_result(result, arguments.json, _show)
 
 
 COMMAND = Command(

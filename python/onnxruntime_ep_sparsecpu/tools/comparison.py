@@ -36,12 +36,12 @@ def compare(
 ) -> dict[str, Any]:
     """Runs the model here and on the CPU provider, and compares what comes out.
 
-    options: of the provider; `assume` is set to the shapes of the feeds. tolerance, steps: see difference. per_op: compares also every value that an operator
-    claimed here makes, on copies of the model that have these values as outputs: those that are stored in memory
-    anyway. A value inside a fusion (a Conv's output that goes into a fused Relu) or inside a QDQ unit is none; the
-    fused whole is compared, and fusion stays as it is. With the option neighbours=off nothing is fused, so that each
-    Conv, MatMul or Gemm is compared alone. A value that differs makes those computed from it differ, too: the first
-    is the one to look at. The bodies of If and Loop are not looked into.
+    options: of the provider; `assume` is set to the shapes of the feeds. tolerance, steps: see difference.
+    per_op: compares also every value that an operator claimed here makes, on copies of the model that have these
+    values as outputs: those that are stored in memory anyway. A value inside a fusion (a Conv's output that goes into
+    a fused Relu) or inside a QDQ unit is none; the fused whole is compared, and fusion stays as it is. With the option
+    neighbours=off nothing is fused, so that each Conv, MatMul or Gemm is compared alone. A value that differs makes
+    those computed from it differ, too: the first is the one to look at. The bodies of If and Loop are not looked into.
 
     Returns `model`, `provider`, `options`, `outputs` (see difference), `cpu_changes` (where outputs differ: the
     relative errors, by output, of the CPU provider without its own fusions, None where it cannot run so: how much the

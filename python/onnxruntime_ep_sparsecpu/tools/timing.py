@@ -44,10 +44,11 @@ def benchmark(
 ) -> dict[str, Any]:
     """Times runs of the model on the provider `engine` (SparseCPUProvider if None), in turns with `versus` if given.
 
-    options: of SparseCPUProvider; `assume` is set to the shapes of the feeds. threads: of a session, 0 for all cores. streams: 1 runs one after another (sync);
-    more keep as many runs in flight, from threads of the caller on one session (async). seconds: of measurement, and
-    warm_up: before it, for each provider. The time is spent in ten rounds, in which the providers take turns, so
-    that a machine that drifts slows both alike. tick: called with the share of the work that is done, 0..1.
+    options: of SparseCPUProvider; `assume` is set to the shapes of the feeds. threads: of a session, 0 for all cores.
+    streams: 1 runs one after another (sync); more keep as many runs in flight, from threads of the caller on one
+    session (async). seconds: of measurement, and warm_up: before it, for each provider. The time is spent in ten
+    rounds, in which the providers take turns, so that a machine that drifts slows both alike. tick: called with the
+    share of the work that is done, 0..1.
 
     Returns `model`, `inputs` (name -> shape), `batch` (first axis of the first input), `scenario`, `streams`,
     `threads`, `seconds`, `rounds`, `machine`, `results` and `comparison`. results, by provider: `runs`,
