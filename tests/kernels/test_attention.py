@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from attention_cases import attention_calls, softmax
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy, guarded
@@ -43,11 +44,6 @@ def test_layer_norm(channels: int, offset: float, epsilon: float, seed: int) -> 
             row = guarded(x[0], side)
             kernels.layer_norm_row(level, guarded(scale, side), guarded(shift, side), epsilon, row, row)
             assert (np.abs(row - exact[0]) <= bound[0]).all()
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True)
 
 
 def tokens_to_lanes(tokens: np.ndarray, first_lane: int) -> np.ndarray:
@@ -87,16 +83,10 @@ class Head:
         queries = list(tokens_to_lanes(self.q, 0))
         outputs = [aligned((value_depth, LANES)) for _ in queries]
         k, v = tokens_to_lanes(self.k, first_lane), tokens_to_lanes(self.v, first_lane)
-        tile = kernels.attention_tile(level)
-        for first in range(0, len(queries), tile):
-            part = slice(first, first + tile)
-            count = len(queries[part])
-            scores = aligned((k.shape[0] * LANES, count, LANES))
-            if mask is not None:
-                rows = mask[first * LANES : (first + count) * LANES].reshape(count, LANES, keys)
-                scores[first_lane : first_lane + keys] = rows.transpose(2, 0, 1)
-            arguments = (first_lane, keys, self.scale, key_mask, mask is not None, zero_nan)
-            kernels.attention(level, k, v, *arguments, queries[part], outputs[part], [lanes] * count, scores)
+        arguments = (first_lane, keys, self.scale, key_mask, mask is not None, zero_nan)
+        for part, scores in attention_calls(kernels.attention_tile(level), len(queries), len(k), first_lane, mask):
+            tile = queries[part]
+            kernels.attention(level, k, v, *arguments, tile, outputs[part], [lanes] * len(tile), scores)
         return np.concatenate([y.T for y in outputs])
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from attention_cases import attention_calls, softmax
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned
@@ -55,8 +54,7 @@ class Case:
         if b.score_bytes:
             scores = (rounded(scores, b.score_zero) - b.score_zero).astype(F) * F(b.score_scale)
         exponent = (scores * F(self.scale) + np.asarray(mask, F)).astype(np.float64)
-        power = np.exp(exponent - exponent.max(-1, keepdims=True))
-        return power / power.sum(-1, keepdims=True) / b.weight_scale
+        return softmax(exponent) / b.weight_scale
 
     def sums(self, weights: np.ndarray) -> np.ndarray:
         b = self.bytes
@@ -71,17 +69,10 @@ class Case:
         for y in outputs:
             y.view(np.uint8)[...] = 0xCD
         k, v = byte_lanes(self.k, first_lane), byte_lanes(self.v, first_lane)
-        tile = kernels.byte_attention_tile(level)
-        for first in range(0, len(queries), tile):
-            part = slice(first, first + tile)
-            count = len(queries[part])
-            slots = None
-            if mask is not None:
-                slots = aligned((k.shape[0] * LANES, count, LANES))
-                block = mask[first * LANES : (first + count) * LANES].reshape(count, LANES, -1)
-                slots[first_lane : first_lane + mask.shape[1]] = block.transpose(2, 0, 1)
-            arguments: tuple[Any, ...] = (first_lane, self.k.shape[0], self.scale, slots, self.bytes)
-            kernels.attend_bytes(level, k, v, *arguments, queries[part], outputs[part], [lanes] * count)
+        for part, scores in attention_calls(kernels.byte_attention_tile(level), len(queries), len(k), first_lane, mask):
+            tile, masked = queries[part], scores if mask is not None else None
+            arguments = (first_lane, len(self.k), self.scale, masked, self.bytes)
+            kernels.attend_bytes(level, k, v, *arguments, tile, outputs[part], [lanes] * len(tile))
         if self.bytes.float_output:
             return np.ascontiguousarray(np.concatenate([y.T for y in outputs]))
         quads = [y.view(np.uint8).reshape(rows, LANES, 4).transpose(1, 0, 2) for y in outputs]
