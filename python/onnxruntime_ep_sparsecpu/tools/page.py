@@ -24,20 +24,28 @@ h1 { font-size: 24px; margin: 0 } h2 { font-size: 17px; margin: 0 0 10px }
 section { margin-bottom: 18px; padding: 18px 20px }
 .note { color: var(--soft); font-size: 13px; margin: 8px 0 0 }
 .key { float: right; font-size: 13px; color: var(--soft) }
-.key i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 14px }
-svg { display: block; width: 100%; height: auto } svg text { font-size: 11px; fill: var(--soft) }
+.key i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 5px }
+.key span { white-space: nowrap; margin-left: 14px }
+.wide { overflow-x: auto }
+svg { display: block; width: 100%; min-width: 640px; height: auto } svg text { font-size: 11px; fill: var(--soft) }
 svg a:hover rect.hit { fill: rgba(28, 39, 51, .07) }
 table { border-collapse: collapse; width: 100%; font-size: 13px }
-th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); padding: 5px 8px }
-td { border-bottom: 1px solid var(--line); padding: 4px 8px; vertical-align: top }
+th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); padding: 5px 7px }
+td { border-bottom: 1px solid var(--line); padding: 4px 7px; vertical-align: top }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-td:first-child { overflow-wrap: anywhere; min-width: 190px } td span { white-space: nowrap } tr.in td { color: var(--soft) } tr:target td { background: #fff7e0 }
+td:first-child { overflow-wrap: anywhere; min-width: 150px } td span { white-space: nowrap }
+tr.in td { color: var(--soft) } tr:target td { background: #fff7e0 }
 .pill { display: inline-block; border-radius: 9px; padding: 0 8px; font-size: 12px; white-space: nowrap; background: #eef2f6 }
 .pill.here { background: #d9f3ea; color: #0b6b50 }
 .time { white-space: nowrap } .time div { height: 5px; border-radius: 2px; margin-top: 3px }
-.why { color: var(--soft); font-size: 12px; min-width: 200px; max-width: 330px }
-.tools { display: flex; gap: 18px; margin-bottom: 8px; color: var(--soft); font-size: 13px; align-items: center }
+.why { color: var(--soft); font-size: 12px; min-width: 170px; max-width: 330px }
+.tools { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 18px; margin-bottom: 8px }
+.tools { color: var(--soft); font-size: 13px }
 input[type=search] { font: inherit; padding: 4px 9px; border: 1px solid var(--line); border-radius: 6px; width: 260px }
+@media (max-width: 700px) {
+  main { padding: 18px 10px 40px } section { padding: 14px 12px } .card b { font-size: 20px }
+  h1, .sub { overflow-wrap: anywhere } .key { float: none; margin-bottom: 6px } .key span { margin: 0 14px 0 0 }
+}
 """
 
 _SCRIPT = """
@@ -127,7 +135,7 @@ def _chart(report: Report) -> str:
     strip = _TOP + _HEIGHT + 6
     parts.append(f'<text x="{_LEFT - 8}" y="{strip + 12}" text-anchor="end">zeros</text>')
     key = "".join(
-        f'<i style="background: {colour}"></i>{text}'
+        f'<span><i style="background: {colour}"></i>{text}</span> '
         for colour, text in (
             ("var(--cpu)", "CPU provider"),
             ("var(--here)", "here, claimed"),
@@ -137,7 +145,7 @@ def _chart(report: Report) -> str:
     )
     return (
         f'<section><div class="key">{key}</div><h2>Layers in their order: predicted time on one thread</h2>\n'
-        f'<svg viewBox="0 0 {_WIDTH} {strip + _STRIP + 2}" role="img">{"".join(parts)}</svg>'
+        f'<div class="wide"><svg viewBox="0 0 {_WIDTH} {strip + _STRIP + 2}" role="img">{"".join(parts)}</svg></div>'
         f'<p class="note">Hover for a layer\'s figures; click to find it in the table.</p></section>'
     )
 
@@ -176,6 +184,11 @@ def _column(layer: tuple[int, int, Node], x: float, step: float, top: float) -> 
     return f'<a href="#n{g}-{n}"><title>{escape(title)}</title>{"".join(bars)}{hit}</a>'
 
 
+def _table(rows: Sequence[str]) -> str:
+    """A table that scrolls by itself where the window is narrower."""
+    return '<div class="wide"><table>' + "\n".join(rows) + "</table></div>"
+
+
 def _to_prune(report: Report) -> str:
     if not report["to_prune"]:
         return ""
@@ -188,10 +201,13 @@ def _to_prune(report: Report) -> str:
             f'<td>{escape(node["layer"])}</td><td class="n">{layer["cpu_us"]:.0f} µs</td>'
             f'<td class="n">{layer["zeros"]:.1%}{unit}</td><td class="n">{layer["needed"]:.1%}{unit}</td></tr>'
         )
+    head = (
+        '<tr><th>layer</th><th>what it is</th><th class="n">CPU provider</th><th class="n">zeros now</th>'
+        '<th class="n">needed</th></tr>'
+    )
     return (
-        "<section><h2>What to prune, and how far, to gain</h2><table><tr><th>layer</th><th>what it is</th>"
-        '<th class="n">CPU provider</th><th class="n">zeros now</th><th class="n">needed</th></tr>'
-        f'{"".join(rows)}</table><p class="note">By itself; a layer needs a little less next to others that run here. '
+        f"<section><h2>What to prune, and how far, to gain</h2>{_table([head, *rows])}"
+        '<p class="note">By itself; a layer needs a little less next to others that run here. '
         "Groups are 4 input channels of an INT8 layer: they are skipped when all four weights are zero.</p></section>"
     )
 
@@ -213,8 +229,8 @@ def _node_section(report: Report, index: int) -> str:
         else ""
     )
     head = "".join(f'<th class="{"n" if heading in _NUMERIC else ""}">{heading}</th>' for heading in _HEADINGS)
-    body = "\n".join(_node_row(index, n, nodes, top) for n in range(len(nodes)))
-    return f"<section><h2>{title}</h2>{error}{tools}<table><tr>{head}</tr>\n{body}</table></section>\n"
+    rows = [f"<tr>{head}</tr>", *(_node_row(index, n, nodes, top) for n in range(len(nodes)))]
+    return f"<section><h2>{title}</h2>{error}{tools}{_table(rows)}</section>\n"
 
 
 def _node_row(graph: int, index: int, nodes: Sequence[Node], top: float) -> str:
