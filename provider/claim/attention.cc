@@ -60,7 +60,7 @@ class AttentionMatcher {
       return std::none_of(after_.begin(), after_.end(), [&](int moved) { return requantizes(at(moved)); });
     }
     const auto second = find_product(context_, value);
-    if (!second) return false;
+    if (!second || second->left_transposed) return false;
     second_ = *second;
     if (!read_requantization()) return false;
     nodes_.insert(nodes_.end(), second_.nodes.begin(), second_.nodes.end());
@@ -138,9 +138,12 @@ class AttentionMatcher {
     nodes_.insert(nodes_.end(), first_.nodes.begin(), first_.nodes.end());
     scores_ = scores;
     if (std::string problem = check_mask(); !problem.empty()) return problem;
-    std::string problem = read_tokens(first_.left, false, "queries", first_.quantized(), &queries_);
-    if (problem.empty()) problem = read_tokens(first_.right, true, "keys", first_.quantized(), &keys_);
-    if (problem.empty()) problem = read_tokens(second_.right, false, "values", first_.quantized(), &values_);
+    const bool bytes = first_.quantized();
+    std::string problem = read_tokens(first_.left, first_.left_transposed, "queries", bytes, &queries_);
+    if (problem.empty()) problem = read_tokens(first_.right, !first_.right_transposed, "keys", bytes, &keys_);
+    if (problem.empty()) problem = read_tokens(second_.right, second_.right_transposed, "values", bytes, &values_);
+    scale_ *= first_.scale;
+    values_.scale *= second_.scale;
     return problem;
   }
 

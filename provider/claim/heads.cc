@@ -213,6 +213,23 @@ class TokensReader {
   const Graph& graph_;
 };
 
+// com.microsoft FusedMatMul: alpha times a product whose sides may be transposed.
+std::optional<Product> fused_product(const RecogniseContext& context, int value) {
+  Product result;
+  result.nodes = {value >= 0 ? context.graph.values[value].producer : -1};
+  if (result.nodes[0] < 0) return std::nullopt;
+  const Node& node = context.graph.nodes[result.nodes[0]];
+  if (node.domain != "com.microsoft" || node.op_type != "FusedMatMul" || node.inputs.size() != 2) return std::nullopt;
+  const auto flag = [&](const char* name) { return node.attribute(name, int64_t{0}) != 0; };
+  result.left = node.inputs[0];
+  result.right = node.inputs[1];
+  result.left_transposed = flag("transA");
+  result.right_transposed = flag("transB");
+  result.scale = node.attribute("alpha", 1.0f);
+  const bool two = is_activation(context, result.left) && is_activation(context, result.right);
+  return two && !flag("transBatchA") && !flag("transBatchB") ? std::optional(result) : std::nullopt;
+}
+
 }  // namespace
 
 bool scales(const Node& node) { return node.op_type == "Mul" || node.op_type == "Div"; }
@@ -233,6 +250,7 @@ std::optional<Quantization> quantization_of(const RecogniseContext& context, int
 std::optional<Product> find_product(const RecogniseContext& context, int value) {
   const Graph& graph = context.graph;
   const auto is = [&](int node, const char* type) { return node >= 0 && graph.nodes[node].op_type == type; };
+  if (auto fused = fused_product(context, value)) return fused;
   Product result;
   int node = maker(graph, value);
   for (const char* type : {"DequantizeLinear", "QuantizeLinear"}) {

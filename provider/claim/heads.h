@@ -21,9 +21,11 @@ struct Tokens {
   std::vector<int> nodes;  // between the source and the product
 };
 
-// A product of two activations, float or quantized.
+// A product of two activations, float or quantized, times a number.
 struct Product {
-  int left = -1, right = -1;         // bytes if quantized
+  int left = -1, right = -1;  // bytes if quantized
+  bool left_transposed = false, right_transposed = false;
+  float scale = 1;
   std::optional<Quantization> a, b;  // both or none
   std::optional<Quantization> y;     // quantized, with a result of bytes
   std::vector<int> nodes;

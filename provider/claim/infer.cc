@@ -6,75 +6,16 @@
 #include <string_view>
 
 #include "claim/constants.h"
+#include "claim/numbers.h"
 
 namespace sparsecpu {
 namespace {
-
-using Numbers = std::vector<double>;
 
 // Bounds of Slice are as far out as int64 reaches; nothing that is looked at is as large.
 int64_t to_int(double number) { return static_cast<int64_t>(std::clamp(number, -1e15, 1e15)); }
 
 int64_t normal(int64_t axis, size_t rank) { return axis < 0 ? axis + static_cast<int64_t>(rank) : axis; }
 bool is_axis(int64_t axis, size_t rank) { return axis >= 0 && axis < static_cast<int64_t>(rank); }
-
-std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
-  const size_t rank = std::max(a.size(), b.size());
-  Shape result(rank, 1);
-  for (size_t i = 0; i < rank; ++i) {
-    const int64_t x = i + a.size() < rank ? 1 : a[i + a.size() - rank];
-    const int64_t y = i + b.size() < rank ? 1 : b[i + b.size() - rank];
-    if (x != y && x != 1 && y != 1) return std::nullopt;
-    result[i] = x == 1 ? y : x;
-  }
-  return result;
-}
-
-// The numbers of `from` as they repeat over `to`, to which it broadcasts.
-Numbers spread(const Numbers& numbers, const Shape& from, const Shape& to) {
-  Numbers result(static_cast<size_t>(element_count(to)));
-  for (size_t i = 0; i < result.size(); ++i) {
-    int64_t rest = static_cast<int64_t>(i), index = 0, stride = 1;
-    for (size_t axis = to.size(); axis-- > 0;) {
-      const int64_t at = rest % to[axis];
-      rest /= to[axis];
-      if (axis + from.size() < to.size()) continue;
-      const int64_t size = from[axis + from.size() - to.size()];
-      index += size == 1 ? 0 : at * stride;
-      stride *= size;
-    }
-    result[i] = numbers[static_cast<size_t>(index)];
-  }
-  return result;
-}
-
-double apply(std::string_view type, double a, double b, bool integers) {
-  if (type == "Add") return a + b;
-  if (type == "Sub") return a - b;
-  if (type == "Mul") return a * b;
-  if (type == "Div") return integers ? std::trunc(a / b) : a / b;
-  if (type == "Mod") return a - b * std::floor(a / b);
-  if (type == "Pow") return std::pow(a, b);
-  if (type == "Max") return std::max(a, b);
-  if (type == "Min") return std::min(a, b);
-  if (type == "Equal") return a == b;
-  if (type == "Less") return a < b;
-  if (type == "LessOrEqual") return a <= b;
-  if (type == "Greater") return a > b;
-  if (type == "GreaterOrEqual") return a >= b;
-  if (type == "And") return a != 0 && b != 0;
-  return a != 0 || b != 0;  // Or
-}
-
-double apply(std::string_view type, double a, bool integers) {
-  if (type == "Sqrt") return std::sqrt(a);
-  if (type == "Reciprocal") return 1 / a;
-  if (type == "Neg") return -a;
-  if (type == "Not") return a == 0;
-  if (type == "Floor") return std::floor(a);
-  if (type == "Ceil") return std::ceil(a);
-  return type == "Cast" && integers ? std::trunc(a) : a;  // Cast, Identity
-}
 
 // One node for one choice of sizes.
 class Inference {
@@ -83,8 +24,8 @@ class Inference {
       : node_(node), inputs_(inputs), integers_(integers), outputs_(node.outputs.size()) {}
 
   std::vector<KnownTensor> run() {
-    const bool quantized = node_.op_type.rfind("QLinear", 0) == 0;
-    if ((!node_.domain.empty() && !quantized) || inputs_.empty() || outputs_.empty()) return outputs_;
+    const bool known = node_.domain.empty() || node_.op_type.rfind("QLinear", 0) == 0 || node_.op_type == "FusedMatMul";
+    if (!known || inputs_.empty() || outputs_.empty()) return outputs_;
     if (const Rule rule = rule_of(node_.op_type)) (this->*rule)();
     for (KnownTensor& output : outputs_) check(&output);
     return outputs_;
@@ -141,14 +82,15 @@ class Inference {
     if (!out().shape || element_count(*out().shape) > kMostNumbers || !in(0).numbers || !in(1).numbers) return;
     const Numbers a = spread(*in(0).numbers, *in(0).shape, *out().shape);
     const Numbers b = spread(*in(1).numbers, *in(1).shape, *out().shape);
-    out().numbers.emplace();
-    for (size_t i = 0; i < a.size(); ++i) out().numbers->push_back(apply(node_.op_type, a[i], b[i], integers_));
+    out().numbers.emplace(a.size());
+    std::transform(a.begin(), a.end(), b.begin(), out().numbers->begin(), binary_number(node_.op_type, integers_));
   }
 
   void unary() {
     out() = in(0);
     if (!out().numbers) return;
-    for (double& number : *out().numbers) number = apply(node_.op_type, number, integers_);
+    Numbers& numbers = *out().numbers;
+    std::transform(numbers.begin(), numbers.end(), numbers.begin(), unary_number(node_.op_type, integers_));
   }
 
   void where() {
@@ -275,7 +217,12 @@ class Inference {
   void matmul() {
     const std::optional<Shape>&left = in(0).shape, &right = in(node_.op_type == "QLinearMatMul" ? 3 : 1).shape;
     if (!left || !right || left->size() < 2 || right->size() < 2) return;
-    const Shape &a = *left, &b = *right;
+    Shape a = *left, b = *right;
+    // FusedMatMul
+    const auto flag = [&](const char* name) { return node_.attribute(name, int64_t{0}) != 0; };
+    if (flag("transBatchA") || flag("transBatchB")) return;
+    if (flag("transA")) std::swap(a.back(), a[a.size() - 2]);
+    if (flag("transB")) std::swap(b.back(), b[b.size() - 2]);
     if (a.back() != b[b.size() - 2]) return;
     out().shape = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
     if (out().shape) out().shape->insert(out().shape->end(), {a[a.size() - 2], b.back()});
@@ -335,23 +282,6 @@ class Inference {
 };
 
 Inference::Rule Inference::rule_of(std::string_view op_type) {
-  static constexpr std::string_view kBinary[] = {"Add",
-                                                 "Sub",
-                                                 "Mul",
-                                                 "Div",
-                                                 "Mod",
-                                                 "Pow",
-                                                 "Max",
-                                                 "Min",
-                                                 "Equal",
-                                                 "Less",
-                                                 "LessOrEqual",
-                                                 "Greater",
-                                                 "GreaterOrEqual",
-                                                 "And",
-                                                 "Or"};
-  static constexpr std::string_view kUnary[] = {"Cast", "Identity", "Sqrt",  "Reciprocal",
-                                                "Neg",  "Not",      "Floor", "Ceil"};
   static constexpr std::pair<std::string_view, Rule> kRules[] = {
       {"Shape", &Inference::shape},
       {"Where", &Inference::where},
@@ -366,6 +296,7 @@ Inference::Rule Inference::rule_of(std::string_view op_type) {
       {"Split", &Inference::split},
       {"Transpose", &Inference::transpose},
       {"MatMul", &Inference::matmul},
+      {"FusedMatMul", &Inference::matmul},
       {"QLinearMatMul", &Inference::matmul},
       {"QLinearAdd", &Inference::quantized_binary},
       {"QLinearMul", &Inference::quantized_binary},
@@ -377,8 +308,8 @@ Inference::Rule Inference::rule_of(std::string_view op_type) {
       {"ReduceSum", &Inference::reduce},
       {"ReduceMax", &Inference::reduce},
   };
-  if (std::find(std::begin(kBinary), std::end(kBinary), op_type) != std::end(kBinary)) return &Inference::binary;
-  if (std::find(std::begin(kUnary), std::end(kUnary), op_type) != std::end(kUnary)) return &Inference::unary;
+  if (binary_number(op_type, false) != nullptr) return &Inference::binary;
+  if (unary_number(op_type, false) != nullptr) return &Inference::unary;
   for (const auto& [name, rule] : kRules) {
     if (name == op_type) return rule;
   }

@@ -140,19 +140,27 @@ def test_export_on_every_level(variant: dict[str, str], tmp_path: Path) -> None:
         assert_close(sparse.run(None, inputs), cpu.run(None, inputs))
 
 
-@pytest.mark.parametrize("name", ["bert", "vit"])
-def test_file_that_onnxruntime_has_optimized(name: str, tmp_path: Path) -> None:
-    """Fused operators: LayerNormalization with its Add, attention, GELU with its bias, whatever it makes of them."""
-    path = export(name, "torchscript 17, eager, dynamic", tmp_path / "model.onnx")
+def optimized_by_onnxruntime(source: Path) -> Path:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    cpu_session(path, options)
-    optimized = options.optimized_model_filepath
-    sparse, cpu = sparse_session(optimized, min_sparsity=0), cpu_session(optimized)
-    inputs = feed(cpu, 2, 9)
-    assert_close(sparse.run(None, inputs), cpu.run(None, inputs))
-    fused = [n for n in nodes(sparse, "SkipLayerNormalization", "BiasGelu", "Gelu") if n["provider"] == ""]
+    options.optimized_model_filepath = str(source.with_suffix(".optimized.onnx"))
+    cpu_session(source, options)
+    return Path(options.optimized_model_filepath)
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if "23" not in form])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_file_that_onnxruntime_has_optimized(name: str, form: str, tmp_path: Path) -> None:
+    """Fused operators: products with a factor, LayerNormalization with its Add, GELU with its bias."""
+    path = optimized_by_onnxruntime(export(name, form, tmp_path / "model.onnx"))
+    sparse, cpu = sparse_session(path, min_sparsity=0), cpu_session(path)
+    for batch, sequence in ((2, 9), (1, 2), (3, 33)) if FORMS[form][3] == "dynamic" else ((2, 9),):
+        inputs = feed(cpu, batch, sequence)
+        assert_close(sparse.run(None, inputs), cpu.run(None, inputs))
+    assert nodes(sparse, "FusedMatMul")
+    assert len(attentions(sparse)) == LAYERS
+    assert len({node["region"] for node in attentions(sparse)}) == 1, "all blocks belong in one region"
+    fused = [n for n in nodes(sparse, "FusedMatMul", "SkipLayerNormalization", "BiasGelu", "Gelu") if n["region"] < 0]
     assert not fused, [node["reason"] for node in fused]
 
 
