@@ -24,6 +24,7 @@ import onnxruntime as ort
 from byte_models import S8, U8, Array, ByteGraph, quiet, random_bytes
 from harness import available_levels, cpu_session, has_vnni, sparse_session
 from linear_models import POINTS, SCALES, STRENGTHS, Image, Numbers, gemm_model, matmul_model
+from test_dequantized_constants import STORED, matmul_and_add
 from test_integer_chains import dynamic_conv
 from test_qdq_units import FLOAT_FORMS, FOLLOWERS, UNITS, between, layer
 from test_qlinear_neighbours import SECONDS, binary
@@ -103,6 +104,10 @@ def qdq_unit(op: str) -> Form:
     return make
 
 
+def sum_with_dequantized(r: np.random.Generator) -> Case:
+    return matmul_and_add(str(r.choice(list(STORED))), bool(r.integers(2)), bool(r.integers(2)), int(r.integers(999)))
+
+
 def dynamic(r: np.random.Generator) -> Case:
     g = ByteGraph(int(r.integers(999)))
     shape = (2, 8, int(r.integers(3, 20)), int(r.integers(3, 20)))
@@ -123,6 +128,7 @@ def forms() -> Iterator[tuple[str, Form]]:
                 mark = " (float there)" if (op, name, follower) in FLOAT_FORMS else ""
                 yield f"QDQ {op} {name} -> {follower}{mark}", qdq(op, dtype, follower)
     yield from ((f"QDQ {op}", qdq_unit(op)) for op in UNITS)
+    yield "QDQ MatMul, Add of a dequantized constant", sum_with_dequantized
     yield "DynamicQuantizeLinear, ConvInteger, Add", dynamic
 
 

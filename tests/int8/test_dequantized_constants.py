@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from byte_models import F32, I32, S8, U8, ByteGraph, exact, near, quiet, random_bytes
+from byte_models import F32, I32, S8, U8, Array, ByteGraph, exact, near, quiet, random_bytes
 from harness import claimed, sparse_session
 
+Model = tuple[onnx.ModelProto, dict[str, Array]]
 CHANNELS, ROWS = 13, 18
 X = (0.02, 3)
 TOKENS = ("batch", 7, CHANNELS)  # where all sizes are known, onnxruntime makes a Gemm of MatMul and Add
@@ -33,14 +35,19 @@ def layer(g: ByteGraph, op: str, shape: tuple[int | str, ...], *more: str) -> st
     return str(g.op(op, x, g.dequantize(weights, 0.001, 0, S8), *more))
 
 
+def matmul_and_add(stored: str, per_element: bool, to_bytes: bool, seed: int = 0) -> Model:
+    g = ByteGraph(seed)
+    y = g.op("Add", layer(g, "MatMul", TOKENS), vector(g, stored, per_element=per_element))
+    outputs = {g.quantize(y, 0.02, 128): U8} if to_bytes else {y: F32}
+    return g.model(outputs), {"x": random_bytes(g.random, (2, 7, CHANNELS))}
+
+
 @pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("per_element", [False, True])
 @pytest.mark.parametrize("to_bytes", [False, True])
 def test_matmul_and_add(stored: str, per_element: bool, to_bytes: bool) -> None:
-    g = ByteGraph()
-    y = g.op("Add", layer(g, "MatMul", TOKENS), vector(g, stored, per_element=per_element))
-    outputs = {g.quantize(y, 0.02, 128): U8} if to_bytes else {y: F32}
-    exact(g.model(outputs), [{"x": random_bytes(g.random, (2, 7, CHANNELS))}], "MatMul", "Add", "DequantizeLinear")
+    model, feeds = matmul_and_add(stored, per_element, to_bytes)
+    exact(model, [feeds], "MatMul", "Add", "DequantizeLinear")
 
 
 @pytest.mark.parametrize("op", ["Conv", "Gemm"])
