@@ -29,10 +29,14 @@ Model = onnx.ModelProto | str | Path
 Variant = dict[str, str]  # provider options
 
 
+def _cpu_flags() -> set[str]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((set(line.split(":")[1].split()) for line in lines if line.startswith("flags")), set[str]())
+
+
 def available_levels() -> list[str]:
     """Levels this machine can run, ascending; read from the kernel, not from the provider under test."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    flags = next((set(line.split(":")[1].split()) for line in lines if line.startswith("flags")), set[str]())
+    flags = _cpu_flags()
     cap = os.environ.get("SPARSECPU_ISA", LEVELS[-1])
     allowed = LEVELS[: LEVELS.index(cap) + 1]
     return [level for level in allowed if flags >= _LEVEL_FLAGS[level]]
@@ -40,9 +44,7 @@ def available_levels() -> list[str]:
 
 def has_vnni() -> bool:
     """Whether onnxruntime's own int8 kernels multiply u8 by s8 exactly; SPARSECPU_ISA plays no part in it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    flags = next((line.split() for line in lines if line.startswith("flags")), list[str]())
-    return "avx512_vnni" in flags or "avx_vnni" in flags
+    return bool(_cpu_flags() & {"avx512_vnni", "avx_vnni"})
 
 
 def float_variants() -> dict[str, Variant]:

@@ -5,6 +5,16 @@
 namespace sparsecpu {
 namespace {
 
+// What enters a QLinearConv, QLinearMatMul or QGemm: inputs 0 to 5. columns: as of read_weight.
+std::string read_operands(const RecogniseContext& context, const Node& node, bool columns, QuantizedLinear* linear,
+                          QuantizedWeight* weight) {
+  if (std::string problem = read_quantization(context, node, 1, &linear->x); !problem.empty()) return problem;
+  std::string problem =
+      read_weight(context.input(node, 3), context.input(node, 4), context.input(node, 5), columns, weight);
+  linear->weight = weight->view;
+  return problem;
+}
+
 // Everything about bytes that leave with one quantization.
 std::string set_output(const RecogniseContext& context, const Node& node, size_t scale, float x_scale,
                        const QuantizedWeight& weight, QuantizedLinear* linear) {
@@ -16,10 +26,7 @@ std::string set_output(const RecogniseContext& context, const Node& node, size_t
 Recognised recognise_qlinear_conv(const RecogniseContext& context, const Node& node) {
   QuantizedLinear linear;
   QuantizedWeight weight;
-  std::string problem = read_quantization(context, node, 1, &linear.x);
-  if (problem.empty()) {
-    problem = read_weight(context.input(node, 3), context.input(node, 4), context.input(node, 5), false, &weight);
-  }
+  std::string problem = read_operands(context, node, false, &linear, &weight);
   ConvGeometry geometry;
   if (problem.empty()) {
     problem = read_conv_geometry(context, node, node.inputs[0], context.input(node, 3)->constant.dims, &geometry);
@@ -28,7 +35,6 @@ Recognised recognise_qlinear_conv(const RecogniseContext& context, const Node& n
   if (!problem.empty()) return decline(problem);
   if (node.attribute("channels_last", int64_t{0}) != 0) return decline("channels_last is not supported");
   set_conv_geometry(geometry, &linear);
-  linear.weight = weight.view;
   if (const Value* bias = context.input(node, 8)) {
     problem = read_int_bias(*bias, linear.out_channels, &linear.bias);
     if (!problem.empty()) return decline(problem);
@@ -39,12 +45,8 @@ Recognised recognise_qlinear_conv(const RecogniseContext& context, const Node& n
 Recognised recognise_qlinear_matmul(const RecogniseContext& context, const Node& node) {
   QuantizedLinear linear;
   QuantizedWeight weight;
-  std::string problem = read_quantization(context, node, 1, &linear.x);
-  if (problem.empty()) {
-    problem = read_weight(context.input(node, 3), context.input(node, 4), context.input(node, 5), true, &weight);
-  }
+  std::string problem = read_operands(context, node, true, &linear, &weight);
   if (problem.empty()) problem = set_output(context, node, 6, linear.x.scale, weight, &linear);
-  linear.weight = weight.view;
   if (problem.empty()) problem = set_token_geometry(context, node.inputs[0], false, &linear);
   return problem.empty() ? accept(std::move(linear), {node.inputs[0]}, node.outputs[0]) : decline(problem);
 }
@@ -53,10 +55,7 @@ Recognised recognise_qgemm(const RecogniseContext& context, const Node& node) {
   QuantizedLinear linear;
   QuantizedWeight weight;
   const bool rows_first = node.attribute("transB", int64_t{0}) != 0;
-  std::string problem = read_quantization(context, node, 1, &linear.x);
-  if (problem.empty()) {
-    problem = read_weight(context.input(node, 3), context.input(node, 4), context.input(node, 5), !rows_first, &weight);
-  }
+  std::string problem = read_operands(context, node, !rows_first, &linear, &weight);
   if (!problem.empty()) return decline(problem);
   if (weight.view.taps != 1) return decline("its weights have more than two axes");
   const float scale = node.attribute("alpha", 1.0f) * linear.x.scale;
@@ -66,7 +65,6 @@ Recognised recognise_qgemm(const RecogniseContext& context, const Node& node) {
     linear.output = QuantizedLinear::Output::kFloat;
     linear.multiplier = multipliers(scale, weight.scale, nullptr, weight.view.rows);
   }
-  linear.weight = weight.view;
   if (problem.empty()) {
     problem = set_token_geometry(context, node.inputs[0], node.attribute("transA", int64_t{0}) != 0, &linear);
   }

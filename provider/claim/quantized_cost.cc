@@ -11,41 +11,33 @@ struct Count {
   int64_t nonzeros = 0, groups = 0, nonzero_groups = 0;
 };
 
-// Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
-Count count_columns(const QuantizedWeightView& w) {
-  Count count;
-  std::vector<uint8_t> any(w.rows);
-  for (int64_t first = 0; first < w.channels; first += 4) {
+// The groups of `width` weights that lie next to each other: at(channel, i) is the i-th of them.
+template <class At>
+void add_groups(int64_t channels, int64_t width, const At& at, Count* count) {
+  std::vector<uint8_t> any(width);
+  for (int64_t first = 0; first < channels; first += 4) {
     std::fill(any.begin(), any.end(), uint8_t{0});
-    for (int64_t c = first; c < std::min(first + 4, w.channels); ++c) {
-      for (int64_t r = 0; r < w.rows; ++r) {
-        const bool nonzero = w.at(r, c, 0) != 0;
-        count.nonzeros += nonzero;
-        any[r] |= static_cast<uint8_t>(nonzero);
+    for (int64_t c = first; c < std::min(first + 4, channels); ++c) {
+      for (int64_t i = 0; i < width; ++i) {
+        const bool nonzero = at(c, i) != 0;
+        count->nonzeros += nonzero;
+        any[i] |= static_cast<uint8_t>(nonzero);
       }
     }
-    count.nonzero_groups += std::count(any.begin(), any.end(), uint8_t{1});
-    count.groups += w.rows;
+    count->nonzero_groups += std::count(any.begin(), any.end(), uint8_t{1});
+    count->groups += width;
   }
-  return count;
 }
 
-Count count_rows(const QuantizedWeightView& w) {
+// Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
+Count count_groups(const QuantizedWeightView& w) {
   Count count;
-  std::vector<uint8_t> any(w.taps);
+  if (w.row_stride == 1 && w.taps == 1) {
+    add_groups(w.channels, w.rows, [&](int64_t c, int64_t r) { return w.at(r, c, 0); }, &count);
+    return count;
+  }
   for (int64_t r = 0; r < w.rows; ++r) {
-    for (int64_t first = 0; first < w.channels; first += 4) {
-      std::fill(any.begin(), any.end(), uint8_t{0});
-      for (int64_t c = first; c < std::min(first + 4, w.channels); ++c) {
-        for (int64_t t = 0; t < w.taps; ++t) {
-          const bool nonzero = w.at(r, c, t) != 0;
-          count.nonzeros += nonzero;
-          any[t] |= static_cast<uint8_t>(nonzero);
-        }
-      }
-      count.nonzero_groups += std::count(any.begin(), any.end(), uint8_t{1});
-      count.groups += w.taps;
-    }
+    add_groups(w.channels, w.taps, [&](int64_t c, int64_t t) { return w.at(r, c, t); }, &count);
   }
   return count;
 }
@@ -64,7 +56,7 @@ Linear geometry_of(const QuantizedLinear& linear) {
 
 void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Target target, NodeCost* cost) {
   const QuantizedWeightView& w = linear.weight;
-  const Count count = w.row_stride == 1 && w.taps == 1 ? count_columns(w) : count_rows(w);
+  const Count count = count_groups(w);
   Layer layer;
   layer.weights = w.rows * w.channels * w.taps;
   layer.nonzeros = count.nonzeros;

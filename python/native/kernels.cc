@@ -125,11 +125,7 @@ void bind_packed(py::module_& module) {
            py::arg("layer"), py::arg("dilation_w"), py::arg("position_vectors"), py::arg("max_chunk_vectors"));
   spmm.def_property_readonly("blocks", [](const PackedSpmm& p) { return p.view.blocks(); });
   spmm.def_readonly("nonzeros", &PackedSpmm::nonzeros);
-  spmm.def_property_readonly("origins", [](const PackedSpmm& p) {
-    std::vector<std::tuple<int64_t, int64_t, int64_t>> origins;
-    for (const ChunkOrigin& o : p.origins) origins.emplace_back(o.kernel_row, o.kernel_column, o.channel);
-    return origins;
-  });
+  spmm.def_property_readonly("origins", &origins_of<PackedSpmm>);
   bind_run(spmm, &KernelTable::spmm);
 
   py::class_<PackedDense> dense(module, "Dense");

@@ -143,11 +143,7 @@ void bind_packed(py::module_& module) {
   }));
   spmm.def_property_readonly("blocks", [](const PackedQSpmm& p) { return p.view.blocks(); });
   spmm.def_readonly("groups", &PackedQSpmm::groups);
-  spmm.def_property_readonly("origins", [](const PackedQSpmm& p) {
-    std::vector<std::tuple<int64_t, int64_t, int64_t>> origins;
-    for (const ChunkOrigin& o : p.origins) origins.emplace_back(o.kernel_row, o.kernel_column, o.channel);
-    return origins;
-  });
+  spmm.def_property_readonly("origins", &origins_of<PackedQSpmm>);
   bind_run(spmm, &QuantizedKernels::spmm);
   py::class_<PackedQDense> dense(module, "Dense");
   dense.def(py::init([](const Layer& layer) { return pack_qdense(layer.view); }));

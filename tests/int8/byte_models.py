@@ -6,7 +6,6 @@ intermediate sums in int16 and are no reference: then every level is compared wi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 from harness import assert_claimed, available_levels, cpu_session, has_vnni, sparse_session
-from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper, numpy_helper
 
 U8, S8, I32, F32 = np.uint8, np.int8, np.int32, np.float32
@@ -29,13 +27,6 @@ TYPES = {
 Array = npt.NDArray[Any]
 Shape = Sequence[int | str]
 
-EXAMPLES = int(os.environ.get("SPARSECPU_EXAMPLES", "60"))
-CHECKS = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 VARIANTS = [*({"isa": level} for level in available_levels()), {"jit": "off"}]
 
 

@@ -46,6 +46,16 @@ def same_values(path: Path, float_model: onnx.ModelProto, *ops: str, **options: 
             assert_same_bits(session.run(None, feed), want)
 
 
+def distance(path: Path, float_model: onnx.ModelProto, share: float, *ops: str) -> float:
+    """The largest difference, as a share of the largest value; `share` of the nodes of these op types run here."""
+    feed = models.random_inputs(float_model, seed=5)
+    (want,) = reference(onnx.load(path)).run(None, feed)
+    session = sparse_session(path, quiet(), min_sparsity=0)
+    assert_claimed(session, share, *ops)
+    (got,) = session.run(None, feed)
+    return float(np.abs(got - want).max() / np.abs(want).max())
+
+
 def quantized(
     network: str, path: Path, form: QuantFormat, activations: QuantType, per_channel: bool
 ) -> onnx.ModelProto:
@@ -70,12 +80,7 @@ def test_static(network: str, form: QuantFormat, activations: QuantType, per_cha
 def test_s8_qdq_is_float_in_onnxruntime(tmp_path: Path) -> None:
     """Its convolutions are then float there: the results agree within the steps of the quantization."""
     model = quantized("resnet50", tmp_path / "q.onnx", QDQ, S8, False)
-    feed = models.random_inputs(model, seed=5)
-    (want,) = reference(onnx.load(tmp_path / "q.onnx")).run(None, feed)
-    session = sparse_session(tmp_path / "q.onnx", quiet(), min_sparsity=0)
-    assert_claimed(session, 1.0, "Conv")
-    (got,) = session.run(None, feed)
-    assert float(np.abs(got - want).max()) < 0.05 * float(np.abs(want).max())
+    assert distance(tmp_path / "q.onnx", model, 1.0, "Conv") < 0.05
 
 
 @pytest.mark.parametrize("network", ["resnet50", "mobilenet_v2"])
@@ -86,10 +91,7 @@ def test_dynamic_convolutions(network: str, tmp_path: Path) -> None:
     quantize_dynamic(tmp_path / "float.onnx", tmp_path / "q.onnx", weight_type=S8)
     layers = ("ConvInteger", "MatMulInteger", "DynamicQuantizeLinear")
     same_values(tmp_path / "q.onnx", model, *layers, neighbours="off")
-    feed = models.random_inputs(model, seed=5)
-    (want,) = reference(onnx.load(tmp_path / "q.onnx")).run(None, feed)
-    (got,) = sparse_session(tmp_path / "q.onnx", quiet(), min_sparsity=0).run(None, feed)
-    assert float(np.abs(got - want).max()) < 0.02 * float(np.abs(want).max())
+    assert distance(tmp_path / "q.onnx", model, 1.0, *layers) < 0.02
 
 
 @pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])
@@ -99,12 +101,7 @@ def test_dynamic_bert(per_channel: bool, tmp_path: Path) -> None:
     model = models.bert(0.9, layers=2, hidden=64, heads=2, sequence=20)
     onnx.save(model, tmp_path / "float.onnx")
     quantize_dynamic(tmp_path / "float.onnx", tmp_path / "q.onnx", weight_type=S8, per_channel=per_channel)
-    feed = models.random_inputs(model, seed=5)
-    (want,) = reference(onnx.load(tmp_path / "q.onnx")).run(None, feed)
-    session = sparse_session(tmp_path / "q.onnx", quiet(), min_sparsity=0)
-    assert_claimed(session, 0.7, "MatMulInteger")
-    (got,) = session.run(None, feed)
-    assert float(np.abs(got - want).max()) < 0.05 * float(np.abs(want).max())
+    assert distance(tmp_path / "q.onnx", model, 0.7, "MatMulInteger") < 0.05
 
 
 def test_bert_against_the_same_float_operators(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from byte_models import CHECKS, EXAMPLES, S8, U8, assert_same_bits, exact, random_bytes
+from byte_models import S8, U8, assert_same_bits, exact, random_bytes
 from harness import cpu_session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from linear_models import Image, Numbers, gemm_model, matmul_model, numbers
+from random_checks import CHECKS, EXAMPLES
 
 CONVS: dict[str, Image] = {
     "1x1": Image(kernel=(1, 1)),

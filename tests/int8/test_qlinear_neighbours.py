@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from byte_models import CHECKS, EXAMPLES, S8, U8, Array, ByteGraph, exact, near, random_bytes
+from byte_models import S8, U8, Array, ByteGraph, exact, near, random_bytes
 from harness import nodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from linear_models import POINTS
+from random_checks import CHECKS, EXAMPLES
 
 LAYER = (0.05, 3)  # scale and zero point of what ByteGraph.mix gives
 Feeds = dict[str, Array]

@@ -8,7 +8,7 @@ from harness import Variant, compare, float_variants, nodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnxruntime_ep_sparsecpu.models import GraphBuilder
-from test_random_images import CHECKS, EXAMPLES
+from random_checks import CHECKS, EXAMPLES
 
 VARIANTS = st.sampled_from(list(float_variants().values()))
 Feeds = list[dict[str, np.ndarray]]

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
 import grammar
 import numpy as np
 import onnx
 from harness import Variant, assert_close, claimed, cpu_session, float_variants, sparse_session
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnxruntime_ep_sparsecpu.models import GraphBuilder
+from random_checks import CHECKS, EXAMPLES
 
-EXAMPLES = int(os.environ.get("SPARSECPU_EXAMPLES", "60"))
-CHECKS = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 VARIANTS = st.sampled_from(list(float_variants().values()))
 
 

@@ -8,7 +8,7 @@ from harness import Variant, claimed, compare, float_variants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnxruntime_ep_sparsecpu.models import GraphBuilder
-from test_random_images import CHECKS, EXAMPLES
+from random_checks import CHECKS, EXAMPLES
 
 SPARSITIES = st.sampled_from([0.0, 0.6, 0.9, 0.98, 1.0])
 WIDTHS = st.integers(1, 70)

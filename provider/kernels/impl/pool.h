@@ -6,43 +6,33 @@
 namespace sparsecpu::SPARSECPU_LEVEL {
 namespace {
 
-template <int Vectors>
-SPARSECPU_INLINE void pool_max_block(const float* const* x, int taps, float* y, int64_t at) {
-  Vec best[Vectors];
+template <int Vectors, class Join, class Finish>
+SPARSECPU_INLINE void pool_block(const float* const* x, int taps, float* y, int64_t at, Join join, Finish finish) {
+  Vec pooled[Vectors];
   SPARSECPU_UNROLL
-  for (int v = 0; v < Vectors; ++v) best[v] = load(x[0] + at + v * kVec);
+  for (int v = 0; v < Vectors; ++v) pooled[v] = load(x[0] + at + v * kVec);
   for (int t = 1; t < taps; ++t) {
     SPARSECPU_UNROLL
-    for (int v = 0; v < Vectors; ++v) best[v] = max(best[v], load(x[t] + at + v * kVec));
+    for (int v = 0; v < Vectors; ++v) pooled[v] = join(pooled[v], load(x[t] + at + v * kVec));
   }
   SPARSECPU_UNROLL
-  for (int v = 0; v < Vectors; ++v) store(y + at + v * kVec, best[v]);
+  for (int v = 0; v < Vectors; ++v) store(y + at + v * kVec, finish(pooled[v]));
+}
+
+template <class Join, class Finish>
+SPARSECPU_INLINE void pool(const float* const* x, int taps, float* y, int64_t count, Join join, Finish finish) {
+  int64_t i = 0;
+  for (; i + 4 * kVec <= count; i += 4 * kVec) pool_block<4>(x, taps, y, i, join, finish);
+  for (; i < count; i += kVec) pool_block<1>(x, taps, y, i, join, finish);
 }
 
 void pool_max(const float* const* x, int taps, float* y, int64_t count) {
-  int64_t i = 0;
-  for (; i + 4 * kVec <= count; i += 4 * kVec) pool_max_block<4>(x, taps, y, i);
-  for (; i < count; i += kVec) pool_max_block<1>(x, taps, y, i);
-}
-
-template <int Vectors>
-SPARSECPU_INLINE void pool_average_block(const float* const* x, int taps, Vec scale, float* y, int64_t at) {
-  Vec sum[Vectors];
-  SPARSECPU_UNROLL
-  for (int v = 0; v < Vectors; ++v) sum[v] = load(x[0] + at + v * kVec);
-  for (int t = 1; t < taps; ++t) {
-    SPARSECPU_UNROLL
-    for (int v = 0; v < Vectors; ++v) sum[v] = add(sum[v], load(x[t] + at + v * kVec));
-  }
-  SPARSECPU_UNROLL
-  for (int v = 0; v < Vectors; ++v) store(y + at + v * kVec, mul(sum[v], scale));
+  pool(x, taps, y, count, [](Vec best, Vec tap) { return max(best, tap); }, [](Vec best) { return best; });
 }
 
 void pool_average(const float* const* x, int taps, const float* lane_scale, float* y, int64_t count) {
   const Vec scale = loadu(lane_scale);
-  int64_t i = 0;
-  for (; i + 4 * kVec <= count; i += 4 * kVec) pool_average_block<4>(x, taps, scale, y, i);
-  for (; i < count; i += kVec) pool_average_block<1>(x, taps, scale, y, i);
+  pool(x, taps, y, count, [](Vec sum, Vec tap) { return add(sum, tap); }, [&](Vec sum) { return mul(sum, scale); });
 }
 
 template <int Vectors>

@@ -63,15 +63,15 @@ def source_of(arguments: argparse.Namespace) -> Source:
     return open_source(arguments.model, arguments.sparsity, arguments.int8)
 
 
+def add_repeated(parser: argparse.ArgumentParser, name: str, metavar: str, text: str) -> None:
+    """An argument whose values are a list, empty unless it is given."""
+    parser.add_argument(name, action="append", default=[], metavar=metavar, help=f"{text} (may be repeated)")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """--option, repeated: read with options_of."""
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a provider option: isa, min_sparsity, neighbours, jit, log, assume (may be repeated)",
-    )
+    text = "a provider option: isa, min_sparsity, neighbours, jit, log, assume"
+    add_repeated(parser, "--option", "KEY=VALUE", text)
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, str]:
@@ -89,13 +89,7 @@ def _pairs(argument: str, texts: Iterable[str], example: str) -> Iterable[tuple[
 
 def add_feeds(parser: argparse.ArgumentParser) -> None:
     """--shape, repeated, and --input: read with feeds_of."""
-    parser.add_argument(
-        "--shape",
-        action="append",
-        default=[],
-        metavar="AXIS=SIZE",
-        help="size of a symbolic axis (may be repeated; else 1 image, 224 pixels, 128 tokens)",
-    )
+    add_repeated(parser, "--shape", "AXIS=SIZE", "size of a symbolic axis, else 1 image, 224 pixels, 128 tokens")
     parser.add_argument("--input", metavar="FILE.npz", help="inputs by their names (else random ones)")
 
 

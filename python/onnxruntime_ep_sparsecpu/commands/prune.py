@@ -28,9 +28,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=magnitude.PATTERNS[0],
         help="1x4: whole groups of four input channels, as INT8 layers skip them (unstructured)",
     )
-    parser.add_argument(
-        "--exclude", action="append", default=[], metavar="REGEX", help="nodes or weights to leave (may be repeated)"
-    )
+    shared.add_repeated(parser, "--exclude", "REGEX", "nodes or weights to leave")
     shared.add_feeds(parser)
     shared.add_json(parser)
 
