@@ -1,7 +1,6 @@
 #include "claim/heads.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "claim/patterns.h"
@@ -14,48 +13,12 @@ bool is_activation(const RecogniseContext& context, int value) {
   return value >= 0 && !context.value(value).is_constant;
 }
 
-// What one link of the way back from a product does: it moves elements, or is a function of each of them.
-struct Link {
-  std::vector<int> nodes;  // the last one makes `value`
-  int input = -1, value = -1;
-  std::optional<OpData> function;  // Affine, Quantize, Dequantize, Lookup
-  float factor = 1, divisor = 1;   // Affine: a Mul or Div with a number
-};
-
-template <class T>
-const T* function_as(const Link& link) {
-  return link.function ? std::get_if<T>(&*link.function) : nullptr;
-}
-
-// Functions in the order in which they are applied. From bytes through floats to bytes again is a table; or nothing, if
-// the quantization is the same and nothing lies in between.
-std::vector<OpData> joined_functions(const std::vector<const Link*>& links) {
-  std::vector<OpData> result;
-  for (size_t i = 0; i < links.size(); ++i) {
-    const auto* from = function_as<Dequantize>(*links[i]);
-    size_t end = i + 1;
-    while (end < links.size() && function_as<Affine>(*links[end]) != nullptr) ++end;
-    const auto* to = from != nullptr && end < links.size() ? function_as<Quantize>(*links[end]) : nullptr;
-    if (to == nullptr) {
-      result.push_back(*links[i]->function);
-      continue;
-    }
-    const auto function = [&](float v) {
-      for (size_t f = i + 1; f < end; ++f) v = v * links[f]->factor / links[f]->divisor;
-      return v;
-    };
-    if (end > i + 1 || !same_quantization(from->x, to->y)) result.push_back(function_table(from->x, to->y, function));
-    i = end;
-  }
-  return result;
-}
-
 class TokensReader {
  public:
   explicit TokensReader(const RecogniseContext& context) : context_(context), graph_(context.graph) {}
 
   std::string read(int operand, bool transposed, const char* what, bool quantized, Tokens* tokens) {
-    const std::vector<Link> links = links_of(operand, quantized);
+    const std::vector<Link> links = links_of(context_, operand, quantized);
     for (const int rank : {3, 2}) {
       for (size_t i = 0; i <= links.size(); ++i) {
         const int source = i == 0 ? operand : links[i - 1].input;
@@ -63,7 +26,7 @@ class TokensReader {
         Tokens found;
         found.source = source;
         if (!trace(operand, transposed, links, i, &found)) continue;
-        found.steps = joined_functions(functions_of(links, i));
+        found.steps = joined_functions(links, i);
         // A list of heads of all sequences is a list of tokens, too: the source is where most heads lie side by side,
         // and of those where least is to be done to it.
         const bool better =
@@ -89,82 +52,6 @@ class TokensReader {
   const Node& at(int node) const { return graph_.nodes[node]; }
   bool is(int node, const char* type) const { return at(node).op_type == type; }
   const Shape* probe(int value) const { return context_.facts[value].probe ? &*context_.facts[value].probe : nullptr; }
-
-  // Back from the operand, as far as elements are only moved or are functions of themselves.
-  std::vector<Link> links_of(int operand, bool quantized) const {
-    std::vector<Link> links;
-    for (int value = operand;; value = links.back().input) {
-      std::optional<Link> link = link_of(value, quantized);
-      if (!link) return links;
-      links.push_back(std::move(*link));
-    }
-  }
-
-  std::optional<Link> link_of(int value, bool quantized) const {
-    const int node = value >= 0 ? graph_.values[value].producer : -1;
-    if (node < 0 || at(node).inputs.empty()) return std::nullopt;
-    Link link{{node}, at(node).inputs[0], value, std::nullopt};
-    if (quantized && (at(node).op_type == "QuantizeLinear" || at(node).op_type == "QLinearMul")) {
-      if (auto table = table_of(node)) return table;
-    }
-    if (!at(node).domain.empty()) return std::nullopt;
-    if (requantizes(at(node))) {
-      const auto found = quantization_of(context_, node, 1);
-      if (!quantized || !found) return std::nullopt;
-      if (is(node, "QuantizeLinear")) {
-        link.function = Quantize{*found};
-      } else {
-        link.function = Dequantize{*found};
-      }
-    } else if (scales(at(node))) {
-      const auto number = with_number(context_, at(node), &link.input);
-      if (!number) return std::nullopt;
-      (is(node, "Div") ? link.divisor : link.factor) = *number;
-      link.function = Affine{Axes::kTokens, {link.factor / link.divisor}, {0.0f}};
-    } else if (!only_moves(at(node)) && !selects(at(node), value)) {
-      return std::nullopt;
-    }
-    return link;
-  }
-
-  // A product of bytes with a number, as one operator or between DequantizeLinear and `last`, a QuantizeLinear.
-  std::optional<Link> table_of(int last) const {
-    Unit unit{{last}, last, last};
-    Recognised product;
-    if (is(last, "QLinearMul")) {
-      product = recognise_qlinear(context_, at(last));
-    } else {
-      unit.main = made_by(graph_, at(last).inputs[0], "Mul");
-      if (unit.main < 0) return std::nullopt;
-      unit.nodes.push_back(unit.main);
-      for (int input : at(unit.main).inputs) unit.nodes.push_back(made_by(graph_, input, "DequantizeLinear"));
-      std::sort(unit.nodes.begin(), unit.nodes.end());
-      if (unit.nodes.front() < 0) return std::nullopt;
-      product = recognise_qdq(context_, unit);
-    }
-    if (!product.ok() || !std::holds_alternative<Lookup>(product.ops[0].data)) return std::nullopt;
-    return Link{unit.nodes, product.ops[0].inputs[0], at(last).outputs[0], product.ops[0].data};
-  }
-
-  // Of the first `count` links, in the order in which they are applied.
-  static std::vector<const Link*> functions_of(const std::vector<Link>& links, size_t count) {
-    std::vector<const Link*> result;
-    for (size_t i = count; i-- > 0;) {
-      if (links[i].function) result.push_back(&links[i]);
-    }
-    return result;
-  }
-
-  // One of several tensors that are stacked along an axis of their own.
-  bool selects(const Node& node, int output) const {
-    if (node.op_type != "Split" && node.op_type != "Gather") return false;
-    const int rank = context_.rank(node.inputs[0]);
-    if (rank < 4) return false;
-    if (node.op_type == "Gather") return context_.rank(node.inputs[1]) == 0 && context_.static_number(node.inputs[1]);
-    int64_t axis = node.attribute("axis", int64_t{0});
-    axis += axis < 0 ? rank : 0;
-    return context_.static_dim(output, static_cast<int>(axis)) == 1;
-  }
 
   // Whether the operand is [batch, heads, tokens, width] (transposed: [..., width, tokens]) of tokens->source.
   bool trace(int operand, bool transposed, const std::vector<Link>& links, size_t count, Tokens* tokens) const {
@@ -231,21 +118,6 @@ std::optional<Product> fused_product(const RecogniseContext& context, int value)
 }
 
 }  // namespace
-
-bool scales(const Node& node) { return node.op_type == "Mul" || node.op_type == "Div"; }
-
-bool requantizes(const Node& node) { return node.op_type == "QuantizeLinear" || node.op_type == "DequantizeLinear"; }
-
-bool only_moves(const Node& node) {
-  static constexpr std::array kNames{"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
-  return std::find(kNames.begin(), kNames.end(), node.op_type) != kNames.end();
-}
-
-std::optional<Quantization> quantization_of(const RecogniseContext& context, int node, size_t scale) {
-  Quantization result;
-  const bool read = read_quantization(context, context.graph.nodes[node], scale, &result).empty();
-  return read ? std::optional(result) : std::nullopt;
-}
 
 std::optional<Product> find_product(const RecogniseContext& context, int value) {
   const Graph& graph = context.graph;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "claim/axis_trace.h"
+#include "claim/links.h"
 #include "claim/recognise.h"
 
 namespace sparsecpu {
@@ -32,12 +33,6 @@ struct Product {
   bool quantized() const { return a.has_value(); }
 };
 
-bool scales(const Node& node);       // Mul, Div
-bool only_moves(const Node& node);   // Reshape, Transpose, ...
-bool requantizes(const Node& node);  // QuantizeLinear, DequantizeLinear
-
-// The constant quantization whose scale is input `scale` of a node.
-std::optional<Quantization> quantization_of(const RecogniseContext& context, int node, size_t scale);
 // The product of two activations behind `value`, through the quantization of its result.
 std::optional<Product> find_product(const RecogniseContext& context, int value);
 // Back from an operand of a product, [batch, heads, tokens, width] (transposed: [..., width, tokens]), to the tokens
