@@ -205,7 +205,20 @@ using FloatStretchFn = void (*)(const FloatStretch&, const float* x, const float
 //   acc = sum of (q - q_zero) * (k - k_zero), exact; score = acc * score_multiplier, as bytes rounded, limited and
 //   multiplied by score_scale; weight = softmax(score * scale + mask), RNE(weight / weight_scale) + weight_zero as a
 //   byte; y = sum of (weight - weight_zero) * (v - v_zero), times y_multiplier, as a byte or a float.
+// With a byte softmax the scores' bytes are not multiplied but are what it takes, and no mask is added.
 // `prepare` is called for a head once, then `attend` for each tile of its queries, with the same scratch.
+struct ByteSoftmax {
+  const float* powers = nullptr;        // [256]; null: the softmax is of floats
+  const float* score_table = nullptr;   // [256] or null: what a score's byte becomes before
+  const float* weight_table = nullptr;  // [256] or null: what a weight's byte becomes after
+  float steps = 1;                      // a whole number below 2^23
+  int zero = 0;                         // as stored
+
+  // ONNX Runtime's QLinearSoftmax on the bytes of a query, whose largest is m, summed up in the order of the keys:
+  //   power[j] = powers[255 - m + byte[j]];
+  //   weight[j] = RNE(power[j] * steps / sum of power) + zero, without a rounding before RNE, limited to a byte.
+  bool is_used() const { return powers != nullptr; }
+};
 struct AttentionBytes {
   int q_zero = 0, k_zero = 0, v_zero = 0, weight_zero = 0, y_zero = 0;  // as stored
   float score_multiplier = 1;
@@ -213,6 +226,7 @@ struct AttentionBytes {
   int score_zero = 0;
   float score_scale = 1;
   float weight_scale = 1, y_multiplier = 1;
+  ByteSoftmax softmax;
   bool float_output = false;  // channels as vectors of floats
 };
 struct AttentionScratch {

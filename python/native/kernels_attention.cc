@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <tuple>
 #include <vector>
 
 #include "base/memory.h"
@@ -76,11 +75,22 @@ double attention(const std::string& isa, const FloatArray& k, const FloatArray& 
   return fastest(repeats, [&] { table_of(isa).attention(a, queries, scores.mutable_data()); });
 }
 
+// Tables of 256 floats (score_table, weight_table may be None), steps, zero.
+using SoftmaxOfBytes = std::tuple<FloatArray, std::optional<FloatArray>, std::optional<FloatArray>, float, int>;
+
+ByteSoftmax softmax_of(const SoftmaxOfBytes& given) {
+  const auto& [powers, score_table, weight_table, steps, zero] = given;
+  return {powers.data(), score_table ? score_table->data() : nullptr, weight_table ? weight_table->data() : nullptr,
+          steps, zero};
+}
+
 // Byte lanes as floats: k, v: (vectors of 16 keys, depth / 4, 16); q, y: one array a query vector. mask: (slots, query
 // vectors, 16) to be added to the scores.
 double attend_bytes(const std::string& isa, const FloatArray& k, const FloatArray& v, int first_lane, int64_t keys,
-                    float scale, const std::optional<FloatArray>& mask, const AttentionBytes& bytes, const Vectors& q,
-                    Vectors y, const std::vector<uint16_t>& lanes, int repeats) {
+                    float scale, const std::optional<FloatArray>& mask, AttentionBytes bytes, const Vectors& q,
+                    Vectors y, const std::vector<uint16_t>& lanes, const std::optional<SoftmaxOfBytes>& softmax,
+                    int repeats) {
+  if (softmax) bytes.softmax = softmax_of(*softmax);
   AttentionKeys a;
   a.keys = keys;
   a.depth = 4 * k.shape(1);
@@ -142,7 +152,8 @@ void bind_attention_bytes(py::module_& module) {
   module.def("byte_attention_tile", [](const std::string& isa) { return table_of(isa).quantized->attention_tile; });
   module.def("attend_bytes", &attend_bytes, py::arg("isa"), py::arg("k"), py::arg("v"), py::arg("first_lane"),
              py::arg("keys"), py::arg("scale"), py::arg("mask"), py::arg("bytes"), py::arg("q"), py::arg("y"),
-             py::arg("lanes"), py::arg("repeats") = 1, "One head; seconds of the fastest repeat.");
+             py::arg("lanes"), py::arg("softmax") = py::none(), py::arg("repeats") = 1,
+             "One head; softmax: (powers, score_table, weight_table, steps, zero). Seconds of the fastest repeat.");
 }
 
 }  // namespace

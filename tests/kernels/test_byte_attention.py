@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from attention_cases import attention_calls, softmax
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +38,7 @@ class Case:
         self.k = rng.integers(0, 256, (keys, depth), np.uint8)
         self.v = rng.integers(0, 256, (keys, value_depth), np.uint8)
         self.scale = 0.5
+        self.softmax: tuple[object, ...] | None = None
         self.bytes = kernels.AttentionBytes()
         names = ("q_zero", "k_zero", "v_zero", "score_zero", "weight_zero", "y_zero")
         for name, zero in zip(names, zeros, strict=True):
@@ -45,6 +47,31 @@ class Case:
         self.bytes.score_scale = F(0.043)
         self.bytes.weight_scale = F(1 / 250)
         self.bytes.y_multiplier = F(1 / 300)
+
+    def use_byte_softmax(self, scale: float, y_scale: float, zero: int, tables: bool) -> None:
+        """QLinearSoftmax of scores whose bytes have this scale."""
+        rng = np.random.default_rng(self.k.size)
+        self.tables = [rng.integers(0, 256, 256).astype(F) for _ in range(2)] if tables else [None, None]
+        keys = self.k.shape[0]
+        offset = float(np.log(np.finfo(F).max / keys)) - 64 * np.log(2)
+        powers = np.exp(np.arange(-255, 1) * scale + offset - 5).astype(F)
+        self.softmax = (powers, *self.tables, F(np.floor(F(1) / F(y_scale))), zero)
+
+    def byte_weights(self) -> np.ndarray:
+        """What QLinearSoftmax makes of the scores' bytes, between its tables: float32 sums, rounded once."""
+        b = self.bytes
+        assert self.softmax is not None
+        powers, before, after, steps, zero = self.softmax
+        acc = (self.q.astype(np.int64) - b.q_zero) @ (self.k.astype(np.int64) - b.k_zero).T
+        scores = rounded(acc.astype(F) * F(b.score_multiplier), b.score_zero)
+        scores = scores if before is None else before[scores].astype(np.int64)
+        power = powers[255 - scores.max(-1, keepdims=True) + scores]
+        total = np.zeros(len(power), F)
+        for column in power.T:
+            total += column
+        ratio = power.astype(np.float64) * float(steps) / total[:, None]
+        weights = np.minimum(np.rint(ratio) + zero, 255).astype(np.int64)
+        return weights if after is None else after[weights].astype(np.int64)
 
     def weights(self, mask: np.ndarray | float) -> np.ndarray:
         """The weights before they are rounded, in steps of their scale."""
@@ -72,7 +99,7 @@ class Case:
         for part, scores in attention_calls(kernels.byte_attention_tile(level), len(queries), len(k), first_lane, mask):
             tile, masked = queries[part], scores if mask is not None else None
             arguments = (first_lane, len(self.k), self.scale, masked, self.bytes)
-            kernels.attend_bytes(level, k, v, *arguments, tile, outputs[part], [lanes] * len(tile))
+            kernels.attend_bytes(level, k, v, *arguments, tile, outputs[part], [lanes] * len(tile), self.softmax)
         if self.bytes.float_output:
             return np.ascontiguousarray(np.concatenate([y.T for y in outputs]))
         quads = [y.view(np.uint8).reshape(rows, LANES, 4).transpose(1, 0, 2) for y in outputs]
@@ -123,3 +150,52 @@ def test_byte_attention(
     sums = case.sums(weights)[certain].astype(F) * F(case.bytes.y_multiplier)
     expected = sums if float_output else rounded(sums, case.bytes.y_zero).astype(np.uint8)
     np.testing.assert_array_equal(results[0][certain], expected)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 70),
+    st.integers(0, 15),
+    ZEROS,
+    st.sampled_from([1e-4, 0.01, 0.1, 3.0, 1e30]),
+    st.sampled_from([1 / 256, 1 / 250, 0.0036, 0.05, 4e-4]),
+    st.sampled_from([0, 7, 128]),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_softmax_of_bytes(
+    vectors: int,
+    keys: int,
+    first_lane: int,
+    zeros: list[int],
+    scale: float,
+    y_scale: float,
+    zero: int,
+    tables: bool,
+    seed: int,
+) -> None:
+    case = Case(seed, vectors, keys, 8, 12, zeros)
+    case.bytes.score_bytes = True
+    case.use_byte_softmax(scale, y_scale, zero, tables)
+    sums = (case.byte_weights() - case.bytes.weight_zero) @ (case.v.astype(np.int64) - case.bytes.v_zero)
+    expected = rounded(sums.astype(F) * F(case.bytes.y_multiplier), case.bytes.y_zero).astype(np.uint8)
+    for level in LEVELS:
+        np.testing.assert_array_equal(case.run(level, first_lane), expected)
+
+
+@pytest.mark.parametrize("keys", [2, 3, 6, 86, 103, 166, 171, 205, 212, 254, 512])
+@pytest.mark.parametrize("steps_by_keys", [0.5, 1.5, 2.5])
+def test_ties_of_byte_weights(keys: int, steps_by_keys: float) -> None:
+    """Equal scores: every weight lies between two bytes, or next to that by the rounding of the sum."""
+    case = Case(0, 2, keys, 4, 64, [0] * 6)
+    case.q[...] = 0
+    case.bytes.score_bytes = True
+    case.bytes.y_multiplier = F(1 / 16)
+    case.v[...] = 1
+    case.use_byte_softmax(0.1, 1 / (keys * steps_by_keys), 0, False)
+    sums = case.byte_weights() @ case.v.astype(np.int64)
+    expected = rounded(sums.astype(F) * F(case.bytes.y_multiplier), 0).astype(np.uint8)
+    assert expected.min() < 255
+    for level in LEVELS:
+        np.testing.assert_array_equal(case.run(level, 0), expected)

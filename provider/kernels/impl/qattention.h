@@ -3,6 +3,7 @@
 // points become terms of a score (or an output) that are known before its sum:
 //   sum (q - qz)(k - kz) = sum q (k - 128) + (128 - kz) sum q - qz sum (k - kz)
 #pragma once
+#include "kernels/impl/qsoftmax.h"
 #include "kernels/impl/qvec.h"
 #include "kernels/impl/softmax.h"
 #include "kernels/quantized.h"
@@ -74,10 +75,11 @@ void prepare_attention(const AttentionKeys& a, const AttentionBytes& b, const At
   prepare_values(a, b, scratch);
 }
 
-// Sums to scores.
+// Sums to scores; for a softmax of bytes, to those.
 struct ScoreVectors {
   Vec multiplier, least, most, score_scale, scale;
-  bool bytes;
+  bool bytes, stay_bytes;
+  const float* table;
 
   ScoreVectors(const AttentionKeys& a, const AttentionBytes& b)
       : multiplier(set1(b.score_multiplier)),
@@ -85,9 +87,15 @@ struct ScoreVectors {
         most(highest(b.score_zero)),
         score_scale(set1(b.score_scale)),
         scale(set1(a.scale)),
-        bytes(b.score_bytes) {}
+        bytes(b.score_bytes),
+        stay_bytes(b.softmax.is_used()),
+        table(b.softmax.score_table) {}
   SPARSECPU_INLINE Vec operator()(Ints acc) const {
     Vec score = mul(to_float(acc), multiplier);
+    if (stay_bytes) {
+      score = sub(round_small(clamp(score, least, most)), least);
+      return table != nullptr ? gather(table, to_ints(score)) : score;
+    }
     if (bytes) score = mul(round_small(clamp(score, least, most)), score_scale);
     return mul(score, scale);
   }
@@ -127,18 +135,15 @@ SPARSECPU_INLINE void score_bytes(const AttentionKeys& a, const AttentionScratch
   }
 }
 
-// Weights as bytes, 0 outside the sequence; returns what the values' zero point adds to the outputs.
-template <int Q>
+// Weights as bytes, 0 outside the sequence; returns what the values' zero point adds to the outputs. round(i, w): the
+// number of weight w of query vector i that becomes a byte when `zero` is added.
+template <int Q, class F>
 SPARSECPU_INLINE void round_weights(const AttentionKeys& a, const AttentionBytes& b, const AttentionScratch& scratch,
-                                    const Vec (&inverse)[Q], Ints (&weight_term)[Q]) {
-  const Vec per_step = set1(1.0f / b.weight_scale), most = highest(b.weight_zero);
-  Vec factor[Q];
+                                    int zero, F round, Ints (&weight_term)[Q]) {
+  const Vec most = highest(zero);
   Ints sum[Q];
   SPARSECPU_UNROLL
-  for (int i = 0; i < Q; ++i) {
-    factor[i] = mul(inverse[i], per_step);
-    sum[i] = set_int(0);
-  }
+  for (int i = 0; i < Q; ++i) sum[i] = set_int(0);
   for (int64_t slot = 0; slot < a.slots(); slot += 4) {
     SPARSECPU_UNROLL
     for (int i = 0; i < Q; ++i) {
@@ -147,15 +152,46 @@ SPARSECPU_INLINE void round_weights(const AttentionKeys& a, const AttentionBytes
       for (int j = 0; j < 4; ++j) {
         const bool used = slot + j >= a.first_lane && slot + j < a.first_lane + a.keys;
         const Vec weight = load(scratch.scores + ((slot + j) * Q + i) * kVec);
-        rounded[j] = used ? to_ints(min(most, mul(weight, factor[i]))) : set_int(INT32_MIN);
+        rounded[j] = used ? to_ints(min(most, round(i, weight))) : set_int(INT32_MIN);
       }
-      const Bytes four = pack(rounded, b.weight_zero);
+      const Bytes four = pack(rounded, zero);
       store_bytes(scratch.weights + (slot / 4 * Q + i) * kVec, four);
       sum[i] = add_unsigned(sum[i], input_of(four));
     }
   }
   SPARSECPU_UNROLL
   for (int i = 0; i < Q; ++i) weight_term[i] = multiply_low(sum[i], set_int(128 - b.v_zero));
+}
+
+template <int Q>
+SPARSECPU_INLINE void weights_of_floats(const AttentionKeys& a, const AttentionBytes& b,
+                                        const AttentionScratch& scratch, Ints (&weight_term)[Q]) {
+  // The same bits on every level: exp with one rounding a multiply-add.
+  Vec factor[Q];
+  soften<Q>(a, scratch.scores, factor, [](Vec x) { return exp(x, fused); });
+  SPARSECPU_UNROLL
+  for (int i = 0; i < Q; ++i) factor[i] = mul(factor[i], set1(1.0f / b.weight_scale));
+  round_weights<Q>(
+      a, b, scratch, b.weight_zero, [&](int i, Vec weight) { return mul(weight, factor[i]); }, weight_term);
+}
+
+template <int Q>
+SPARSECPU_INLINE void weights_of_bytes(const AttentionKeys& a, const AttentionBytes& b, const AttentionScratch& scratch,
+                                       Ints (&weight_term)[Q]) {
+  const ByteSoftmax& softmax = b.softmax;
+  Vec sum[Q];
+  soften_bytes<Q>(a, softmax, scratch.scores, sum);
+  const Vec all_steps = set1(softmax.steps);
+  Vec per_power[Q];
+  SPARSECPU_UNROLL
+  for (int i = 0; i < Q; ++i) per_power[i] = div(all_steps, sum[i]);
+  const auto steps = [&](int i, Vec power) { return StepVectors{all_steps, sum[i], per_power[i]}(power); };
+  if (softmax.weight_table == nullptr) return round_weights<Q>(a, b, scratch, softmax.zero, steps, weight_term);
+  const Vec shift = set1(static_cast<float>(softmax.zero)), most = set1(255);
+  const auto byte = [&](int i, Vec power) {
+    return gather(softmax.weight_table, to_ints(min(add(steps(i, power), shift), most)));
+  };
+  round_weights<Q>(a, b, scratch, 0, byte, weight_term);
 }
 
 // Four channels of the output from their sums.
@@ -225,10 +261,11 @@ void attend_bytes(const AttentionKeys& a, const AttentionBytes& b, const Attenti
   for (int64_t slot = begin; slot < a.first_lane + a.keys; slot += kByteAttentionBlock) {
     score_bytes<Q>(a, scratch, score, q, query_term, slot);
   }
-  // The same bits on every level: exp with one rounding a multiply-add.
-  Vec inverse[Q];
-  soften<Q>(a, scratch.scores, inverse, [](Vec x) { return exp(x, fused); });
-  round_weights<Q>(a, b, scratch, inverse, weight_term);
+  if (b.softmax.is_used()) {
+    weights_of_bytes<Q>(a, b, scratch, weight_term);
+  } else {
+    weights_of_floats<Q>(a, b, scratch, weight_term);
+  }
   int64_t c = 0;
   for (; c + kByteAttentionBlock <= a.value_depth; c += kByteAttentionBlock) {
     weigh_bytes<kByteAttentionBlock, Q>(a, b, queries, scratch, weight_term, c);

@@ -16,7 +16,7 @@
 //   interleave(a, b, c, d, r): r[i] has in lane 4q+c the bytes 16q+4i+c of a, b, c and d.
 //   set_quarters(p): quarter q from the 16 bytes at p[q]; any alignment.
 //   expand(p, mask): lane l is p[number of mask bits below l] if bit l is set, else 0. p[0, 16) is readable.
-//   look_up(table, x): table[x[i]].
+//   look_up(table, x): table[x[i]]. gather(table, i): the floats table[i[l]].
 #pragma once
 #include "kernels/impl/transpose.h"
 #include "kernels/impl/vec.h"

@@ -207,6 +207,9 @@ SPARSECPU_INLINE Bytes look_up(const uint8_t* table, Bytes x) {
   }
   return result;
 }
+SPARSECPU_INLINE Vec gather(const float* table, Ints index) {
+  return {_mm256_i32gather_ps(table, index.lo, 4), _mm256_i32gather_ps(table, index.hi, 4)};
+}
 
 }  // namespace
 }  // namespace sparsecpu::SPARSECPU_LEVEL

@@ -133,6 +133,7 @@ SPARSECPU_INLINE Bytes look_up(const uint8_t* table, Bytes x) {
   }
   return {result};
 }
+SPARSECPU_INLINE Vec gather(const float* table, Ints index) { return {_mm512_i32gather_ps(index.v, table, 4)}; }
 
 }  // namespace
 }  // namespace sparsecpu::SPARSECPU_LEVEL

@@ -171,6 +171,9 @@ SPARSECPU_INLINE Bytes expand(const uint32_t* p, uint16_t mask) {
 SPARSECPU_INLINE Bytes look_up(const uint8_t* table, const Bytes& x) {
   return each_byte([&](int i) { return table[x.at[i]]; });
 }
+SPARSECPU_INLINE Vec gather(const float* table, const Ints& index) {
+  return each_lane([&](int l) { return table[index.lane[l]]; });
+}
 
 }  // namespace
 }  // namespace sparsecpu::SPARSECPU_LEVEL

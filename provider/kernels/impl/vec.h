@@ -9,7 +9,7 @@
 //   min(a, b) = a < b ? a : b, max(a, b) = a > b ? a : b: the second operand if either is NaN (x86 minps), so
 //     clamp(x) = min(hi, max(lo, x)) passes NaN through.
 //   fma(a, b, c) = a * b + c, one rounding on AVX2 and AVX-512, two on scalar.
-//   Mask holds one bit per lane; select(m, a, b) = m ? a : b per lane.
+//   Mask holds one bit per lane; select(m, a, b) = m ? a : b per lane; any(m): whether a bit is set.
 //   store_lanes(p, m, v) writes only the lanes of m: threads may share a vector, each with lanes of its own.
 //   load_first(p, n), store_first(p, v, n) touch only p[0, n), 0 <= n <= 16; lanes not loaded are 0.
 //   Four: a quarter of a Vec, lanes 4q .. 4q + 3; quarter<q>(v), join(four quarters) -> Vec. load_four_first(p, first,

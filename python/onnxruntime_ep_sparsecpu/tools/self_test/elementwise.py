@@ -279,7 +279,13 @@ def _attend_bytes(level: str, rng: np.random.Generator) -> Array:
     given.score_multiplier, given.weight_scale, given.y_multiplier = 0.005 / depth, 1 / 250, 1 / 300
     k, v = random_byte_lanes(rng, vectors, depth), random_byte_lanes(rng, vectors, value_depth)
     y = aligned(value_depth, LANES)
-    kernels.attend_bytes(level, k, v, 0, keys, 0.5, None, given, [random_byte_lanes(rng, depth)], [y], [0xFFFF])
+    softmax = None
+    if rng.integers(2):  # of bytes
+        given.score_bytes, given.score_zero = True, 100
+        powers = np.exp(np.linspace(-8, 8, 256)).astype(F)
+        softmax = powers, None, rng.integers(0, 256, 256).astype(F), 256.0, 0
+    queries = [random_byte_lanes(rng, depth)]
+    kernels.attend_bytes(level, k, v, 0, keys, 0.5, None, given, queries, [y], [0xFFFF], softmax)
     return y.view(np.uint8)
 
 
