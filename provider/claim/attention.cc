@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "claim/byte_softmax.h"
 #include "claim/heads.h"
 #include "claim/patterns.h"
 #include "claim/quantized.h"
@@ -66,21 +67,22 @@ class AttentionMatcher {
     nodes_.insert(nodes_.end(), second_.nodes.begin(), second_.nodes.end());
     int weights = second_.left;
     if (second_.quantized()) {
+      byte_softmax_ = find_byte_softmax(context_, weights);
+      if (byte_softmax_) {
+        main_ = byte_softmax_->main;
+        nodes_.insert(nodes_.end(), byte_softmax_->nodes.begin(), byte_softmax_->nodes.end());
+        return true;
+      }
       const int quantize = made_by(graph_, weights, "QuantizeLinear");
       const auto found = quantize < 0 ? std::nullopt : quantization_of(context_, quantize, 1);
       if (!found || !same_quantization(*found, *second_.a)) return false;
       nodes_.push_back(quantize);
       weights = at(quantize).inputs[0];
     }
-    // torch's guard of rows without a key: Where(IsNaN(p), 0, p).
-    if (const int guard = made_by(graph_, weights, "Where"); guard >= 0) {
-      const int test = made_by(graph_, at(guard).inputs[0], "IsNaN");
-      const bool guards =
-          test >= 0 && at(test).inputs[0] == at(guard).inputs[2] && context_.static_number(at(guard).inputs[1]) == 0.0f;
-      if (!guards) return false;
-      weights = at(guard).inputs[2];
+    if (const auto guard = nan_guard_of(context_, weights)) {
+      weights = guard->input;
       zero_nan_ = true;
-      nodes_.insert(nodes_.end(), {guard, test});
+      nodes_.insert(nodes_.end(), guard->nodes.begin(), guard->nodes.end());
     }
     main_ = made_by(graph_, weights, "Softmax");
     if (main_ < 0) return false;
@@ -118,10 +120,30 @@ class AttentionMatcher {
   std::string read_softmax() {
     const Node& softmax = at(main_);
     const int rank = context_.rank(softmax.inputs[0]);
-    int64_t axis = softmax.attribute("axis", int64_t{softmax.since_version >= 13 ? -1 : 1});
+    const int64_t opset = softmax.attribute("opset", int64_t{softmax.since_version});  // of QLinearSoftmax
+    int64_t axis = softmax.attribute("axis", int64_t{opset >= 13 ? -1 : 1});
     if (axis < 0) axis += rank;
     if (rank < 3 || axis != rank - 1) return "its Softmax is not over the last axis of a list of matrices";
-    int scores = softmax.inputs[0];
+    std::string problem = byte_softmax_ ? read_byte_scores() : read_scores();
+    const bool bytes = first_.quantized();
+    if (problem.empty()) problem = read_tokens(first_.left, first_.left_transposed, "queries", bytes, &queries_);
+    if (problem.empty()) problem = read_tokens(first_.right, !first_.right_transposed, "keys", bytes, &keys_);
+    if (problem.empty()) problem = read_tokens(second_.right, second_.right_transposed, "values", bytes, &values_);
+    scale_ *= first_.scale;
+    values_.scale *= second_.scale;
+    return problem;
+  }
+
+  std::string read_byte_scores() {
+    const auto first = find_product(context_, byte_softmax_->scores);
+    if (!first || !first->quantized()) return "its Softmax of bytes is not over products of bytes that are only scaled";
+    first_ = *first;
+    nodes_.insert(nodes_.end(), first_.nodes.begin(), first_.nodes.end());
+    return byte_softmax_->meaning.y.scale > 1e-6f ? "" : "the scale of its weights is too small";
+  }
+
+  std::string read_scores() {
+    int scores = at(main_).inputs[0];
     if (std::string problem = read_mask(&scores); !problem.empty()) return problem;
     std::optional<Product> first;
     while (!(first = find_product(context_, scores))) {
@@ -137,14 +159,7 @@ class AttentionMatcher {
     if (first_.quantized() != second_.quantized()) return "one of its products is quantized, the other is not";
     nodes_.insert(nodes_.end(), first_.nodes.begin(), first_.nodes.end());
     scores_ = scores;
-    if (std::string problem = check_mask(); !problem.empty()) return problem;
-    const bool bytes = first_.quantized();
-    std::string problem = read_tokens(first_.left, first_.left_transposed, "queries", bytes, &queries_);
-    if (problem.empty()) problem = read_tokens(first_.right, !first_.right_transposed, "keys", bytes, &keys_);
-    if (problem.empty()) problem = read_tokens(second_.right, second_.right_transposed, "values", bytes, &values_);
-    scale_ *= first_.scale;
-    values_.scale *= second_.scale;
-    return problem;
+    return check_mask();
   }
 
   // The product behind scales; scores may be masked and scaled after it.
@@ -273,6 +288,7 @@ class AttentionMatcher {
       attention.k = *first_.b;
       attention.v = *second_.b;
       attention.scores = first_.y;
+      if (byte_softmax_) attention.softmax = byte_softmax_->meaning;
       attention.weights = *second_.a;
       attention.y = second_.y;
       output = add(attention, inputs);
@@ -293,6 +309,7 @@ class AttentionMatcher {
   int core_ = -1;                   // the product with the values
   int scores_ = -1, mask_ = -1;
   Product first_, second_;
+  std::optional<FoundByteSoftmax> byte_softmax_;
   bool dequantizes_ = false;  // behind the second product
   bool drops_ = false, zero_nan_ = false;
   float masked_ = -std::numeric_limits<float>::infinity();

@@ -63,6 +63,22 @@ std::optional<Quantization> quantization_of(const RecogniseContext& context, int
   return read ? std::optional(result) : std::nullopt;
 }
 
+std::optional<Link> nan_guard_of(const RecogniseContext& context, int value) {
+  const Graph& graph = context.graph;
+  const int guard = made_by(graph, value, "Where");
+  if (guard < 0 || context.static_number(graph.nodes[guard].inputs[1]) != 0.0f) return std::nullopt;
+  const int test = made_by(graph, graph.nodes[guard].inputs[0], "IsNaN");
+  if (test < 0) return std::nullopt;
+  Link link{{guard, test}, graph.nodes[guard].inputs[2], value, Affine{Axes::kTokens, {1.0f}, {0.0f}}};
+  const int tested = graph.nodes[test].inputs[0];
+  if (tested == link.input) return link;
+  // onnxruntime gives each of the two a DequantizeLinear of its own.
+  const int one = made_by(graph, tested, "DequantizeLinear"), other = made_by(graph, link.input, "DequantizeLinear");
+  if (one < 0 || other < 0 || graph.nodes[one].inputs != graph.nodes[other].inputs) return std::nullopt;
+  link.nodes.push_back(one);
+  return link;
+}
+
 std::optional<Link> link_of(const RecogniseContext& context, int value, bool quantized) {
   const Graph& graph = context.graph;
   const int index = value >= 0 ? graph.values[value].producer : -1;
@@ -71,6 +87,7 @@ std::optional<Link> link_of(const RecogniseContext& context, int value, bool qua
   if (quantized && (node.op_type == "QuantizeLinear" || node.op_type == "QLinearMul")) {
     if (auto table = table_of(context, index)) return table;
   }
+  if (quantized && node.op_type == "Where") return nan_guard_of(context, value);
   if (!node.domain.empty()) return std::nullopt;
   Link link{{index}, node.inputs[0], value, std::nullopt};
   if (requantizes(node)) {

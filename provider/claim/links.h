@@ -22,7 +22,10 @@ struct Link {
   float factor = 1, divisor = 1;   // Affine: a Mul or Div with a number
 };
 
-// The step that ends with `value`; quantized: bytes, or floats that bytes are made of.
+// torch's guard of rows without a key: Where(IsNaN(p), 0, p) -> value. Its function is to multiply with 1.
+std::optional<Link> nan_guard_of(const RecogniseContext& context, int value);
+// The step that ends with `value`; quantized: bytes, or floats that bytes are made of
+// and become again (which are numbers: a guard does nothing).
 std::optional<Link> link_of(const RecogniseContext& context, int value, bool quantized);
 // All of them, the last one first.
 std::vector<Link> links_of(const RecogniseContext& context, int value, bool quantized);

@@ -207,7 +207,7 @@ using FloatStretchFn = void (*)(const FloatStretch&, const float* x, const float
 //   byte; y = sum of (weight - weight_zero) * (v - v_zero), times y_multiplier, as a byte or a float.
 // With a byte softmax the scores' bytes are not multiplied but are what it takes, and no mask is added.
 // `prepare` is called for a head once, then `attend` for each tile of its queries, with the same scratch.
-struct ByteSoftmax {
+struct SoftmaxOfBytes {
   const float* powers = nullptr;        // [256]; null: the softmax is of floats
   const float* score_table = nullptr;   // [256] or null: what a score's byte becomes before
   const float* weight_table = nullptr;  // [256] or null: what a weight's byte becomes after
@@ -226,7 +226,7 @@ struct AttentionBytes {
   int score_zero = 0;
   float score_scale = 1;
   float weight_scale = 1, y_multiplier = 1;
-  ByteSoftmax softmax;
+  SoftmaxOfBytes softmax;
   bool float_output = false;  // channels as vectors of floats
 };
 struct AttentionScratch {

@@ -1,4 +1,8 @@
 // Emission of steps over tokens: normalization, attention, selection.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "lower/planner.h"
 #include "run/token_steps.h"
 
@@ -15,6 +19,31 @@ std::array<int64_t, 4> broadcast_steps(const Shape& mask) {
     step *= size;
   }
   return steps;
+}
+
+// As QLinearSoftmax of onnxruntime fills its table, but for a power of two that keeps products finite: it changes no
+// ratio.
+std::vector<float> softmax_powers(float scale, int64_t keys) {
+  const float most = std::numeric_limits<float>::max() / static_cast<float>(keys);
+  const double offset = std::max(0.0, static_cast<double>(std::log(most)) - 5) / static_cast<double>(scale);
+  std::vector<float> powers;
+  for (int i = 0; i < 256; ++i) {
+    const double exponent = (static_cast<double>(i) - 255 + offset) * static_cast<double>(scale);
+    powers.push_back(std::ldexp(static_cast<float>(std::exp(exponent)), -64));
+  }
+  return powers;
+}
+
+std::vector<float> float_table(const std::optional<Lookup>& lookup, bool input_signed) {
+  if (!lookup) return {};
+  const std::array<uint8_t, 256> table = stored_table(*lookup, input_signed);
+  return {table.begin(), table.end()};
+}
+
+SoftmaxTables byte_softmax(const ByteSoftmax& softmax, bool scores_signed, int64_t keys) {
+  return {softmax_powers(softmax.x.scale, keys), float_table(softmax.before, scores_signed),
+          float_table(softmax.after, softmax.y.is_signed), std::floor(1.0f / softmax.y.scale),
+          softmax.y.stored_zero_point()};
 }
 
 }  // namespace
@@ -85,6 +114,10 @@ void Planner::emit(const Stage& stage, const QuantizedAttention& attention) {
   bytes.score_multiplier = attention.q.scale * attention.k.scale;
   if (attention.scores) {
     bytes.score_bytes = true;
+    if (attention.softmax) {
+      const int64_t keys = at(stage.op.inputs[2]).shape[1];
+      step->set_softmax(byte_softmax(*attention.softmax, attention.scores->is_signed, keys));
+    }
     bytes.score_multiplier /= attention.scores->scale;
     bytes.score_zero = attention.scores->stored_zero_point();
     bytes.score_scale = attention.scores->scale;

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/memory.h"
@@ -112,9 +113,22 @@ class FloatAttentionStep final : public AttentionStep {
   int64_t channels_of_vector() const override { return 1; }
 };
 
+// What kernels see as a SoftmaxOfBytes.
+struct SoftmaxTables {
+  std::vector<float> powers, score_table, weight_table;  // 256 entries; the last two may be empty
+  float steps = 1;
+  int zero = 0;
+};
+
 class ByteAttentionStep final : public AttentionStep {
  public:
   AttentionBytes bytes;
+  void set_softmax(SoftmaxTables given) {
+    tables_ = std::move(given);
+    const auto table = [](const std::vector<float>& floats) { return floats.empty() ? nullptr : floats.data(); };
+    bytes.softmax = {table(tables_.powers), table(tables_.score_table), table(tables_.weight_table), tables_.steps,
+                     tables_.zero};
+  }
   int64_t scratch_floats() const override {
     return round_up(AttentionScratch::floats(slots(), depth, value_depth, tile), kLanes);
   }
@@ -133,6 +147,8 @@ class ByteAttentionStep final : public AttentionStep {
     kernels->quantized->attend(now, bytes, block, scratch_in(now, memory));
   }
   int64_t channels_of_vector() const override { return 4; }
+
+  SoftmaxTables tables_;
 };
 
 // Row-major rows of one token of each sequence, from lanes or from rows.

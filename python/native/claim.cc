@@ -178,10 +178,22 @@ py::dict describe(const ChannelBytes& constant) {
                   py::arg("axes") = constant.axes == Axes::kImage ? "image" : "tokens");
 }
 
+py::object describe(const std::optional<Lookup>& lookup) {
+  if (!lookup) return py::none();
+  return py::bytes(reinterpret_cast<const char*>(lookup->table.data()), lookup->table.size());
+}
+
+py::object describe(const std::optional<ByteSoftmax>& softmax) {
+  if (!softmax) return py::none();
+  return py::dict(py::arg("x") = describe(softmax->x), py::arg("y") = describe(softmax->y),
+                  py::arg("before") = describe(softmax->before), py::arg("after") = describe(softmax->after));
+}
+
 // Adds what describe(Op) says of quantized operators.
 void describe_quantized(const OpData& data, py::dict* result) {
   py::dict& out = *result;
   if (const auto* op = std::get_if<QuantizedLinear>(&data)) out.attr("update")(describe(*op));
+  if (const auto* op = std::get_if<QuantizedAttention>(&data)) out["softmax"] = describe(op->softmax);
   if (const auto* op = std::get_if<Quantize>(&data)) out["y"] = describe(op->y);
   if (const auto* op = std::get_if<Dequantize>(&data)) out["x"] = describe(op->x);
   if (const auto* op = std::get_if<Lookup>(&data)) {

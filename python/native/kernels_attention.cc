@@ -76,9 +76,9 @@ double attention(const std::string& isa, const FloatArray& k, const FloatArray& 
 }
 
 // Tables of 256 floats (score_table, weight_table may be None), steps, zero.
-using SoftmaxOfBytes = std::tuple<FloatArray, std::optional<FloatArray>, std::optional<FloatArray>, float, int>;
+using GivenSoftmax = std::tuple<FloatArray, std::optional<FloatArray>, std::optional<FloatArray>, float, int>;
 
-ByteSoftmax softmax_of(const SoftmaxOfBytes& given) {
+SoftmaxOfBytes softmax_of(const GivenSoftmax& given) {
   const auto& [powers, score_table, weight_table, steps, zero] = given;
   return {powers.data(), score_table ? score_table->data() : nullptr, weight_table ? weight_table->data() : nullptr,
           steps, zero};
@@ -88,7 +88,7 @@ ByteSoftmax softmax_of(const SoftmaxOfBytes& given) {
 // vectors, 16) to be added to the scores.
 double attend_bytes(const std::string& isa, const FloatArray& k, const FloatArray& v, int first_lane, int64_t keys,
                     float scale, const std::optional<FloatArray>& mask, AttentionBytes bytes, const Vectors& q,
-                    Vectors y, const std::vector<uint16_t>& lanes, const std::optional<SoftmaxOfBytes>& softmax,
+                    Vectors y, const std::vector<uint16_t>& lanes, const std::optional<GivenSoftmax>& softmax,
                     int repeats) {
   if (softmax) bytes.softmax = softmax_of(*softmax);
   AttentionKeys a;

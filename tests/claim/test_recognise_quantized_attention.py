@@ -170,3 +170,47 @@ def test_shapes_of_bytes_through_a_dequantizer_of_their_own() -> None:
     batch = g.add("Gather", g.add("Shape", g.dequantize(y, OUTPUT)), g.constant([0], np.int64), axis=0)
     target = g.add("Concat", batch, g.constant([LENGTH, CHANNELS], np.int64), axis=0)
     recognised(g, g.add("Reshape", turned, target))
+
+
+def sides_of(g: Writer) -> list[str]:
+    """Queries, keys and values as bytes."""
+    turns = ("q", (0, 2, 1, 3), QUERIES), ("k", KEYS_TURNED, KEYS), ("v", (0, 2, 1, 3), VALUES)
+    return [g.quantize(g.split(g.input(name, [BATCH, LENGTH, CHANNELS]), perm), y) for name, perm, y in turns]
+
+
+@settings(deadline=None)
+@given(operators=st.booleans(), scaled=st.booleans(), guard=st.sampled_from([None, "one", "two"]))
+def test_a_softmax_of_bytes(operators: bool, scaled: bool, guard: str | None) -> None:
+    """QLinearSoftmax, or what onnxruntime makes one of; guard: torch's, with a DequantizeLinear for each of its uses."""
+    g = Writer(operators)
+    queries, keys, values = sides_of(g)
+    scores, x = g.product(queries, QUERIES, keys, KEYS, SCORES), SCORES
+    if scaled:
+        scores, x = g.scaled(scores, SCORES, 0.125, (0.02, 90)), (0.02, 90)
+    made = (1 / 256, 0) if guard else WEIGHTS
+    if operators:
+        quantized = (scores, *g.parameters(x), *g.parameters(made))
+        weights = g.add("QLinearSoftmax", *quantized, domain="com.microsoft", axis=-1, opset=17)
+    else:
+        weights = g.quantize(g.add("Softmax", g.dequantize(scores, x), axis=-1), made)
+    if guard:
+        parameters = g.parameters(made)
+        first = g.add("DequantizeLinear", weights, *parameters)
+        second = first if guard == "one" else g.add("DequantizeLinear", weights, *parameters)
+        weights = g.quantize(g.add("Where", g.add("IsNaN", first), g.constant(0.0), second), WEIGHTS)
+    y = g.join(g.dequantize(g.product(weights, WEIGHTS, values, VALUES, OUTPUT), OUTPUT))
+    (attention,) = (op for op in recognised(g, y) if op["kind"] == "quantized_attention")
+    softmax = attention["softmax"]
+    assert (softmax["x"], softmax["y"]) == (approximately(x), approximately(made))
+    assert softmax["before"] == (table(SCORES, x, 0.125, False) if scaled else None)
+    assert softmax["after"] == (table(made, WEIGHTS, 1.0, True) if guard else None)
+
+
+def test_a_softmax_of_scaled_floats_is_none_of_bytes() -> None:
+    g = Writer(operators=True)
+    queries, keys, values = sides_of(g)
+    floats = g.dequantize(g.product(queries, QUERIES, keys, KEYS, SCORES), SCORES)
+    weights = g.quantize(g.add("Softmax", g.add("Mul", floats, g.constant(0.5)), axis=-1), WEIGHTS)
+    y = g.join(g.dequantize(g.product(weights, WEIGHTS, values, VALUES, OUTPUT), OUTPUT))
+    (attention,) = (op for op in recognised(g, y) if op["kind"] == "quantized_attention")
+    assert (attention["softmax"], attention["scale"]) == (None, 0.5)

@@ -80,8 +80,9 @@ def outputs(
         left = {n["name"]: n["reason"] for n in layers if n["provider"] != PROVIDER}
         assert len(layers) >= 12 and not left, left
         if attends:
-            left = {n["name"]: n["reason"] for n in nodes(session, "Softmax") if n["provider"] != PROVIDER}
-            assert nodes(session, "Softmax") and not left, left
+            weights = nodes(session, "Softmax") + nodes(session, "QLinearSoftmax")
+            left = {n["name"]: n["reason"] for n in weights if n["provider"] != PROVIDER}
+            assert weights and not left, left
         (got,) = session.run(None, feed)
         pairs.append((got, want))
     return pairs
@@ -109,6 +110,20 @@ def test_static(
     if not float_layers:
         for got, want in outputs(tmp_path / "q.onnx", network, op, neighbours="off"):
             assert_same_bits([got], [want])
+
+
+@pytest.mark.parametrize("form", [QOPERATOR, QDQ], ids=["qoperator", "qdq"])
+@pytest.mark.parametrize("activations", [U8, S8], ids=["u8", "s8"])
+def test_softmax_of_bytes(
+    form: QuantFormat, activations: QuantType, sources: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Every operator is quantized that can be: onnxruntime's softmax is one of bytes, too."""
+    quantize_static(sources("vit"), tmp_path / "q.onnx", Calibration("vit"), quant_format=form,
+                    activation_type=activations, weight_type=S8)  # fmt: skip
+    op = "QLinearMatMul" if form == QOPERATOR else "MatMul"
+    bound = FLOAT_LAYERS if form == QDQ and activations == S8 else TURNED_BYTES
+    for got, want in outputs(tmp_path / "q.onnx", "vit", op, attends=True):
+        assert distance(got, want) < bound
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from attention_cases import attention_calls, softmax
@@ -38,7 +40,7 @@ class Case:
         self.k = rng.integers(0, 256, (keys, depth), np.uint8)
         self.v = rng.integers(0, 256, (keys, value_depth), np.uint8)
         self.scale = 0.5
-        self.softmax: tuple[object, ...] | None = None
+        self.softmax: tuple[Any, ...] | None = None
         self.bytes = kernels.AttentionBytes()
         names = ("q_zero", "k_zero", "v_zero", "score_zero", "weight_zero", "y_zero")
         for name, zero in zip(names, zeros, strict=True):

@@ -178,7 +178,7 @@ SPARSECPU_INLINE void weights_of_floats(const AttentionKeys& a, const AttentionB
 template <int Q>
 SPARSECPU_INLINE void weights_of_bytes(const AttentionKeys& a, const AttentionBytes& b, const AttentionScratch& scratch,
                                        Ints (&weight_term)[Q]) {
-  const ByteSoftmax& softmax = b.softmax;
+  const SoftmaxOfBytes& softmax = b.softmax;
   Vec sum[Q];
   soften_bytes<Q>(a, softmax, scratch.scores, sum);
   const Vec all_steps = set1(softmax.steps);

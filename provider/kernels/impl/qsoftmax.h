@@ -9,7 +9,7 @@ namespace {
 
 // Scores to powers; returns their sums.
 template <int Q>
-SPARSECPU_INLINE void soften_bytes(const AttentionKeys& a, const ByteSoftmax& softmax, float* scores, Vec (&sum)[Q]) {
+SPARSECPU_INLINE void soften_bytes(const AttentionKeys& a, const SoftmaxOfBytes& softmax, float* scores, Vec (&sum)[Q]) {
   float* first = scores + a.first_lane * Q * kVec;
   Vec shift[Q];
   SPARSECPU_UNROLL

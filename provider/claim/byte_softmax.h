@@ -1,0 +1,21 @@
+// The softmax of attention where it stays among bytes: QLinearSoftmax, or a Softmax between DequantizeLinear and
+// QuantizeLinear, of which onnxruntime makes one.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "claim/op.h"
+#include "claim/recognise.h"
+
+namespace sparsecpu {
+
+struct FoundByteSoftmax {
+  ByteSoftmax meaning;
+  int main = -1;           // the softmax
+  int scores = -1;         // bytes of the product of queries and keys, or what else comes before the tables
+  std::vector<int> nodes;  // between the scores and the weights
+};
+// The one that makes these weights, bytes.
+std::optional<FoundByteSoftmax> find_byte_softmax(const RecogniseContext& context, int weights);
+
+}  // namespace sparsecpu
