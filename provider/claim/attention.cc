@@ -179,14 +179,14 @@ class AttentionMatcher {
     if (masking.op_type == "Add") {
       const int side = leads_to_product(masking.inputs[0]) ? 0 : 1;
       *scores = masking.inputs[side];
-      mask_ = masking.inputs[1 - side];
+      mask_.value = masking.inputs[1 - side];
       if (!leads_to_product(*scores)) return "what it adds to its scores is no mask: neither side is a scaled product";
       return "";
     }
     drops_ = leads_to_product(masking.inputs[2]);
     const auto masked = context_.static_number(masking.inputs[drops_ ? 1 : 2]);
     *scores = masking.inputs[drops_ ? 2 : 1];
-    mask_ = masking.inputs[0];
+    mask_.value = masking.inputs[0];
     // Adding it has to drown every score, as replacing it would.
     constexpr float kDrowns = -1e4f;
     if (!masked || *masked > kDrowns)
@@ -196,7 +196,7 @@ class AttentionMatcher {
   }
 
   std::string check_mask() {
-    if (mask_ < 0) return "";
+    if (mask_.value < 0) return "";
     const int rank = context_.rank(scores_);
     // Sequences and heads in one axis are no axis of the mask.
     const int heads = rank == 4 ? scores_ : -1;
@@ -223,7 +223,7 @@ class AttentionMatcher {
     if (!problem.empty()) return problem;
     scale_ = node.attribute("scale", 1.0f / std::sqrt(static_cast<float>(queries_.width)));
     if (!context_.has_input(node, 3)) return "";
-    mask_ = node.inputs[3];
+    mask_.value = node.inputs[3];
     const int q = node.inputs[0];
     return fit_mask(context_, ScoreAxes{{{node.inputs[1], 2}, {q, 2}, {q, 1}, {q, 0}}}, false, &mask_);
   }
@@ -276,12 +276,11 @@ class AttentionMatcher {
     QuantizedAttention attention;
     attention.heads = queries_.heads;
     attention.scale = scale_ * queries_.scale * keys_.scale;
-    attention.has_mask = mask_ >= 0;
-    attention.mask_drops = drops_;
+    attention.mask = mask_.kind;
     attention.masked = masked_;
     attention.zero_nan = zero_nan_;
     std::vector<int> inputs{tokens_of(queries_), tokens_of(keys_), tokens_of(values_)};
-    if (mask_ >= 0) inputs.push_back(mask_);
+    if (mask_.value >= 0) inputs.push_back(mask_.value);
     int output = -1;
     if (first_.quantized()) {
       attention.q = *first_.a;
@@ -307,7 +306,8 @@ class AttentionMatcher {
   int main_ = -1;
   std::vector<int> nodes_, after_;  // all; those that join the heads, last first
   int core_ = -1;                   // the product with the values
-  int scores_ = -1, mask_ = -1;
+  int scores_ = -1;
+  Mask mask_;
   Product first_, second_;
   std::optional<FoundByteSoftmax> byte_softmax_;
   bool dequantizes_ = false;  // behind the second product

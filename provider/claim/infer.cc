@@ -24,7 +24,8 @@ class Inference {
       : node_(node), inputs_(inputs), integers_(integers), outputs_(node.outputs.size()) {}
 
   std::vector<KnownTensor> run() {
-    const bool known = node_.domain.empty() || node_.op_type.rfind("QLinear", 0) == 0 || node_.op_type == "FusedMatMul";
+    // An operator of com.microsoft gives the shape that ONNX's gives, where one has the name of the other.
+    const bool known = node_.domain.empty() || node_.domain == "com.microsoft";
     if (!known || inputs_.empty() || outputs_.empty()) return outputs_;
     if (const Rule rule = rule_of(node_.op_type)) (this->*rule)();
     for (KnownTensor& output : outputs_) check(&output);
@@ -257,11 +258,14 @@ class Inference {
     }
   }
 
-  // Of [batch, heads, tokens, width].
+  // [batch, tokens, channels] or [batch, heads, tokens, width]: of the queries, but for the last axis.
   void attention() {
-    if (!in(0).shape || !in(2).shape || in(0).shape->size() != 4 || in(2).shape->size() != 4) return;
-    out().shape = in(0).shape;
-    out().shape->back() = in(2).shape->back();
+    const bool joined = in(1).shape && in(1).shape->size() == 2;  // weights of queries, keys and values
+    const std::optional<Shape>&queries = in(0).shape, &values = in(joined ? 1 : 2).shape;
+    if (!queries || !values || queries->size() < 3 || node_.attributes.count("qkv_hidden_sizes") > 0) return;
+    if (!joined && values->size() != queries->size()) return;
+    out().shape = queries;
+    out().shape->back() = values->back() / (joined ? 3 : 1);
   }
 
   void reduce() {
@@ -301,6 +305,7 @@ Inference::Rule Inference::rule_of(std::string_view op_type) {
       {"QLinearAdd", &Inference::quantized_binary},
       {"QLinearMul", &Inference::quantized_binary},
       {"Attention", &Inference::attention},
+      {"MultiHeadAttention", &Inference::attention},
       {"Expand", &Inference::expand},
       {"ConstantOfShape", &Inference::constant_of_shape},
       {"Range", &Inference::range},

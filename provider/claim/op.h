@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/attention_mask.h"
 #include "base/elementwise.h"
 #include "base/quantized.h"
 #include "base/weight_view.h"
@@ -124,13 +125,12 @@ struct LayerNorm {
 // Multi-head attention over tokens. inputs: {q, k, v} or {q, k, v, mask}; q [batch, queries, heads * d],
 // k [batch, keys, heads * d], v [batch, keys, heads * dv]: a head is a range of channels.
 // y[b,i,(h,e)] = sum over j of softmax over j (scale * <q[b,i,h,:], k[b,j,h,:]> + mask[b,h,i,j]) * v[b,j,(h,e)];
-// output [batch, queries, heads * dv]. mask, broadcast to [batch, heads, queries, keys]: floats are added; where a bool
-// mask is false (mask_drops: true), `masked` is added. A row whose scores are all minus infinity gives NaN as in ONNX
-// Runtime, or zeros where the model guards against that (zero_nan).
+// output [batch, queries, heads * dv]. `masked` is added to the scores that are masked. A row whose scores are all
+// minus infinity gives NaN as in ONNX Runtime, or zeros where the model guards against that (zero_nan).
 struct Attention {
   int64_t heads = 1;
   float scale = 1;
-  bool has_mask = false, mask_drops = false;
+  MaskKind mask = MaskKind::kNone;
   float masked = -std::numeric_limits<float>::infinity();
   bool zero_nan = false;
 };
@@ -263,6 +263,9 @@ Shape output_shape(const Op& op, const std::vector<Shape>& inputs);
 // Whether ONNX Runtime's QLinearAdd exchanges operands of these shapes: it does where the first one is a single number
 // to each run of contiguous output elements, which also holds of two numbers. nullopt: it depends on a size that is -1.
 std::optional<bool> exchanges_operands(const Shape& a, const Shape& b);
+
+// The shape in which the floats of a mask broadcast to the scores, [batch, heads, queries, keys].
+Shape mask_over_scores(MaskKind kind, const Shape& mask, int64_t keys);
 
 // The attention that an op is, on floats or on bytes; else null.
 const Attention* attention_of(const OpData& data);

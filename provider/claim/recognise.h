@@ -96,8 +96,13 @@ struct ScoreAxis {
   int axis = -1;
 };
 using ScoreAxes = std::array<ScoreAxis, 4>;
-// Whether *mask broadcasts to such scores, as a reason or "". A constant bool mask that masks nothing is -1 afterwards.
-std::string fit_mask(const RecogniseContext&, const ScoreAxes& scores, bool drops, int* mask);
+struct Mask {
+  int value = -1;
+  MaskKind kind = MaskKind::kNone;
+};
+// Whether a mask of floats or bools (drops: true masks) broadcasts to such scores, as a reason or "". A constant one
+// that masks nothing is no mask afterwards.
+std::string fit_mask(const RecogniseContext&, const ScoreAxes& scores, bool drops, Mask* mask);
 
 // The axes that an op gives to its input and output; unset: any, or as they come.
 std::optional<Axes> own_axes(const OpData& data);

@@ -275,15 +275,16 @@ Shape shape_of(const Attention& attention, const std::vector<Shape>& inputs) {
            "; [batch,queries,c], [batch,keys,c] and [batch,keys,d] of " + std::to_string(attention.heads) +
            " heads are expected");
   }
-  if (attention.has_mask) {
-    const Shape& mask = inputs[3];
+  if (attention.mask != MaskKind::kNone) {
+    const Shape mask = mask_over_scores(attention.mask, inputs[3], k[1]);
     const Shape scores{q[0], attention.heads, q[1], k[1]};
     bool broadcasts = mask.size() <= scores.size();
     for (size_t i = 0; i < mask.size() && broadcasts; ++i) {
       const int64_t full = scores[i + scores.size() - mask.size()];
       broadcasts = mask[i] == 1 || mask[i] == full;
     }
-    if (!broadcasts) refuse("its mask has shape " + dims_text(mask) + "; it has to broadcast to " + dims_text(scores));
+    if (!broadcasts)
+      refuse("its mask has shape " + dims_text(inputs[3]) + "; it has to broadcast to " + dims_text(scores));
   }
   return {q[0], q[1], v[2]};
 }
@@ -307,7 +308,7 @@ Shape shape_of(const SelectToken& select, const std::vector<Shape>& inputs) {
 }
 
 size_t operands_of(const OpData& data) {
-  if (const Attention* attention = attention_of(data)) return attention->has_mask ? 4 : 3;
+  if (const Attention* attention = attention_of(data)) return attention->mask == MaskKind::kNone ? 3 : 4;
   if (const auto* add = std::get_if<QuantizedAdd>(&data)) return add->constant ? 1 : 2;
   if (const auto* mul = std::get_if<QuantizedMul>(&data)) return mul->constant ? 1 : 2;
   return std::holds_alternative<Binary>(data) ? 2 : 1;
@@ -344,6 +345,13 @@ std::optional<bool> exchanges_operands(const Shape& a, const Shape& b) {
     if (in_b < 0) return std::nullopt;
   }
   return true;
+}
+
+Shape mask_over_scores(MaskKind kind, const Shape& mask, int64_t keys) {
+  if (mask.empty() || (kind != MaskKind::kPadding && kind != MaskKind::kLengths)) return mask;
+  Shape result{mask[0], 1, mask.size() == 3 ? mask[1] : 1, keys};
+  if (kind == MaskKind::kPadding) result.back() = mask.back();
+  return result;
 }
 
 const Attention* attention_of(const OpData& data) {

@@ -75,20 +75,21 @@ Recognised skip_layer_norm(const RecogniseContext& context, const Node& node, La
 
 }  // namespace
 
-std::string fit_mask(const RecogniseContext& context, const ScoreAxes& scores, bool drops, int* mask) {
-  const Value& value = context.value(*mask);
-  const int rank = context.rank(*mask);
+std::string fit_mask(const RecogniseContext& context, const ScoreAxes& scores, bool drops, Mask* mask) {
+  const Value& value = context.value(mask->value);
+  const int rank = context.rank(mask->value);
   const bool flags = value.type == ElementType::kBool;
   if (!flags && value.type != ElementType::kFloat) return "its mask is neither float32 nor bool";
   if (rank < 0 || rank > 4) return "the rank of its mask is unknown or above 4";
   for (int i = 0; i < rank; ++i) {
     const ScoreAxis& full = scores[i];
     const int axis = rank - 1 - i;
-    const int64_t size = context.static_dim(*mask, axis);
-    const bool fits = size == 1 || (full.value >= 0 ? same_dim(context, *mask, axis, full.value, full.axis)
+    const int64_t size = context.static_dim(mask->value, axis);
+    const bool fits = size == 1 || (full.value >= 0 ? same_dim(context, mask->value, axis, full.value, full.axis)
                                                     : size >= 0 && size == full.axis);
     if (!fits) return "its mask of shape " + dims_text(value.dims) + " is not known to fit its scores";
   }
+  mask->kind = !flags ? MaskKind::kAdded : drops ? MaskKind::kDrops : MaskKind::kKeeps;
   if (!value.is_constant) return "";
   if (!flags) return constant_floats(value) ? "" : "its constant mask is malformed";
   const int64_t count = element_count(value.constant.dims);
@@ -96,7 +97,7 @@ std::string fit_mask(const RecogniseContext& context, const ScoreAxes& scores, b
   const bool nothing = bytes != nullptr && count == static_cast<int64_t>(value.constant.bytes) &&
                        std::all_of(bytes, bytes + count, [&](uint8_t flag) { return (flag != 0) != drops; });
   if (!nothing) return "its mask is a bool constant";
-  *mask = -1;
+  *mask = {};
   return "";
 }
 
@@ -164,12 +165,22 @@ std::string add_biases(const RecogniseContext& context, const Node& node, Chain*
   return "";
 }
 
+// The inputs that may hold a mask, and the first one that is none of queries, keys, values, weights and biases.
+struct MaskInputs {
+  size_t first, keys, scores;  // keys: int32, com.microsoft's alone
+};
+
+MaskInputs mask_inputs(const Node& node) {
+  if (node.domain.empty()) return {3, SIZE_MAX, 3};
+  return node.op_type == "Attention" ? MaskInputs{3, 3, 5} : MaskInputs{4, 4, 5};
+}
+
 // Which inputs and attributes are understood.
-std::string check_inputs(const Node& node, size_t mask, size_t scores_mask) {
-  for (size_t i = mask; i < node.inputs.size(); ++i) {
-    if (i != scores_mask && node.inputs[i] >= 0)
+std::string check_inputs(const Node& node, const MaskInputs& masks) {
+  for (size_t i = masks.first; i < node.inputs.size(); ++i) {
+    if (i != masks.keys && i != masks.scores && node.inputs[i] >= 0)
       return "its input " + std::to_string(i) +
-             " (a mask by length, or keys and values of earlier tokens) is not supported";
+             " (keys and values of earlier tokens, or where they are) is not supported";
   }
   for (size_t i = 1; i < node.outputs.size(); ++i) {
     if (node.outputs[i] >= 0) return "only its first output is supported";
@@ -181,11 +192,39 @@ std::string check_inputs(const Node& node, size_t mask, size_t scores_mask) {
   return "";
 }
 
-// The mask of a node whose sides are [batch, tokens, c]; -1: none.
-std::string read_mask(const RecogniseContext& context, const Node& node, size_t input, int keys, int heads, int* mask) {
-  *mask = context.has_input(node, input) ? node.inputs[input] : -1;
-  if (*mask < 0) return "";
+// Whether an int32 mask fits sides [batch, tokens, c]; a constant one that masks nothing is no mask afterwards.
+std::string fit_key_mask(const RecogniseContext& context, int queries, int keys, Mask* mask) {
+  const Value& value = context.value(mask->value);
+  const int rank = context.rank(mask->value);
+  const auto axis_is = [&](int axis, int side, int of_side) {
+    return same_dim(context, mask->value, axis, side, of_side);
+  };
+  bool fits = value.type == ElementType::kInt32 && rank >= 1 && rank <= 3 && axis_is(0, queries, 0);
+  if (fits && rank > 1) fits = axis_is(rank - 1, keys, 1);
+  if (fits && rank > 2) fits = axis_is(1, queries, 1);
+  if (!fits) {
+    return "its mask of keys of shape " + dims_text(value.dims) +
+           " is not known to be [batch], [batch, keys] or [batch, queries, keys] of int32";
+  }
+  mask->kind = rank == 1 ? MaskKind::kLengths : MaskKind::kPadding;
+  if (!value.is_constant) return "";
+  const auto numbers = constant_ints(value);
+  const int64_t least = rank == 1 ? context.static_dim(keys, 1) : 1;
+  if (!numbers || least < 0 || std::any_of(numbers->begin(), numbers->end(), [&](int64_t n) { return n < least; }))
+    return "its mask of keys is a constant";
+  *mask = {};
+  return "";
+}
+
+// The mask of a node whose sides are [batch, tokens, c].
+std::string read_mask(const RecogniseContext& context, const Node& node, int keys, int heads, Mask* mask) {
+  const MaskInputs inputs = mask_inputs(node);
   const int q = node.inputs[0];
+  const bool of_keys = context.has_input(node, inputs.keys), of_scores = context.has_input(node, inputs.scores);
+  if (of_keys && of_scores) return "masks of keys and of scores together are not supported";
+  if (!of_keys && !of_scores) return "";
+  mask->value = node.inputs[of_keys ? inputs.keys : inputs.scores];
+  if (of_keys) return fit_key_mask(context, q, keys, mask);
   return fit_mask(context, ScoreAxes{{{keys, 1}, {q, 1}, {-1, heads}, {q, 0}}}, false, mask);
 }
 
@@ -193,12 +232,11 @@ std::string read_mask(const RecogniseContext& context, const Node& node, size_t 
 
 Recognised recognise_attention(const RecogniseContext& context, const Node& node) {
   const bool onnx = node.domain.empty(), joined = !onnx && node.op_type == "Attention";
-  const size_t scores_mask = onnx ? 3 : 5;
   if (context.rank(node.inputs[0]) != 3) {
     return decline(onnx ? "its heads are not split from and joined to channels around it"
                         : "its input has to have rank 3");
   }
-  if (std::string p = check_inputs(node, joined ? 3 : onnx ? 3 : 4, scores_mask); !p.empty()) return decline(p);
+  if (std::string p = check_inputs(node, mask_inputs(node)); !p.empty()) return decline(p);
   Attention attention;
   attention.heads = node.attribute(onnx ? "q_num_heads" : "num_heads", int64_t{0});
   if (attention.heads < 1) return decline("its number of heads is missing");
@@ -227,12 +265,13 @@ Recognised recognise_attention(const RecogniseContext& context, const Node& node
     if (std::string p = add_biases(context, node, &chain, &sides); !p.empty()) return decline(p);
   }
   std::vector<int> inputs(sides.begin(), sides.end());
-  int mask = -1;
+  Mask mask;
   const int keys = joined ? node.inputs[0] : node.inputs[1];
-  std::string problem = read_mask(context, node, scores_mask, keys, static_cast<int>(attention.heads), &mask);
+  std::string problem = read_mask(context, node, keys, static_cast<int>(attention.heads), &mask);
   if (!problem.empty()) return decline(problem);
-  attention.has_mask = mask >= 0;
-  if (attention.has_mask) inputs.push_back(mask);
+  attention.mask = mask.kind;
+  if (!onnx) attention.masked = node.attribute("mask_filter_value", -10000.0f);
+  if (mask.value >= 0) inputs.push_back(mask.value);
   chain.add(attention, inputs);
   return chain.finish(node.outputs[0]);
 }

@@ -78,10 +78,11 @@ class Planner {
     bool shared = false;                    // a Reshape gave its memory a second name
     std::vector<Version> versions;          // lane-blocked, home first
   };
-  struct FloatMask {  // made of a bool mask
+  struct FloatMask {  // made of bools or int32
     int value;
-    bool drops;
+    MaskKind kind;
     float masked;
+    int64_t keys;
     TensorRef ref;
   };
   struct Buffer {
@@ -174,7 +175,7 @@ class Planner {
   void emit(const Stage& stage, const QuantizedAttention& attention);
   void add_attention(const Stage& stage, const Attention& attention, std::unique_ptr<AttentionStep> step,
                      const char* kernel);
-  TensorRef float_mask(int value, const Attention& attention);
+  TensorRef float_mask(int value, const Attention& attention, int64_t keys);
 
   // planner_linear.cc
   void emit(const Stage& stage, const Linear& linear, const LayerPack& pack);

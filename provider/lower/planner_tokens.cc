@@ -78,23 +78,25 @@ void Planner::emit(const Stage& stage, const LayerNorm& norm) {
   s.chunks = chunks_for(s.tokens, static_cast<int64_t>(norm.scale.size()));
 }
 
-// A bool mask is converted once for all that use it alike.
-TensorRef Planner::float_mask(int value, const Attention& attention) {
+// A mask of bools or int32 is converted once for all that use it alike.
+TensorRef Planner::float_mask(int value, const Attention& attention, int64_t keys) {
   const TensorRef source = dense_of(value);
-  if (at(value).type == ElementType::kFloat) return source;
+  if (attention.mask == MaskKind::kAdded) return source;
   for (const FloatMask& made : float_masks_) {
-    if (made.value == value && made.drops == attention.mask_drops && made.masked == attention.masked) return made.ref;
+    const bool same = made.value == value && made.kind == attention.mask && made.masked == attention.masked;
+    if (same && made.keys == keys) return made.ref;
   }
-  auto step = std::make_unique<BoolMaskStep>();
-  step->count = element_count(at(value).shape);
-  step->drops = attention.mask_drops;
+  auto step = std::make_unique<MaskStep>();
+  step->count = element_count(mask_over_scores(attention.mask, at(value).shape, keys));
+  step->kind = attention.mask;
+  step->keys = keys;
   step->masked = attention.masked;
   step->x = source;
   step->y = {new_buffer(step->count, sizeof(float)), 0};
   const TensorRef made = step->y;
-  BoolMaskStep& s = add(std::move(step), "mask", {source.buffer, made.buffer});
+  MaskStep& s = add(std::move(step), "mask", {source.buffer, made.buffer});
   s.chunks = chunks_for(s.count, 1);
-  float_masks_.push_back({value, attention.mask_drops, attention.masked, made});
+  float_masks_.push_back({value, attention.mask, attention.masked, keys, made});
   return made;
 }
 
@@ -153,9 +155,10 @@ void Planner::add_attention(const Stage& stage, const Attention& attention, std:
   step->value_depth = v[2] / attention.heads;
   step->scale = attention.scale;
   step->zero_nan = attention.zero_nan;
-  if (attention.has_mask) {
+  if (attention.mask != MaskKind::kNone) {
     const int mask = stage.op.inputs[3];
-    step->mask = AttentionMask{float_mask(mask, attention), broadcast_steps(at(mask).shape)};
+    const Shape shape = mask_over_scores(attention.mask, at(mask).shape, step->keys);
+    step->mask = AttentionMask{float_mask(mask, attention, step->keys), broadcast_steps(shape)};
   }
   // A microsecond computes about eight times as many multiply-adds as it moves floats.
   const int64_t multiplies = step->slots() * step->tile * kLanes * (step->depth + step->value_depth);

@@ -170,7 +170,8 @@ class RegionPlanner {
   }
 
   int64_t bytes_of(int value, const std::vector<Shape>& shapes) const {
-    const int64_t element = graph_.values[static_cast<size_t>(value)].type == ElementType::kFloat ? 4 : 1;
+    const ElementType type = graph_.values[static_cast<size_t>(value)].type;
+    const int64_t element = type == ElementType::kFloat || type == ElementType::kInt32 ? 4 : 1;
     return checked_mul(element_count(shapes[static_cast<size_t>(value)]), element);
   }
 

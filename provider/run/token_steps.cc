@@ -16,11 +16,29 @@ void RowNormStep::run(int chunk, const Frame& frame) const noexcept {
   }
 }
 
-void BoolMaskStep::run(int chunk, const Frame& frame) const noexcept {
+bool MaskStep::is_masked(int64_t i, const Frame& frame) const noexcept {
+  const auto* bools = reinterpret_cast<const uint8_t*>(frame.at(x));
+  const auto* integers = reinterpret_cast<const int32_t*>(frame.at(x));
+  switch (kind) {
+    case MaskKind::kKeeps:
+      return bools[i] == 0;
+    case MaskKind::kDrops:
+      return bools[i] != 0;
+    case MaskKind::kPadding:
+      return integers[i] <= 0;
+    case MaskKind::kLengths:
+      return i % keys >= integers[i / keys];
+    case MaskKind::kNone:
+    case MaskKind::kAdded:
+      break;
+  }
+  return false;
+}
+
+void MaskStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(count, chunk, chunks);
-  const auto* from = reinterpret_cast<const uint8_t*>(frame.at(x));
   float* to = frame.at(y);
-  for (int64_t i = share.begin; i < share.end; ++i) to[i] = (from[i] != 0) == drops ? masked : 0.0f;
+  for (int64_t i = share.begin; i < share.end; ++i) to[i] = is_masked(i, frame) ? masked : 0.0f;
 }
 
 int64_t AttentionStep::slots() const {

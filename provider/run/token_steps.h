@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/attention_mask.h"
 #include "base/memory.h"
 #include "kernels/quantized.h"
 #include "run/lane_tensor.h"
@@ -44,15 +45,19 @@ struct AttentionMask {
   std::array<int64_t, 4> step{};  // floats to the next sequence, head, query, key
 };
 
-// Bytes of a bool mask to floats: 0, or `masked` where a score is dropped.
-class BoolMaskStep final : public Step {
+// A mask of bools or int32 to floats: 0, or `masked`.
+class MaskStep final : public Step {
  public:
-  int64_t count = 0;
-  bool drops = false;  // true means dropped
+  MaskKind kind = MaskKind::kKeeps;
+  int64_t count = 0;  // of floats
+  int64_t keys = 1;
   float masked = 0;
   TensorRef x, y;
 
   void run(int chunk, const Frame& frame) const noexcept override;
+
+ private:
+  bool is_masked(int64_t i, const Frame& frame) const noexcept;
 };
 
 // A unit of work is a head of a sequence with some of its query vectors. Sequences follow one another without gaps, so

@@ -218,8 +218,8 @@ void describe(const Attention& attention, py::dict* result) {
   py::dict& out = *result;
   out["heads"] = attention.heads;
   out["scale"] = attention.scale;
-  out["has_mask"] = attention.has_mask;
-  out["mask_drops"] = attention.mask_drops;
+  constexpr const char* kMaskNames[] = {"none", "added", "keeps", "drops", "padding", "lengths"};
+  out["mask"] = kMaskNames[static_cast<size_t>(attention.mask)];
   out["masked"] = attention.masked;
   out["zero_nan"] = attention.zero_nan;
 }

@@ -116,7 +116,8 @@ class GraphBuilder:
         outputs: Mapping[str, Sequence[Dim]],
         opset: int = _OPSET,
     ) -> onnx.ModelProto:
-        """The checked model, with inferred shapes. All inputs and outputs are float tensors."""
+        """The checked model, with inferred shapes. All inputs and outputs are float tensors. opset: of ONNX's own
+        operators; others are of version 1."""
         graph = helper.make_graph(
             self._nodes,
             "network",
@@ -124,7 +125,9 @@ class GraphBuilder:
             [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, list(s)) for n, s in outputs.items()],
             self._initializers,
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION)
+        versions = {"": opset} | {node.domain: 1 for node in self._nodes if node.domain}
+        opsets = [helper.make_opsetid(domain, version) for domain, version in versions.items()]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
         onnx.checker.check_model(model)
         return onnx.shape_inference.infer_shapes(model)
 

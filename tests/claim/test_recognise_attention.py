@@ -72,7 +72,8 @@ def test_forms_of_exporters(static: bool, scale: str, keys: str, mask: str, guar
         y = g.reshape(y, q, None, None, CHANNELS)
     op = attention(g, y)
     assert (op["heads"], op["scale"]) == (HEADS, pytest.approx(expected))
-    assert (op["has_mask"], op["mask_drops"], op["zero_nan"]) == (mask != "none", mask == "drop", guard)
+    kind = {"none": "none", "keep": "keeps", "drop": "drops"}.get(mask, "added")
+    assert (op["mask"], op["zero_nan"]) == (kind, guard)
     shapes = {name: [BATCH, LENGTH, CHANNELS] for name in "qkv"} | {"mask": [BATCH, 1, 1, LENGTH]}
     assert claim.infer_shapes(g.describe(y), shapes)[y] == (
         [BATCH * LENGTH, CHANNELS] if flat else [BATCH, LENGTH, CHANNELS]
@@ -99,7 +100,7 @@ def test_fused_products(static: bool, turned: tuple[bool, bool, bool], mask: boo
     if mask:
         scores = g.add("Add", scores, g.input("mask", [g.sizes[0], 1, 1, g.sizes[1]]))
     op = attention(g, g.join(product(g.add("Softmax", scores), v, transB=int(turned[2])), "q"))
-    assert (op["heads"], op["scale"], op["has_mask"]) == (HEADS, 0.125 if divided else 0.5, mask)
+    assert (op["heads"], op["scale"], op["mask"]) == (HEADS, 0.125 if divided else 0.5, "added" if mask else "none")
 
 
 @pytest.mark.parametrize("static", [True, False])
@@ -229,6 +230,6 @@ def test_constant_masks() -> None:
         )
         return g, g.join(g.add("MatMul", g.add("Softmax", scores), g.split(v)), q)
 
-    assert attention(*masked(np.zeros((LENGTH, LENGTH), np.float32)))["has_mask"]
-    assert not attention(*masked(np.ones((LENGTH, LENGTH), bool)))["has_mask"]  # it masks nothing
+    assert attention(*masked(np.zeros((LENGTH, LENGTH), np.float32)))["mask"] == "added"
+    assert attention(*masked(np.ones((LENGTH, LENGTH), bool)))["mask"] == "none"  # it masks nothing
     assert "bool constant" in reason(*masked(np.tri(LENGTH, dtype=bool)))

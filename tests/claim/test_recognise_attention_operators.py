@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attention_writer import CHANNELS, HEADS, WIDTH, Writer, attention, claim, reason
+from attention_writer import BATCH, CHANNELS, HEADS, LENGTH, WIDTH, Writer, attention, claim, reason
 from onnx import TensorProto
 
 
@@ -21,7 +21,11 @@ def test_onnx_attention(rank: int, mask: int | None) -> None:
     heads = {} if rank == 4 else {"q_num_heads": HEADS, "kv_num_heads": HEADS}
     y = g.add("Attention", *inputs, scale=0.5, **heads)
     op = attention(g, g.join(y, q) if rank == 4 else y)
-    assert (op["heads"], op["scale"], op["has_mask"]) == (HEADS, 0.5, mask is not None)
+    assert (op["heads"], op["scale"], op["mask"]) == (
+        HEADS,
+        0.5,
+        {None: "none", TensorProto.FLOAT: "added"}.get(mask, "keeps"),
+    )
 
 
 @pytest.mark.parametrize("attributes", [{"is_causal": 1}, {"softcap": 5.0}, {"kv_num_heads": 2}])
@@ -51,8 +55,66 @@ def test_microsoft_multi_head_attention(bias: bool) -> None:
     assert kinds == ["affine"] * (3 * bias) + ["attention"]
 
 
-def test_a_mask_by_length_is_declined() -> None:
+MASKS_OF_KEYS = {
+    "lengths": ["batch"],
+    "padding": ["batch", "sequence"],
+    "padding of each query": ["batch", "sequence", "sequence"],
+}
+
+
+def with_key_mask(
+    operator: str, mask: list[int | str] | np.ndarray[Any, Any], **attributes: float
+) -> tuple[Writer, str]:
+    g = Writer(static=isinstance(mask, np.ndarray))
+    if operator == "Attention":
+        sides = [g.tokens("x"), g.weight((CHANNELS, 3 * CHANNELS), 0.5), g.constant(np.ones(3 * CHANNELS))]
+    else:
+        sides = [*(g.tokens(name) for name in "qkv"), ""]
+    constant = isinstance(mask, np.ndarray)
+    name = g.constant(mask, np.int32) if constant else g.input("mask", mask, TensorProto.INT32)
+    return g, g.add(operator, *sides, name, domain="com.microsoft", num_heads=HEADS, **attributes)
+
+
+@pytest.mark.parametrize("kind", MASKS_OF_KEYS)
+@pytest.mark.parametrize("operator", ["Attention", "MultiHeadAttention"])
+def test_mask_of_keys(operator: str, kind: str) -> None:
+    op = attention(*with_key_mask(operator, MASKS_OF_KEYS[kind]))
+    assert (op["mask"], op["masked"]) == (kind.split()[0], -10000)
+    assert attention(*with_key_mask(operator, MASKS_OF_KEYS[kind], mask_filter_value=-5.0))["masked"] == -5
+
+
+@pytest.mark.parametrize(
+    "shape", [["other"], [16], ["batch", "other"], ["batch", 1], [1, "sequence"], ["batch", 1, "sequence", "sequence"]]
+)
+@pytest.mark.parametrize("operator", ["Attention", "MultiHeadAttention"])
+def test_mask_of_keys_that_may_not_fit(operator: str, shape: list[int | str]) -> None:
+    assert "is not known to be [batch], [batch, keys] or" in reason(*with_key_mask(operator, shape))
+
+
+@pytest.mark.parametrize("operator", ["Attention", "MultiHeadAttention"])
+def test_constant_mask_of_keys(operator: str) -> None:
+    ones = np.ones((BATCH, LENGTH))
+    assert attention(*with_key_mask(operator, ones))["mask"] == "none"
+    assert attention(*with_key_mask(operator, np.full(BATCH, LENGTH)))["mask"] == "none"
+    ones[0, 0] = 0
+    assert "is a constant" in reason(*with_key_mask(operator, ones))
+    assert "is a constant" in reason(*with_key_mask(operator, np.full(BATCH, LENGTH - 1)))
+
+
+def test_masks_of_keys_and_of_scores_together() -> None:
     g = Writer(static=False)
     inputs = [*(g.tokens(name) for name in "qkv"), "", g.input("lengths", ["batch"], TensorProto.INT32)]
+    inputs.append(g.input("mask", ["batch", HEADS, "sequence", "sequence"]))
     y = g.add("MultiHeadAttention", *inputs, domain="com.microsoft", num_heads=HEADS)
-    assert "by length" in reason(g, y)
+    assert "together" in reason(g, y)
+
+
+@pytest.mark.parametrize("operator", ["Attention", "MultiHeadAttention"])
+def test_shape_of_an_operator_that_is_left_alone(operator: str) -> None:
+    """What adds its result to a residual is not left alone with it."""
+    g, y = with_key_mask(operator, MASKS_OF_KEYS["padding"], unidirectional=1)
+    vectors = [g.constant(np.ones(CHANNELS)) for _ in range(2)]
+    residual = "x" if operator == "Attention" else "q"
+    y = g.add("SkipLayerNormalization", residual, y, *vectors, domain="com.microsoft")
+    kinds = [[op["kind"] for op in node["ops"]] for node in claim.recognise(g.describe(y))]
+    assert kinds == [[], ["binary", "layer_norm"]]

@@ -14,6 +14,8 @@ import transformers
 from exports import prune_linear
 from harness import assert_close, cpu_session, every_float_variant, nodes, sparse_session
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.transformers.fusion_options import FusionOptions
+from onnxruntime.transformers.optimizer import optimize_model
 from onnxruntime_ep_sparsecpu import models
 
 LAYERS, VOCABULARY = 2, 99
@@ -162,6 +164,30 @@ def test_file_that_onnxruntime_has_optimized(name: str, form: str, tmp_path: Pat
     assert len({node["region"] for node in attentions(sparse)}) == 1, "all blocks belong in one region"
     fused = [n for n in nodes(sparse, "FusedMatMul", "SkipLayerNormalization", "BiasGelu", "Gelu") if n["region"] < 0]
     assert not fused, [node["reason"] for node in fused]
+
+
+@pytest.mark.parametrize("operator", ["Attention", "MultiHeadAttention"])
+@pytest.mark.parametrize("form", ["torchscript 17, eager, dynamic", "torchscript 17, sdpa, dynamic"])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_file_that_onnxruntimes_optimizer_has_written(name: str, form: str, operator: str, tmp_path: Path) -> None:
+    """Of eager attention it makes one operator with a mask of keys; of the other it leaves the products."""
+    path = export(name, form, tmp_path / "model.onnx")
+    kind = "vit" if name == "vit" else "bert"
+    options = FusionOptions(kind)
+    options.use_multi_head_attention = operator == "MultiHeadAttention"
+    heads, hidden = SIZES["num_attention_heads"], SIZES["hidden_size"]
+    written = optimize_model(str(path), kind, heads, hidden, optimization_options=options, opt_level=0)
+    path = tmp_path / "optimized.onnx"
+    written.save_model_to_file(str(path))
+    sparse, cpu = sparse_session(path, min_sparsity=0), cpu_session(path)
+    for batch, sequence in ((2, 9), (1, 2), (3, 33)):
+        inputs = feed(cpu, batch, sequence)
+        assert_close(sparse.run(None, inputs), cpu.run(None, inputs))
+    assert len(attentions(sparse)) == LAYERS
+    assert len({node["region"] for node in attentions(sparse)}) == 1, "all blocks belong in one region"
+    fused = nodes(sparse, operator, "SkipLayerNormalization", "BiasGelu")
+    assert len(fused) >= LAYERS * (3 + ("eager" in form and name != "vit"))
+    assert all(node["region"] >= 0 for node in fused), [node["reason"] for node in fused]
 
 
 class _Random(CalibrationDataReader):

@@ -1,0 +1,17 @@
+// What the mask of attention holds: the vocabulary of claim/, which reads it from a model, and run/, which makes floats
+// of it.
+#pragma once
+
+namespace sparsecpu {
+
+// A mask broadcasts to the scores, [batch, heads, queries, keys], or its rank says what its axes are.
+enum class MaskKind {
+  kNone,
+  kAdded,    // floats, added to the scores
+  kKeeps,    // bools: scores at false are masked
+  kDrops,    // bools: scores at true are masked
+  kPadding,  // int32 [batch, keys] or [batch, queries, keys]: scores at numbers below 1 are masked
+  kLengths,  // int32 [batch]: scores of the keys from that number on are masked
+};
+
+}  // namespace sparsecpu
