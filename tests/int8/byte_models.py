@@ -107,8 +107,12 @@ def quiet() -> ort.SessionOptions:
     return options
 
 
-def reference(model: onnx.ModelProto) -> ort.InferenceSession:
-    return cpu_session(model, quiet()) if has_vnni() else sparse_session(model, quiet(), min_sparsity=0, isa="scalar")
+def reference(model: onnx.ModelProto, own_fusions: bool = True) -> ort.InferenceSession:
+    """own_fusions=False: the CPU provider runs the graph that other providers are asked about."""
+    options = quiet()
+    if not own_fusions:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return cpu_session(model, options) if has_vnni() else sparse_session(model, options, min_sparsity=0, isa="scalar")
 
 
 def assert_same_bits(actual: Iterable[Array], expected: Iterable[Array]) -> int:

@@ -66,12 +66,12 @@ def exported(request: pytest.FixtureRequest, sources: Callable[[str], Path]) -> 
 
 
 def outputs(
-    path: Path, network: str, op: str, attends: bool = False, **options: Any
+    path: Path, network: str, op: str, attends: bool = False, own_fusions: bool = True, **options: Any
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(ours, the CPU provider's) on every level (of MiniLM: on the best one), with every layer claimed that has constant
-    weights; attends: and every Softmax."""
+    weights; attends: and every Softmax. own_fusions: of the CPU provider."""
     feed = feeds(network, 1)
-    (want,) = reference(onnx.load(path)).run(None, feed)
+    (want,) = reference(onnx.load(path), own_fusions).run(None, feed)
     assert np.unique(want).size > 50, "a network that is saturated compares nothing"
     pairs = []
     for level in available_levels()[-1:] if network == "minilm" else available_levels():
@@ -132,11 +132,13 @@ def test_softmax_of_bytes(
 def test_products_alone(
     network: str, form: QuantFormat, per_channel: bool, sources: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """Only MatMul is quantized: its operands are floats that are scaled and quantized behind their heads."""
+    """Only MatMul is quantized: its operands are floats that are scaled and quantized behind their heads. The CPU
+    provider's own fusions of float operators take 1.25 and 1.28 far from this: of the ViT by 18 % of the largest value,
+    when both the unfused result and ours are 3 % from the model before quantization."""
     quantize_static(sources(network), tmp_path / "q.onnx", Calibration(network), quant_format=form, activation_type=U8,
                     weight_type=S8, per_channel=per_channel, op_types_to_quantize=["MatMul"])  # fmt: skip
     op = "QLinearMatMul" if form == QOPERATOR else "MatMul"
-    for got, want in outputs(tmp_path / "q.onnx", network, op, attends=True):
+    for got, want in outputs(tmp_path / "q.onnx", network, op, attends=True, own_fusions=False):
         assert distance(got, want) < FLOAT_NEIGHBOURS[0]
         assert np.abs(got - want).mean() < FLOAT_NEIGHBOURS[1] * np.abs(want).max()
 

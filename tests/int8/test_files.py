@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from builders import mobilenet_v2
 from byte_models import assert_same_bits, quiet, reference
-from harness import PROVIDER, assert_claimed, available_levels, cpu_session, nodes, sparse_session
+from harness import PROVIDER, assert_claimed, available_levels, nodes, sparse_session
 from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime_ep_sparsecpu import models
@@ -115,9 +114,7 @@ def test_bert_against_the_same_float_operators(tmp_path: Path) -> None:
     names = [n.output[0] for n in quantized_model.graph.node if n.op_type == "QLinearMatMul"]
     quantized_model.graph.output.extend(helper.make_tensor_value_info(n, onnx.TensorProto.UINT8, None) for n in names)
     feed = models.random_inputs(model, seed=5)
-    options = quiet()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    want = cpu_session(quantized_model, options).run(None, feed)
+    want = reference(quantized_model, own_fusions=False).run(None, feed)
     for level in available_levels():
         session = sparse_session(quantized_model, quiet(), min_sparsity=0, isa=level, neighbours="off")
         with_weights = [n for n in nodes(session, "QLinearMatMul") if "are not constant" not in n["reason"]]
