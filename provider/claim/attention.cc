@@ -56,7 +56,7 @@ class AttentionMatcher {
     if (is(node, "Attention")) {
       main_ = node;
       nodes_.push_back(node);
-      zero_nan_ = true;
+      unattended_ = kUnattended;
       // It gives floats: what quantizes them is a node of its own.
       return std::none_of(after_.begin(), after_.end(), [&](int moved) { return requantizes(at(moved)); });
     }
@@ -81,7 +81,7 @@ class AttentionMatcher {
     }
     if (const auto guard = nan_guard_of(context_, weights)) {
       weights = guard->input;
-      zero_nan_ = true;
+      unattended_ = -std::numeric_limits<float>::infinity();
       nodes_.insert(nodes_.end(), guard->nodes.begin(), guard->nodes.end());
     }
     main_ = made_by(graph_, weights, "Softmax");
@@ -278,7 +278,7 @@ class AttentionMatcher {
     attention.scale = scale_ * queries_.scale * keys_.scale;
     attention.mask = mask_.kind;
     attention.masked = masked_;
-    attention.zero_nan = zero_nan_;
+    attention.unattended = unattended_;
     std::vector<int> inputs{tokens_of(queries_), tokens_of(keys_), tokens_of(values_)};
     if (mask_.value >= 0) inputs.push_back(mask_.value);
     int output = -1;
@@ -311,7 +311,8 @@ class AttentionMatcher {
   Product first_, second_;
   std::optional<FoundByteSoftmax> byte_softmax_;
   bool dequantizes_ = false;  // behind the second product
-  bool drops_ = false, zero_nan_ = false;
+  bool drops_ = false;
+  std::optional<float> unattended_;
   float masked_ = -std::numeric_limits<float>::infinity();
   float scale_ = 1;
   bool flat_ = false;

@@ -125,14 +125,15 @@ struct LayerNorm {
 // Multi-head attention over tokens. inputs: {q, k, v} or {q, k, v, mask}; q [batch, queries, heads * d],
 // k [batch, keys, heads * d], v [batch, keys, heads * dv]: a head is a range of channels.
 // y[b,i,(h,e)] = sum over j of softmax over j (scale * <q[b,i,h,:], k[b,j,h,:]> + mask[b,h,i,j]) * v[b,j,(h,e)];
-// output [batch, queries, heads * dv]. `masked` is added to the scores that are masked. A row whose scores are all
-// minus infinity gives NaN as in ONNX Runtime, or zeros where the model guards against that (zero_nan).
+// output [batch, queries, heads * dv]. `masked` is added to the scores that are masked. A query whose scores are all
+// minus infinity gives NaN as in ONNX Runtime. With `unattended`, a query whose scores are NaN, or none of them above
+// that, gives zeros.
 struct Attention {
   int64_t heads = 1;
   float scale = 1;
   MaskKind mask = MaskKind::kNone;
   float masked = -std::numeric_limits<float>::infinity();
-  bool zero_nan = false;
+  std::optional<float> unattended;
 };
 // The rows of one token: x [b, s, c] -> [b, c]; index -1 is the last one. inputs: {x}.
 struct SelectToken {
@@ -170,7 +171,7 @@ struct ByteSoftmax {
 };
 
 // Attention between quantized q, k and v; heads have multiples of 4 channels. `scale` and the mask are applied to the
-// dequantized scores; zero_nan means nothing here: what is not a number becomes the weights' lowest byte.
+// dequantized scores; `unattended` means nothing here: what is not a number becomes the weights' lowest byte.
 //   scores   y of exact integer sums as QuantizedLinear::kBytes; without quantization float(sum) * (q.scale * k.scale)
 //   weights  their softmax, within a step where float rounding decides; exact with one of bytes, which takes the
 //            scores' bytes: there is no scale and no mask

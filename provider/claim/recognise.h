@@ -2,6 +2,7 @@
 // opset goes to which function.
 #pragma once
 #include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -96,6 +97,9 @@ struct ScoreAxis {
   int axis = -1;
 };
 using ScoreAxes = std::array<ScoreAxis, 4>;
+// The largest score at which onnxruntime's Attention of opset 23 counts a key as masked.
+constexpr float kUnattended = std::numeric_limits<float>::lowest();
+
 struct Mask {
   int value = -1;
   MaskKind kind = MaskKind::kNone;

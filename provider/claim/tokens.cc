@@ -270,6 +270,7 @@ Recognised recognise_attention(const RecogniseContext& context, const Node& node
   std::string problem = read_mask(context, node, keys, static_cast<int>(attention.heads), &mask);
   if (!problem.empty()) return decline(problem);
   attention.mask = mask.kind;
+  if (onnx) attention.unattended = kUnattended;
   if (!onnx) attention.masked = node.attribute("mask_filter_value", -10000.0f);
   if (mask.value >= 0) inputs.push_back(mask.value);
   chain.add(attention, inputs);

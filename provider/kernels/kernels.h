@@ -152,7 +152,9 @@ struct AttentionKeys {
   float scale = 1;
   const float* key_mask = nullptr;  // [keys]: added for every query; or null
   bool masked_scores = false;       // scores hold a mask, [slot][query vector][lane]
-  bool zero_nan = false;            // a query whose scores are all -inf, or NaN, gives zeros instead of NaN
+  // A query whose scores are NaN, or none of them above `unattended`, gives zeros.
+  bool zero_unattended = false;
+  float unattended = -__builtin_inff();
 
   int64_t slots() const { return (first_lane + keys + kLanes - 1) / kLanes * kLanes; }
 };

@@ -154,7 +154,7 @@ void Planner::add_attention(const Stage& stage, const Attention& attention, std:
   step->depth = q[2] / attention.heads;
   step->value_depth = v[2] / attention.heads;
   step->scale = attention.scale;
-  step->zero_nan = attention.zero_nan;
+  step->unattended = attention.unattended;
   if (attention.mask != MaskKind::kNone) {
     const int mask = stage.op.inputs[3];
     const Shape shape = mask_over_scores(attention.mask, at(mask).shape, step->keys);

@@ -63,7 +63,8 @@ AttentionKeys AttentionStep::keys_of(Sequence sequence, const Frame& frame) cons
   now.k_stride = k.group_stride();
   now.v_stride = v.group_stride();
   now.scale = scale;
-  now.zero_nan = zero_nan;
+  now.zero_unattended = unattended.has_value();
+  if (unattended) now.unattended = *unattended;
   return now;
 }
 

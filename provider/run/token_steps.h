@@ -68,7 +68,7 @@ class AttentionStep : public Step {
   int64_t sequences = 1, heads = 1, queries = 1, keys = 1;  // queries, keys: of one sequence
   int64_t depth = 1, value_depth = 1;                       // channels of a head
   float scale = 1;
-  bool zero_nan = false;
+  std::optional<float> unattended;
   int tile = 1;  // query vectors of a unit
   LaneTensor q, k, v, y;
   std::optional<AttentionMask> mask;

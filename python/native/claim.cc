@@ -221,7 +221,7 @@ void describe(const Attention& attention, py::dict* result) {
   constexpr const char* kMaskNames[] = {"none", "added", "keeps", "drops", "padding", "lengths"};
   out["mask"] = kMaskNames[static_cast<size_t>(attention.mask)];
   out["masked"] = attention.masked;
-  out["zero_nan"] = attention.zero_nan;
+  out["unattended"] = attention.unattended;
 }
 
 py::dict describe(const Op& op) {

@@ -56,8 +56,9 @@ double fastest(int repeats, F run) {
 // k, v: (vectors of 16 keys, depth, 16); q, y: one (depth, 16) array a query vector; scores: (slots, query vectors,
 // 16).
 double attention(const std::string& isa, const FloatArray& k, const FloatArray& v, int first_lane, int64_t keys,
-                 float scale, const std::optional<FloatArray>& key_mask, bool masked_scores, bool zero_nan,
-                 const Vectors& q, Vectors y, const std::vector<uint16_t>& lanes, FloatArray scores, int repeats) {
+                 float scale, const std::optional<FloatArray>& key_mask, bool masked_scores,
+                 std::optional<float> unattended, const Vectors& q, Vectors y, const std::vector<uint16_t>& lanes,
+                 FloatArray scores, int repeats) {
   AttentionKeys a;
   a.keys = keys;
   a.depth = k.shape(1);
@@ -70,7 +71,8 @@ double attention(const std::string& isa, const FloatArray& k, const FloatArray& 
   a.scale = scale;
   a.key_mask = key_mask ? key_mask->data() : nullptr;
   a.masked_scores = masked_scores;
-  a.zero_nan = zero_nan;
+  a.zero_unattended = unattended.has_value();
+  if (unattended) a.unattended = *unattended;
   const AttentionQueries queries = queries_of(q, y, lanes);
   return fastest(repeats, [&] { table_of(isa).attention(a, queries, scores.mutable_data()); });
 }
@@ -164,7 +166,7 @@ void bind_attention_kernels(py::module_& module) {
   module.def("layer_norm_row", &layer_norm_row, "isa, scale, shift, epsilon, x, y");
   module.def("attention_tile", [](const std::string& isa) { return table_of(isa).attention_tile; });
   module.def("attention", &attention, py::arg("isa"), py::arg("k"), py::arg("v"), py::arg("first_lane"),
-             py::arg("keys"), py::arg("scale"), py::arg("key_mask"), py::arg("masked_scores"), py::arg("zero_nan"),
+             py::arg("keys"), py::arg("scale"), py::arg("key_mask"), py::arg("masked_scores"), py::arg("unattended"),
              py::arg("q"), py::arg("y"), py::arg("lanes"), py::arg("scores"), py::arg("repeats") = 1,
              "One head; seconds of the fastest repeat.");
 }

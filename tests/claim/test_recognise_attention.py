@@ -73,7 +73,7 @@ def test_forms_of_exporters(static: bool, scale: str, keys: str, mask: str, guar
     op = attention(g, y)
     assert (op["heads"], op["scale"]) == (HEADS, pytest.approx(expected))
     kind = {"none": "none", "keep": "keeps", "drop": "drops"}.get(mask, "added")
-    assert (op["mask"], op["zero_nan"]) == (kind, guard)
+    assert (op["mask"], op["unattended"]) == (kind, -np.inf if guard else None)
     shapes = {name: [BATCH, LENGTH, CHANNELS] for name in "qkv"} | {"mask": [BATCH, 1, 1, LENGTH]}
     assert claim.infer_shapes(g.describe(y), shapes)[y] == (
         [BATCH * LENGTH, CHANNELS] if flat else [BATCH, LENGTH, CHANNELS]

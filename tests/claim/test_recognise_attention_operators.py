@@ -21,6 +21,7 @@ def test_onnx_attention(rank: int, mask: int | None) -> None:
     heads = {} if rank == 4 else {"q_num_heads": HEADS, "kv_num_heads": HEADS}
     y = g.add("Attention", *inputs, scale=0.5, **heads)
     op = attention(g, g.join(y, q) if rank == 4 else y)
+    assert op["unattended"] == np.finfo(np.float32).min
     assert (op["heads"], op["scale"], op["mask"]) == (
         HEADS,
         0.5,

@@ -76,14 +76,14 @@ class Head:
         key_mask: np.ndarray | None = None,
         mask: np.ndarray | None = None,
         lanes: int = 0xFFFF,
-        zero_nan: bool = False,
+        unattended: float | None = None,
     ) -> np.ndarray:
         """[queries, value_depth]; NaN in queries that `lanes` leaves out. mask: (queries, keys)."""
         keys, value_depth = self.v.shape
         queries = list(tokens_to_lanes(self.q, 0))
         outputs = [aligned((value_depth, LANES)) for _ in queries]
         k, v = tokens_to_lanes(self.k, first_lane), tokens_to_lanes(self.v, first_lane)
-        arguments = (first_lane, keys, self.scale, key_mask, mask is not None, zero_nan)
+        arguments = (first_lane, keys, self.scale, key_mask, mask is not None, unattended)
         for part, scores in attention_calls(kernels.attention_tile(level), len(queries), len(k), first_lane, mask):
             tile = queries[part]
             kernels.attention(level, k, v, *arguments, tile, outputs[part], [lanes] * len(tile), scores)
@@ -131,9 +131,11 @@ def test_rows_without_a_key_are_as_in_onnxruntime(level: str, by_key: bool) -> N
     head = Head(np.random.default_rng(0), 1, 21, 8, 8)
     for masked, expected in ((LOWEST, head.v.mean(0, dtype=np.float64)), (-math.inf, math.nan)):
         mask = np.full((LANES, 21), masked, np.float32)
-        y = head.run(level, 5, key_mask=mask[0] if by_key else None, mask=None if by_key else mask)
-        np.testing.assert_allclose(y, np.broadcast_to(expected, (LANES, 8)), rtol=1e-5, atol=1e-6)
-    assert (head.run(level, 5, key_mask=mask[0], zero_nan=True) == 0).all()
+        masking = {"key_mask": mask[0]} if by_key else {"mask": mask}
+        for unattended in (None, -math.inf, LOWEST):
+            rows = 0 if unattended is not None and masked <= unattended else expected
+            y = head.run(level, 5, **masking, unattended=unattended)
+            np.testing.assert_allclose(y, np.broadcast_to(rows, (LANES, 8)), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -12,9 +12,12 @@ CHANNELS, HEADS = 64, 4
 FLOATS = [variant for variant in float_variants().values()]
 
 
+def tokens(g: GraphBuilder) -> list[str]:
+    return [g.op("MatMul", ["x", g.weight((CHANNELS, CHANNELS), CHANNELS)]) for _ in range(3)]
+
+
 def projections(g: GraphBuilder) -> list[str]:
-    parted = g.ints(0, 0, HEADS, CHANNELS // HEADS)
-    sides = [g.op("MatMul", ["x", g.weight((CHANNELS, CHANNELS), CHANNELS)]) for _ in range(3)]
+    parted, sides = g.ints(0, 0, HEADS, CHANNELS // HEADS), tokens(g)
     return [g.op("Transpose", [g.op("Reshape", [side, parted])], perm=[0, 2, 1, 3]) for side in sides]
 
 
@@ -22,16 +25,20 @@ def joined(g: GraphBuilder, attention: str) -> str:
     return g.op("Reshape", [g.op("Transpose", [attention], perm=[0, 2, 1, 3]), g.ints(0, 0, CHANNELS)])
 
 
-@pytest.mark.parametrize("kind", ["bool", "-inf"])
-def test_query_without_a_key(kind: str) -> None:
-    """Left padding under a causal mask: the operator gives zeros, not NaN."""
+@pytest.mark.parametrize("splits_heads", [False, True])
+@pytest.mark.parametrize("masked", [False, -np.inf, np.finfo(np.float32).min])
+def test_query_without_a_key(masked: float, splits_heads: bool) -> None:
+    """Left padding under a causal mask: the operator gives zeros, not NaN and not the average of the values."""
     n = 6
     g = GraphBuilder(seed=1, sparsity=0.85)
-    y = joined(g, g.op("Attention", [*projections(g), "mask"]))
+    if splits_heads:
+        y = g.op("Attention", [*tokens(g), "mask"], q_num_heads=HEADS, kv_num_heads=HEADS)
+    else:
+        y = joined(g, g.op("Attention", [*projections(g), "mask"]))
     y = g.op("MatMul", [y, g.weight((CHANNELS, CHANNELS), CHANNELS)])
     keep = np.tril(np.ones((1, 1, n, n), bool))
     keep[..., :2] = False
-    mask = keep if kind == "bool" else np.where(keep, 0, -np.inf).astype(np.float32)
+    mask = np.where(keep, 0, masked).astype(np.float32) if masked else keep
     model = g.model({"x": [1, n, CHANNELS], "mask": [1, 1, n, n]}, {y: [1, n, CHANNELS]}, opset=23)
     model.graph.input[1].type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(mask.dtype)
     feeds = {"x": g.floats((1, n, CHANNELS)), "mask": mask}

@@ -90,7 +90,7 @@ SPARSECPU_INLINE void weigh_block(const AttentionKeys& a, const AttentionQueries
     for (int i = 0; i < Q; ++i) {
       const Vec y = mul(acc[e][i], inverse[i]);
       store_lanes(queries.y[i] + (c + e) * kVec, mask_of(queries.lanes[i]),
-                  a.zero_nan ? select(less(zero(), inverse[i]), y, zero()) : y);
+                  a.zero_unattended ? select(less(zero(), inverse[i]), y, zero()) : y);
     }
   }
 }

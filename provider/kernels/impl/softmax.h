@@ -7,7 +7,7 @@ namespace sparsecpu::SPARSECPU_LEVEL {
 namespace {
 
 // Scores to e^(score - largest); returns 1 / their sum: NaN for a row of nothing but -inf, even weights for one of
-// nothing but the lowest float, as in onnxruntime's softmax.
+// nothing but the lowest float, as in onnxruntime's softmax; 0 for a row without a score above `unattended`.
 // `power` is exp.
 template <int Q, class F>
 SPARSECPU_INLINE void soften(const AttentionKeys& a, float* scores, Vec (&inverse)[Q], F power) {
@@ -40,7 +40,10 @@ SPARSECPU_INLINE void soften(const AttentionKeys& a, float* scores, Vec (&invers
     }
   }
   SPARSECPU_UNROLL
-  for (int i = 0; i < Q; ++i) inverse[i] = div(set1(1.0f), sum[i]);
+  for (int i = 0; i < Q; ++i) {
+    inverse[i] = div(set1(1.0f), sum[i]);
+    if (a.zero_unattended) inverse[i] = select(less(set1(a.unattended), largest[i]), inverse[i], zero());
+  }
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ def _attention(level: str, rng: np.random.Generator) -> Array:
     k, v = random_floats(rng, vectors, depth, LANES), random_floats(rng, vectors, value_depth, LANES)
     query, y = random_floats(rng, depth, LANES), aligned(value_depth, LANES)
     scores = aligned(vectors * LANES, 1, LANES)
-    kernels.attention(level, k, v, 0, keys, depth**-0.5, None, False, False, [query], [y], [0xFFFF], scores)
+    kernels.attention(level, k, v, 0, keys, depth**-0.5, None, False, None, [query], [y], [0xFFFF], scores)
     return y
 
 
