@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/memory.h"
-#include "claim/speeds.h"
 #include "kernels/jit/spmm_emitter.h"
 #include "kernels/kernels.h"
 #include "kernels/quantized.h"
@@ -32,6 +31,10 @@ double code_us(const KernelSpeed& speed, const LayerWork& work, double stored) {
 
 bool generates_code(Target target, bool bytes) { return target.jit && layer_speed(target.isa, bytes).code.rate > 0; }
 
+bool runs_code(const LayerWork& work, Target target) {
+  return generates_code(target, work.bytes) && (work.bytes || work.vectors > kStreamVectors);
+}
+
 int64_t spmm_chunk_vectors(const LayerWork& work, double stored) {
   const double density = std::max(stored / std::max(1.0, work.all()), 0.01);
   return std::max<int64_t>(kSpmmChunkVectors, static_cast<int64_t>(kChunkRowNonzeros / density));
@@ -39,7 +42,7 @@ int64_t spmm_chunk_vectors(const LayerWork& work, double stored) {
 
 double sparse_us(const LayerWork& work, double stored, Target target) {
   const LayerSpeed& speed = layer_speed(target.isa, work.bytes);
-  if (generates_code(target, work.bytes)) return code_us(speed.code, work, stored);
+  if (runs_code(work, target)) return code_us(speed.code, work, stored);
   const int64_t chunk = work.bytes ? kQuantizedChunkVectors : spmm_chunk_vectors(work, stored);
   return lanes_us(speed.stream, work, stored, chunk);
 }
@@ -72,7 +75,10 @@ double few_rows_share(bool bytes, int64_t rows) {
 }
 
 double few_rows_sparse_us(const LayerWork& work, double stored, int64_t rows, Isa isa) {
-  return static_cast<double>(std::max<int64_t>(1, rows)) * stored / layer_speed(isa, work.bytes).few_rows * 1e-3;
+  const LayerSpeed& speed = layer_speed(isa, work.bytes);
+  if (rows >= few_sparse_rows(work.bytes))
+    return lanes_us(speed.stream, work, stored, spmm_chunk_vectors(work, stored));
+  return static_cast<double>(std::max<int64_t>(1, rows)) * stored / speed.few_rows * 1e-3;
 }
 
 double few_rows_dense_us(const LayerWork& work, int64_t rows, Isa isa) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/isa.h"
+#include "claim/speeds.h"
 
 namespace sparsecpu {
 
@@ -13,7 +14,7 @@ struct Target {
   bool jit = false;
 };
 
-// Whether sparse layers of floats, of bytes, get generated code.
+// Whether sparse layers of floats, of bytes, get generated code, if they have enough positions for it.
 bool generates_code(Target target, bool bytes);
 
 // A layer but for its zeros. What the sparse kernels do not skip is `stored`: nonzeros, of bytes the groups of four
@@ -26,14 +27,18 @@ struct LayerWork {
   double all() const { return static_cast<double>(rows) * static_cast<double>(inputs); }
 };
 
+bool runs_code(const LayerWork& work, Target target);  // generated code, where the sparse kernel is taken
 double sparse_us(const LayerWork& work, double stored, Target target);
 double dense_us(const LayerWork& work, Isa isa);
 
 // The share of weights (groups) stored at which the sparse kernel takes `limit_us`; 1 where it never does.
 double break_even(const LayerWork& work, double limit_us, Target target);
 
-// Row-major kernels for a few rows, where reading the weights takes the time, and the CPU provider's. share: of weights
-// (groups) stored, up to which the sparse kernel is sure to be faster than that.
+// Rows below which the sparse kernel of a 1x1 layer is the row-major one.
+constexpr int64_t few_sparse_rows(bool bytes) { return bytes ? kFewRows : kFewSparseRows; }
+
+// Layers of fewer than kFewRows rows, where reading the weights takes the time, and the CPU provider's. share: of
+// weights (groups) stored, up to which the sparse kernel is sure to be faster than that.
 double few_rows_cpu_us(const LayerWork& work, int64_t rows, Isa isa);
 double few_rows_sparse_us(const LayerWork& work, double stored, int64_t rows, Isa isa);
 double few_rows_dense_us(const LayerWork& work, int64_t rows, Isa isa);

@@ -150,17 +150,22 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
     pack.depthwise = pack_depthwise(weights);
     return pack;
   }
-  const bool may_be_few = is_pointwise(shape) && (rows < 0 || rows < kFewRows);
-  if (may_be_few) pack.few_rows = pack_few_rows(weights, few_rows_are_sparse(work, stored, rows, target.isa));
-  if (may_be_few && rows >= 0) return pack;
+  const bool few_are_sparse = few_rows_are_sparse(work, stored, rows, target.isa);
+  if (is_pointwise(shape) && rows < (few_are_sparse ? kFewSparseRows : kFewRows)) {
+    pack.few_rows = pack_few_rows(weights, few_are_sparse);
+    if (rows >= 0) return pack;
+  }
   if (linear.groups == 1 && dense_us(work, target.isa) < sparse_us(work, stored, target)) {
     pack.dense = pack_dense(weights);
     return pack;
   }
-  if (generates_code(target, work.bytes)) {
+  const bool code = runs_code(work, target);
+  if (code) {
     pack.jit = pack_jit(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), stage.clamp,
                         prefetch_calls(shape.axes, rows));
-  } else {
+  }
+  const bool may_be_short = rows < 0 && shape.axes == Axes::kTokens;
+  if (!code || may_be_short) {
     pack.spmm = pack_spmm(weights, linear.window.dilation[1], padded_vectors(linear.in_channels),
                           spmm_chunk_vectors(work, stored));
   }

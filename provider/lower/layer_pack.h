@@ -26,6 +26,7 @@ struct LayerPack {
 
   bool has_lane_form() const { return jit || spmm || dense || depthwise || qjit || qspmm || qdense || qdepthwise; }
   bool is_depthwise() const { return depthwise || qdepthwise; }
+  bool streams(int64_t vectors) const { return !jit || (spmm && vectors <= kStreamVectors); }
   const PackedJit* code() const { return jit ? &*jit : qjit ? &qjit->code : nullptr; }
   PackedJit* code() { return jit ? &*jit : qjit ? &qjit->code : nullptr; }
   int64_t bytes() const;

@@ -50,10 +50,10 @@ void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const L
                                const std::optional<Activation>& post) {
   LinearOperands operands{linear_input(stage, *linear_shape(stage.op.data), fill_of(0.0f)), {}, {}, post, {}, {}};
   place_output(stage, &operands);
-  if (pack.jit) {
-    emit_jit(linear, *pack.jit, operands);
-  } else {
+  if (pack.streams(pixels_of(operands.y.geometry).count())) {
     emit_stream(stage, linear, pack, operands);
+  } else {
+    emit_jit(linear, *pack.jit, operands);
   }
 }
 
