@@ -53,6 +53,7 @@ void few_rows_dense(const FewRowsWeights& weights, const FewRowsArgs& args, int6
     SPARSECPU_UNROLL
     for (int r = 0; r < R; ++r) {
       const Vec factor = load(w + r * stride + k);
+      __builtin_prefetch(w + (R + r) * stride + k);  // the next rows: streams side by side are not foreseen
       SPARSECPU_UNROLL
       for (int i = 0; i < M; ++i) acc[r][i] = fma(factor, input[i], acc[r][i]);
     }
