@@ -79,7 +79,7 @@ constexpr double kFewRowsDense = 0.95, kFewRowsDenseBytes = 0.7;
 struct FewRowsShare {
   double one, most;
 };
-constexpr FewRowsShare kFewRowsNonzeros{0.15, 0.07}, kFewRowsGroups{0.4, 0.55};
+constexpr FewRowsShare kFewRowsNonzeros{0.15, 0.13}, kFewRowsGroups{0.4, 0.55};
 
 // The CPU provider's convolutions.
 constexpr double kFloatOutputNs = 0.068, kByteOutputNs = 0.036;  // for each value of the output
@@ -109,8 +109,8 @@ constexpr double kScorePasses = 4.0, kSoftmaxPasses = 3.0, kCpuSoftmaxPasses = 2
 constexpr double kNormPasses = 1.5, kCpuNormPasses = 2.0;
 
 // Pixels or tokens below which a 1x1 layer runs row-major instead of lane-blocked. Dense, from half of a vector's lanes
-// on, lanes win; sparse floats take as long for sixteen rows in lanes as for one or two row-major.
-constexpr int64_t kFewRows = 8, kFewSparseRows = 3;
+// on, lanes win; sparse floats take as long for sixteen rows in lanes as for one row-major.
+constexpr int64_t kFewRows = 8, kFewSparseRows = 2;
 // Vectors of positions up to which a sparse layer of floats reads its weights as a stream although generated code is
 // allowed. Code is fetched from memory at a third of the speed: a BERT with 50 % zeros takes 0.6 of the time for 8
 // tokens, 0.8 for 32, and 1.2 for 48. 3x3 layers of 512 channels at 4x4 pixels: 0.65.

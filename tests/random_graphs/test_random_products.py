@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from harness import Variant, claimed, compare, float_variants
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,6 +59,22 @@ def test_random_token_stack(stack: tuple[onnx.ModelProto, list[tuple[int, ...]]]
     model, shapes = stack
     session = compare(model, [random_feed(shape) for shape in shapes], **variant, min_sparsity=0)
     assert claimed(session, "MatMul", "Gemm")
+
+
+@pytest.mark.parametrize("sparsity", [0.4, 0.9])
+@pytest.mark.parametrize("variant", float_variants().values(), ids=float_variants().keys())
+def test_kernels_change_with_the_number_of_rows(sparsity: float, variant: Variant) -> None:
+    """One session: row-major for the fewest, then a stream of weights, then generated code, where there are these."""
+    g = GraphBuilder(0, sparsity)
+    wide = g.op("Relu", [g.op("MatMul", ["x", g.weight((200, 330), 200)])])
+    y = g.op("Add", [g.op("MatMul", [wide, g.weight((330, 200), 330)]), "x"])
+    model = g.model({"x": ["rows", 200]}, {y: ["rows", 200]})
+    compare(
+        model,
+        [random_feed((rows, 200)) for rows in (1, 2, 7, 8, 16, 17, 32, 33, 48, 100, 1)],
+        **variant,
+        min_sparsity=0,
+    )
 
 
 @settings(CHECKS, max_examples=EXAMPLES)
