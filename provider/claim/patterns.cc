@@ -109,8 +109,10 @@ std::optional<Pattern> match_pattern(const RecogniseContext& context, int last) 
   const Node& node = context.graph.nodes[last];
   const std::string& type = node.op_type;
   if (node.outputs.size() != 1 || node.outputs[0] < 0) return std::nullopt;
-  if (type == "Reshape" || type == "Transpose" || type == "Squeeze" || type == "QuantizeLinear")
-    return match_attention(context, last);
+  if (type == "Reshape" || type == "Transpose" || type == "Squeeze" || type == "QuantizeLinear") {
+    auto attention = match_attention(context, last);
+    return attention || type != "Reshape" ? attention : match_reshape(context, last);
+  }
   if (type != "Add" && type != "Mul") return std::nullopt;
   if (auto norm = match_layer_norm(context, last)) return norm;
   return match_gelu(context, last);

@@ -1,5 +1,5 @@
-// Several nodes that exporters write for one Op: attention, layer normalization, GELU. Found backwards from their
-// last node, when the facts of everything before it are known.
+// Several nodes that exporters write for one Op: attention, layer normalization, GELU, Reshape to computed sizes. Found
+// backwards from their last node, when the facts of everything before it are known.
 #pragma once
 #include <optional>
 #include <string>
@@ -18,6 +18,7 @@ struct Pattern {
 std::optional<Pattern> match_pattern(const RecogniseContext& context, int last);
 std::optional<Pattern> match_attention(const RecogniseContext& context, int last);
 std::optional<Pattern> match_layer_norm(const RecogniseContext& context, int last);
+std::optional<Pattern> match_reshape(const RecogniseContext& context, int last);
 std::optional<Pattern> match_gelu(const RecogniseContext& context, int last);
 
 // Shared by the matchers. ------------------------------------------------------------------------------------------

@@ -39,12 +39,20 @@ def distilbert(attention: str) -> torch.nn.Module:
     return transformers.DistilBertModel(config)
 
 
+def gpt2(attention: str) -> torch.nn.Module:
+    config = transformers.GPT2Config(
+        vocab_size=VOCABULARY, n_embd=64, n_layer=LAYERS, n_head=4, use_cache=False, attn_implementation=attention
+    )
+    return transformers.GPT2Model(config)
+
+
 def vit(attention: str) -> torch.nn.Module:
     config = transformers.ViTConfig(image_size=32, patch_size=8, attn_implementation=attention, **SIZES)
     return transformers.ViTModel(config)
 
 
 ENCODERS = {"bert": bert, "roberta": roberta, "distilbert": distilbert, "vit": vit}
+NETWORKS = ENCODERS | {"gpt2": gpt2}
 # Exporter, opset, attention implementation, axes.
 FORMS = {
     "torchscript 13, eager": (False, 13, "eager", "static"),
@@ -87,7 +95,7 @@ def export(name: str, form: str, path: Path) -> Path:
         arguments["dynamic_shapes"] = (tuple({i: limits[s] for i, s in symbols.items()} for _ in names),)
     elif axes == "dynamic":
         arguments["dynamic_axes"] = dict.fromkeys(names, symbols)
-    torch.onnx.export(_Outputs(ENCODERS[name](attention), names).eval(), example, str(path), **arguments)
+    torch.onnx.export(_Outputs(NETWORKS[name](attention), names).eval(), example, str(path), **arguments)
     model = onnx.load(path)
     prune_linear(model, 0.9)
     onnx.save(model, path)
@@ -116,6 +124,14 @@ def attentions(session: ort.InferenceSession) -> list[dict[str, Any]]:
     return [n for i, n in enumerate(every) if "attention" in n["pattern"] and n["unit"] == i and n["region"] >= 0]
 
 
+def optimized_by_onnxruntime(source: Path) -> Path:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(source.with_suffix(".optimized.onnx"))
+    cpu_session(source, options)
+    return Path(options.optimized_model_filepath)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ENCODERS)
 def test_export_of_torch(name: str, form: str, tmp_path: Path) -> None:
@@ -133,6 +149,22 @@ def test_export_of_torch(name: str, form: str, tmp_path: Path) -> None:
     assert len(norms) <= 2  # that of the embeddings may stay outside
 
 
+@pytest.mark.parametrize("optimized", [False, True])
+@pytest.mark.parametrize("form", [form for form in FORMS if "torchscript 17" in form])
+def test_decoder_whose_layers_are_gemms(form: str, optimized: bool, tmp_path: Path) -> None:
+    """GPT-2's layers take the tokens of all sequences in one axis, of computed sizes, and give them back."""
+    path = export("gpt2", form, tmp_path / "model.onnx")
+    if optimized:
+        path = optimized_by_onnxruntime(path)
+    sparse, cpu = sparse_session(path, min_sparsity=0), cpu_session(path)
+    for batch, sequence in ((2, 9), (1, 2), (3, 33)):
+        inputs = feed(cpu, batch, sequence)
+        assert_close(sparse.run(None, inputs), cpu.run(None, inputs))
+    assert len(attentions(sparse)) == LAYERS
+    layers = nodes(sparse, "Gemm")
+    assert len(layers) == 4 * LAYERS and len({node["region"] for node in layers}) == 1
+
+
 @every_float_variant
 def test_export_on_every_level(variant: dict[str, str], tmp_path: Path) -> None:
     path = export("bert", "torchscript 17, sdpa, dynamic", tmp_path / "model.onnx")
@@ -140,14 +172,6 @@ def test_export_on_every_level(variant: dict[str, str], tmp_path: Path) -> None:
     for batch, sequence in ((1, 1), (2, 8), (1, 16), (4, 17), (1, 200)):
         inputs = feed(cpu, batch, sequence)
         assert_close(sparse.run(None, inputs), cpu.run(None, inputs))
-
-
-def optimized_by_onnxruntime(source: Path) -> Path:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(source.with_suffix(".optimized.onnx"))
-    cpu_session(source, options)
-    return Path(options.optimized_model_filepath)
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if "23" not in form])
