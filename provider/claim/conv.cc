@@ -6,8 +6,12 @@ namespace sparsecpu {
 namespace {
 
 // Why the weights of a Conv cannot be used; "" if they can.
-std::string weight_problem(const Value& weight) {
-  if (!weight.is_constant) return "its weights '" + weight.name + "' are not constant";
+std::string weight_problem(const RecogniseContext& context, int index) {
+  const Value& weight = context.value(index);
+  if (!weight.is_constant) {
+    const std::string dequantized = dequantized_weights(context, index);
+    return dequantized.empty() ? "its weights '" + weight.name + "' are not constant" : dequantized;
+  }
   const std::string problem = constant_problem(weight, ElementType::kFloat);
   if (!problem.empty()) return "its weights cannot be used: " + problem;
   if (reinterpret_cast<uintptr_t>(weight.constant.data) % alignof(float) != 0) {
@@ -51,7 +55,7 @@ std::string read_conv_geometry(const RecogniseContext& context, const Node& node
 Recognised recognise_conv(const RecogniseContext& context, const Node& node) {
   const Value* weight = context.input(node, 1);
   if (weight == nullptr) return decline("it has no weights");
-  if (std::string problem = weight_problem(*weight); !problem.empty()) return decline(problem);
+  if (std::string problem = weight_problem(context, node.inputs[1]); !problem.empty()) return decline(problem);
   const std::vector<int64_t>& dims = weight->constant.dims;
   const int x = node.inputs[0];
   ConvGeometry geometry;

@@ -8,9 +8,11 @@ namespace sparsecpu {
 namespace {
 
 // Why the right side cannot be used as weights; "" if it can.
-std::string weight_problem(const Value* left, const Value* right) {
+std::string weight_problem(const RecogniseContext& context, const Node& node) {
+  const Value *left = context.input(node, 0), *right = context.input(node, 1);
   if (right == nullptr || left == nullptr) return "an input is missing";
   if (!right->is_constant) {
+    if (std::string problem = dequantized_weights(context, node.inputs[1]); !problem.empty()) return problem;
     return left->is_constant
                ? "its weights '" + left->name + "' are the left side; only a constant right side is supported"
                : "both sides are activations; the right side has to be constant";
@@ -67,7 +69,7 @@ bool read_bias(const Value& c, int64_t n, float beta, std::vector<float>* bias) 
 
 Recognised recognise_matmul(const RecogniseContext& context, const Node& node) {
   const Value* weight = context.input(node, 1);
-  if (std::string problem = weight_problem(context.input(node, 0), weight); !problem.empty()) return decline(problem);
+  if (std::string problem = weight_problem(context, node); !problem.empty()) return decline(problem);
   const int x = node.inputs[0];
   const int rank = context.rank(x);
   if (rank < 0) return decline("the rank of its input is unknown");
@@ -87,7 +89,7 @@ Recognised recognise_matmul(const RecogniseContext& context, const Node& node) {
 
 Recognised recognise_gemm(const RecogniseContext& context, const Node& node) {
   const Value* weight = context.input(node, 1);
-  if (std::string problem = weight_problem(context.input(node, 0), weight); !problem.empty()) return decline(problem);
+  if (std::string problem = weight_problem(context, node); !problem.empty()) return decline(problem);
   const int x = node.inputs[0];
   if (const int rank = context.rank(x); rank >= 0 && rank != 2) {
     return decline("its input has rank " + std::to_string(rank) + "; 2 is expected");

@@ -112,6 +112,15 @@ std::string read_weight(const Value* weight, const Value* scale, const Value* ze
   return range_problem(view, weight->name);
 }
 
+std::string dequantized_weights(const RecogniseContext& context, int weights) {
+  const Node* producer = producer_of(context.graph, weights);
+  if (producer == nullptr || producer->op_type != "DequantizeLinear") return "";
+  const Value* stored = context.input(*producer, 0);
+  if (stored == nullptr || !stored->is_constant) return "";
+  return "its weights '" + stored->name +
+         "' are dequantized in every run: quantize its input, too (QDQ), or store them as float32";
+}
+
 std::string read_int_bias(const Value& bias, int64_t rows, std::vector<int32_t>* result) {
   if (!bias.is_constant) return "its bias '" + bias.name + "' is not constant";
   if (bias.constant.type != ElementType::kInt32) return "its bias '" + bias.name + "' is not int32";

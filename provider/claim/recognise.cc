@@ -104,7 +104,10 @@ std::string activation_problem(const RecogniseContext& context, const Node& node
   }
   bool any_activation = false;
   for (int index : node.inputs) any_activation |= index >= 0 && !context.value(index).is_constant;
-  if (!any_activation) return "all its inputs are constant: constant folding computes it once";
+  if (!any_activation) {
+    return node.op_type == "DequantizeLinear" ? "of a constant: it runs here only as a part of the node that reads it"
+                                              : "all its inputs are constant: constant folding computes it once";
+  }
   for (int index : {node.inputs[0], node.outputs[0]}) {
     const Value& value = context.value(index);
     if (value.is_constant && index == node.inputs[0]) continue;  // the recogniser says what it thinks of it

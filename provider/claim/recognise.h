@@ -74,6 +74,8 @@ Recognised recognise_qlinear(const RecogniseContext&, const Node&);  // QLinear*
 void name_ops(const Graph& graph, int main, Recognised* recognised);
 Recognised decline(std::string reason);
 Recognised accept(OpData data, std::vector<int> inputs, int output);
+// Of a layer of floats: why its weights are no constant if a DequantizeLinear makes them of one, else "".
+std::string dequantized_weights(const RecogniseContext&, int weights);
 // Axes under which a constant next to an activation x is one number, or one a channel. Returns a reason, or "".
 std::string constant_axes(const RecogniseContext&, int x, const Value& constant, Axes* axes);
 // Attributes kernel_shape, strides, dilations, pads, auto_pad, ceil_mode of a window over 1 or 2 spatial axes;

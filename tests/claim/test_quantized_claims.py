@@ -62,9 +62,9 @@ def test_units_are_taken_whole() -> None:
         assert claim.contraction_is_acyclic(following, region)
 
 
-def reason(g: Quantized, output: str) -> str:
-    nodes = claim.recognise(describe(g.byte_model(output)))
-    return next(n["reason"] for n in nodes if n["reason"] and "constant folding" not in n["reason"])
+def reason(g: Quantized, output: str, dtype: Any | None = U8) -> str:
+    nodes = claim.recognise(describe(g.byte_model(output, dtype)))
+    return next(n["reason"] for n in nodes if n["reason"] and "of a constant" not in n["reason"])
 
 
 def test_reasons() -> None:
@@ -81,6 +81,9 @@ def test_reasons() -> None:
     assert "not per output channel" in reason(
         g, matmul(g.weights((8, 6)), scale=np.full(6, 0.1), zero=np.zeros(6), axis=0)
     )
+    g = Quantized()
+    weights = g.dq(g.weights((8, 6)), 0.01, 0, S8)
+    assert "are dequantized in every run" in reason(g, g.add("MatMul", g.input("x", [5, 8]), weights), None)
     g = Quantized()
     y = g.q(g.dq(g.input("x", [5, 8], TensorProto.UINT16), 0.1, 0, np.uint16))
     assert "uint16" in reason(g, y)
