@@ -7,7 +7,7 @@ namespace sparsecpu {
 // A mask broadcasts to the scores, [batch, heads, queries, keys], or its rank says what its axes are.
 enum class MaskKind {
   kNone,
-  kAdded,    // floats, added to the scores
+  kAdded,    // floats, added to the scores; bytes, to scores of bytes
   kKeeps,    // bools: scores at false are masked
   kDrops,    // bools: scores at true are masked
   kPadding,  // int32 [batch, keys] or [batch, queries, keys]: scores at numbers below 1 are masked

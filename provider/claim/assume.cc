@@ -181,7 +181,7 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
     if (!fixed) problem.clear();
     set_axes(recognised);
   } else if (keeps_shape(node) && !node.inputs.empty() && node.inputs[0] >= 0 && !node.outputs.empty() &&
-             node.outputs[0] >= 0) {
+             node.outputs[0] >= 0 && !graph_.values[node.outputs[0]].is_constant) {
     ValueFacts& fact = facts_[node.outputs[0]];
     fact = facts_[node.inputs[0]];
     fact.assumed_numbers.reset();

@@ -135,11 +135,20 @@ class AttentionMatcher {
   }
 
   std::string read_byte_scores() {
-    const auto first = find_product(context_, byte_softmax_->scores);
-    if (!first || !first->quantized()) return "its Softmax of bytes is not over products of bytes that are only scaled";
+    FoundByteSoftmax& found = *byte_softmax_;
+    const auto first = find_product(context_, found.scores);
+    if (!first || !first->quantized()) return "its Softmax of bytes is not over scaled and masked products of bytes";
     first_ = *first;
     nodes_.insert(nodes_.end(), first_.nodes.begin(), first_.nodes.end());
-    return byte_softmax_->meaning.y.scale > 1e-6f ? "" : "the scale of its weights is too small";
+    if (found.meaning.y.scale < 1e-6f) return "the scale of its weights is too small";
+    scores_ = found.scores;
+    mask_.value = found.mask;
+    if (mask_.value < 0) return "";
+    if (context_.rank(scores_) != 4) return "the scores that its mask of bytes is added to have other than four axes";
+    std::string problem = check_mask();
+    if (problem.empty() && context_.value(mask_.value).is_constant) problem = fold_constant_mask(context_, &found);
+    if (found.mask < 0) mask_ = {};
+    return problem;
   }
 
   std::string read_scores() {

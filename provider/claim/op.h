@@ -162,29 +162,6 @@ struct Lookup {
   bool output_signed = false;
 };
 
-// QLinearSoftmax over bytes x_j as unsigned ones, whose largest is m, of n of them:
-//   p_j = float32(e^((x_j - m + b) * x.scale)), b = max(0, logf(FLT_MAX / n) - 5) / x.scale in double, summed up in
-//   float32 in the order of j; y_j = RNE(p_j * floor(1 / y.scale) / sum) + zero point, limited to a byte, rounded once.
-struct ByteSoftmax {
-  Quantization x, y;
-  std::optional<Lookup> before, after;  // of the bytes that become x, and of y
-};
-
-// Attention between quantized q, k and v; heads have multiples of 4 channels. `scale` and the mask are applied to the
-// dequantized scores; `unattended` means nothing here: what is not a number becomes the weights' lowest byte.
-//   scores   y of exact integer sums as QuantizedLinear::kBytes; without quantization float(sum) * (q.scale * k.scale)
-//   weights  their softmax, within a step where float rounding decides; exact with one of bytes, which takes the
-//            scores' bytes: there is no scale and no mask
-//   y        as scores; without quantization float(sum) * (weights.scale * v.scale)
-// inputs: {q, k, v bytes} or {q, k, v, mask}.
-struct QuantizedAttention : Attention {
-  Quantization q, k, v;
-  std::optional<Quantization> scores;
-  std::optional<ByteSoftmax> softmax;
-  Quantization weights;
-  std::optional<Quantization> y;
-};
-
 // sum[row] = sum of (w - w_zp) * (x - x_zp) + bias[row], exact in int32; borders are x_zp. Then
 //   kBytes: y = RNE(min(max(float(sum) * multiplier[row], lowest - y_zp), highest - y_zp)) + y_zp,
 //           then limited to [clamp_low, clamp_high]
@@ -229,6 +206,31 @@ struct QuantizedMul {
   Quantization a, b, y;
   std::optional<ChannelBytes> constant;
 };
+// QLinearSoftmax over bytes x_j as unsigned ones, whose largest is m, of n of them:
+//   p_j = float32(e^((x_j - m + b) * x.scale)), b = max(0, logf(FLT_MAX / n) - 5) / x.scale in double, summed up in
+//   float32 in the order of j; y_j = RNE(p_j * floor(1 / y.scale) / sum) + zero point, limited to a byte, rounded once.
+struct ByteSoftmax {
+  Quantization x, y;
+  std::optional<Lookup> before, after;  // of the scores' bytes, and of y
+  std::optional<QuantizedAdd> sum;      // of a mask of bytes and the scores, after `before`: x
+  bool mask_first = false;              // the mask is its operand a
+};
+
+// Attention between quantized q, k and v; heads have multiples of 4 channels. `scale` and the mask are applied to the
+// dequantized scores; `unattended` means nothing here: what is not a number becomes the weights' lowest byte.
+//   scores   y of exact integer sums as QuantizedLinear::kBytes; without quantization float(sum) * (q.scale * k.scale)
+//   weights  their softmax, within a step where float rounding decides; exact with one of bytes, which takes the
+//            scores' bytes: there is no scale, and a mask is bytes
+//   y        as scores; without quantization float(sum) * (weights.scale * v.scale)
+// inputs: {q, k, v bytes} or {q, k, v, mask}.
+struct QuantizedAttention : Attention {
+  Quantization q, k, v;
+  std::optional<Quantization> scores;
+  std::optional<ByteSoftmax> softmax;
+  Quantization weights;
+  std::optional<Quantization> y;
+};
+
 using OpData = std::variant<Linear, Unary, Binary, Affine, Pool, GlobalAverage, Pad, Resize, Concat, Split, Reshape,
                             LayerNorm, Attention, SelectToken, Quantize, Dequantize, DynamicQuantize,
                             QuantizedAttention, QuantizedLinear, QuantizedAdd, QuantizedMul, Lookup>;

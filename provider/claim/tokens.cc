@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "claim/constants.h"
+#include "claim/quantized.h"
 #include "claim/recognise.h"
 
 namespace sparsecpu {
@@ -79,7 +80,8 @@ std::string fit_mask(const RecogniseContext& context, const ScoreAxes& scores, b
   const Value& value = context.value(mask->value);
   const int rank = context.rank(mask->value);
   const bool flags = value.type == ElementType::kBool;
-  if (!flags && value.type != ElementType::kFloat) return "its mask is neither float32 nor bool";
+  if (!flags && value.type != ElementType::kFloat && !is_byte(value.type))
+    return "its mask is neither float32 nor bool";
   if (rank < 0 || rank > 4) return "the rank of its mask is unknown or above 4";
   for (int i = 0; i < rank; ++i) {
     const ScoreAxis& full = scores[i];
@@ -90,7 +92,7 @@ std::string fit_mask(const RecogniseContext& context, const ScoreAxes& scores, b
     if (!fits) return "its mask of shape " + dims_text(value.dims) + " is not known to fit its scores";
   }
   mask->kind = !flags ? MaskKind::kAdded : drops ? MaskKind::kDrops : MaskKind::kKeeps;
-  if (!value.is_constant) return "";
+  if (!value.is_constant || is_byte(value.type)) return "";
   if (!flags) return constant_floats(value) ? "" : "its constant mask is malformed";
   const int64_t count = element_count(value.constant.dims);
   const auto* bytes = static_cast<const uint8_t*>(value.constant.data);

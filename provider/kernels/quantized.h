@@ -205,14 +205,18 @@ using FloatStretchFn = void (*)(const FloatStretch&, const float* x, const float
 //   acc = sum of (q - q_zero) * (k - k_zero), exact; score = acc * score_multiplier, as bytes rounded, limited and
 //   multiplied by score_scale; weight = softmax(score * scale + mask), RNE(weight / weight_scale) + weight_zero as a
 //   byte; y = sum of (weight - weight_zero) * (v - v_zero), times y_multiplier, as a byte or a float.
-// With a byte softmax the scores' bytes are not multiplied but are what it takes, and no mask is added.
-// `prepare` is called for a head once, then `attend` for each tile of its queries, with the same scratch.
+// With a softmax of bytes the scores' bytes are not multiplied but are what it takes; a mask then holds numbers of
+// bytes. `prepare` is called for a head once, then `attend` for each tile of its queries, with the same scratch.
 struct SoftmaxOfBytes {
   const float* powers = nullptr;        // [256]; null: the softmax is of floats
   const float* score_table = nullptr;   // [256] or null: what a score's byte becomes before
   const float* weight_table = nullptr;  // [256] or null: what a weight's byte becomes after
   float steps = 1;                      // a whole number below 2^23
   int zero = 0;                         // as stored
+  // Of a mask, which is added as QLinearAdd adds (QuantizedSum), before the softmax: numbers are bytes minus `sign`.
+  float score_ratio = 1, mask_ratio = 0, shift = 0;
+  float sign = 0;           // 128: the bytes are signed ones plus 128
+  bool score_leads = true;  // the scores are the operand of the outer multiply-add
 
   // ONNX Runtime's QLinearSoftmax on the bytes of a query, whose largest is m, summed up in the order of the keys:
   //   power[j] = powers[255 - m + byte[j]];

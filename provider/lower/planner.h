@@ -35,6 +35,7 @@ struct WindowInput {
 };
 
 class AttentionStep;
+class ByteAttentionStep;
 class ChannelChain;
 
 class Planner {
@@ -78,7 +79,7 @@ class Planner {
     bool shared = false;                    // a Reshape gave its memory a second name
     std::vector<Version> versions;          // lane-blocked, home first
   };
-  struct FloatMask {  // made of bools or int32
+  struct FloatMask {  // made of bools, int32 or bytes
     int value;
     MaskKind kind;
     float masked;
@@ -172,10 +173,12 @@ class Planner {
   void emit(const Stage& stage, const LayerNorm& norm);
   void emit(const Stage& stage, const Attention& attention);
   void emit(const Stage& stage, const SelectToken& select);
+  void set_softmax(const Stage& stage, const QuantizedAttention& attention, ByteAttentionStep* step) const;
   void emit(const Stage& stage, const QuantizedAttention& attention);
   void add_attention(const Stage& stage, const Attention& attention, std::unique_ptr<AttentionStep> step,
                      const char* kernel);
   TensorRef float_mask(int value, const Attention& attention, int64_t keys);
+  TensorRef byte_mask(int value);
 
   // planner_linear.cc
   void emit(const Stage& stage, const Linear& linear, const LayerPack& pack);

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <limits>
 
+#include "base/quantization.h"
 #include "lower/planner.h"
+#include "run/byte_steps.h"
 #include "run/token_steps.h"
 
 namespace sparsecpu {
@@ -40,10 +42,17 @@ std::vector<float> float_table(const std::optional<Lookup>& lookup, bool input_s
   return {table.begin(), table.end()};
 }
 
-SoftmaxTables byte_softmax(const ByteSoftmax& softmax, bool scores_signed, int64_t keys) {
-  return {softmax_powers(softmax.x.scale, keys), float_table(softmax.before, scores_signed),
-          float_table(softmax.after, softmax.y.is_signed), std::floor(1.0f / softmax.y.scale),
-          softmax.y.stored_zero_point()};
+// Of the mask that is added to the scores.
+void set_sum(const ByteSoftmax& softmax, const Shape& scores, const Shape& mask, SoftmaxOfBytes* bytes) {
+  const QuantizedAdd& add = *softmax.sum;
+  const bool first = softmax.mask_first;
+  const bool exchange = *(first ? exchanges_operands(mask, scores) : exchanges_operands(scores, mask));
+  const SumRatios ratios = exchange ? quantized_sum(add.b, add.a, add.y) : quantized_sum(add.a, add.b, add.y);
+  bytes->score_leads = first == exchange;
+  bytes->score_ratio = bytes->score_leads ? ratios.a_ratio : ratios.b_ratio;
+  bytes->mask_ratio = bytes->score_leads ? ratios.b_ratio : ratios.a_ratio;
+  bytes->shift = ratios.shift;
+  bytes->sign = add.y.is_signed ? 128 : 0;
 }
 
 }  // namespace
@@ -78,13 +87,17 @@ void Planner::emit(const Stage& stage, const LayerNorm& norm) {
   s.chunks = chunks_for(s.tokens, static_cast<int64_t>(norm.scale.size()));
 }
 
-// A mask of bools or int32 is converted once for all that use it alike.
+// A mask of bools, int32 or bytes is converted once for all that use it alike.
 TensorRef Planner::float_mask(int value, const Attention& attention, int64_t keys) {
   const TensorRef source = dense_of(value);
-  if (attention.mask == MaskKind::kAdded) return source;
+  if (attention.mask == MaskKind::kAdded && at(value).type == ElementType::kFloat) return source;
   for (const FloatMask& made : float_masks_) {
     const bool same = made.value == value && made.kind == attention.mask && made.masked == attention.masked;
     if (same && made.keys == keys) return made.ref;
+  }
+  if (attention.mask == MaskKind::kAdded) {
+    float_masks_.push_back({value, attention.mask, attention.masked, keys, byte_mask(value)});
+    return float_masks_.back().ref;
   }
   auto step = std::make_unique<MaskStep>();
   step->count = element_count(mask_over_scores(attention.mask, at(value).shape, keys));
@@ -100,10 +113,41 @@ TensorRef Planner::float_mask(int value, const Attention& attention, int64_t key
   return made;
 }
 
+// The numbers of a mask of bytes.
+TensorRef Planner::byte_mask(int value) {
+  const bool is_signed = at(value).type == ElementType::kInt8;
+  const Quantization numbers{1.0f, 0, is_signed};
+  auto step = std::make_unique<FlatByteStep>();
+  step->what = FlatByteStep::Kind::kDequantize;
+  step->parameters = {numbers.scale, numbers.stored_zero_point()};
+  step->sign = is_signed ? 0x80 : 0;
+  step->kernels = &kernels_;
+  step->count = element_count(at(value).shape);
+  step->x = dense_of(value);
+  step->y = {new_buffer(step->count, sizeof(float)), 0};
+  const TensorRef made = step->y;
+  const int x = step->x.buffer;
+  FlatByteStep& s = add(std::move(step), "mask", {x, made.buffer});
+  s.chunks = chunks_for(ceil_div(s.count, 64), 64);
+  return made;
+}
+
 void Planner::emit(const Stage& stage, const Attention& attention) {
   auto step = std::make_unique<FloatAttentionStep>();
   step->tile = kernels_.attention_tile;
   add_attention(stage, attention, std::move(step), "attention");
+}
+
+void Planner::set_softmax(const Stage& stage, const QuantizedAttention& attention, ByteAttentionStep* step) const {
+  const ByteSoftmax& softmax = *attention.softmax;
+  const Shape &q = at(stage.op.inputs[0]).shape, &v = at(stage.op.inputs[2]).shape;
+  const int64_t keys = v[1];
+  SoftmaxOfBytes& bytes = step->bytes.softmax;
+  bytes.steps = std::floor(1.0f / softmax.y.scale);
+  bytes.zero = softmax.y.stored_zero_point();
+  if (softmax.sum) set_sum(softmax, {q[0], attention.heads, q[1], keys}, at(stage.op.inputs[3]).shape, &bytes);
+  step->set_tables(softmax_powers(softmax.x.scale, keys), float_table(softmax.before, attention.scores->is_signed),
+                   float_table(softmax.after, softmax.y.is_signed));
 }
 
 void Planner::emit(const Stage& stage, const QuantizedAttention& attention) {
@@ -116,10 +160,7 @@ void Planner::emit(const Stage& stage, const QuantizedAttention& attention) {
   bytes.score_multiplier = attention.q.scale * attention.k.scale;
   if (attention.scores) {
     bytes.score_bytes = true;
-    if (attention.softmax) {
-      const int64_t keys = at(stage.op.inputs[2]).shape[1];
-      step->set_softmax(byte_softmax(*attention.softmax, attention.scores->is_signed, keys));
-    }
+    if (attention.softmax) set_softmax(stage, attention, step.get());
     bytes.score_multiplier /= attention.scores->scale;
     bytes.score_zero = attention.scores->stored_zero_point();
     bytes.score_scale = attention.scores->scale;

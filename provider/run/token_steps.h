@@ -118,21 +118,16 @@ class FloatAttentionStep final : public AttentionStep {
   int64_t channels_of_vector() const override { return 1; }
 };
 
-// What kernels see as a SoftmaxOfBytes.
-struct SoftmaxTables {
-  std::vector<float> powers, score_table, weight_table;  // 256 entries; the last two may be empty
-  float steps = 1;
-  int zero = 0;
-};
-
 class ByteAttentionStep final : public AttentionStep {
  public:
   AttentionBytes bytes;
-  void set_softmax(SoftmaxTables given) {
-    tables_ = std::move(given);
-    const auto table = [](const std::vector<float>& floats) { return floats.empty() ? nullptr : floats.data(); };
-    bytes.softmax = {table(tables_.powers), table(tables_.score_table), table(tables_.weight_table), tables_.steps,
-                     tables_.zero};
+  // Of a softmax of bytes: 256 entries each, or none of the last two.
+  void set_tables(std::vector<float> powers, std::vector<float> score_table, std::vector<float> weight_table) {
+    tables_ = {std::move(powers), std::move(score_table), std::move(weight_table)};
+    const auto table = [this](size_t i) { return tables_[i].empty() ? nullptr : tables_[i].data(); };
+    bytes.softmax.powers = table(0);
+    bytes.softmax.score_table = table(1);
+    bytes.softmax.weight_table = table(2);
   }
   int64_t scratch_floats() const override {
     return round_up(AttentionScratch::floats(slots(), depth, value_depth, tile), kLanes);
@@ -153,7 +148,7 @@ class ByteAttentionStep final : public AttentionStep {
   }
   int64_t channels_of_vector() const override { return 4; }
 
-  SoftmaxTables tables_;
+  std::array<std::vector<float>, 3> tables_;
 };
 
 // Row-major rows of one token of each sequence, from lanes or from rows.

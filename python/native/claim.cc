@@ -186,7 +186,8 @@ py::object describe(const std::optional<Lookup>& lookup) {
 py::object describe(const std::optional<ByteSoftmax>& softmax) {
   if (!softmax) return py::none();
   return py::dict(py::arg("x") = describe(softmax->x), py::arg("y") = describe(softmax->y),
-                  py::arg("before") = describe(softmax->before), py::arg("after") = describe(softmax->after));
+                  py::arg("before") = describe(softmax->before), py::arg("after") = describe(softmax->after),
+                  py::arg("adds_mask") = softmax->sum.has_value(), py::arg("mask_first") = softmax->mask_first);
 }
 
 // Adds what describe(Op) says of quantized operators.

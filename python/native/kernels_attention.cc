@@ -77,13 +77,18 @@ double attention(const std::string& isa, const FloatArray& k, const FloatArray& 
   return fastest(repeats, [&] { table_of(isa).attention(a, queries, scores.mutable_data()); });
 }
 
-// Tables of 256 floats (score_table, weight_table may be None), steps, zero.
-using GivenSoftmax = std::tuple<FloatArray, std::optional<FloatArray>, std::optional<FloatArray>, float, int>;
+// Tables of 256 floats (score_table, weight_table may be None), steps, zero; of a mask: score_ratio, mask_ratio, shift,
+// sign, score_leads.
+using GivenSum = std::tuple<float, float, float, float, bool>;
+using GivenSoftmax =
+    std::tuple<FloatArray, std::optional<FloatArray>, std::optional<FloatArray>, float, int, std::optional<GivenSum>>;
 
 SoftmaxOfBytes softmax_of(const GivenSoftmax& given) {
-  const auto& [powers, score_table, weight_table, steps, zero] = given;
-  return {powers.data(), score_table ? score_table->data() : nullptr, weight_table ? weight_table->data() : nullptr,
-          steps, zero};
+  const auto& [powers, score_table, weight_table, steps, zero, sum] = given;
+  SoftmaxOfBytes softmax{powers.data(), score_table ? score_table->data() : nullptr,
+                         weight_table ? weight_table->data() : nullptr, steps, zero};
+  if (sum) std::tie(softmax.score_ratio, softmax.mask_ratio, softmax.shift, softmax.sign, softmax.score_leads) = *sum;
+  return softmax;
 }
 
 // Byte lanes as floats: k, v: (vectors of 16 keys, depth / 4, 16); q, y: one array a query vector. mask: (slots, query
@@ -155,7 +160,7 @@ void bind_attention_bytes(py::module_& module) {
   module.def("attend_bytes", &attend_bytes, py::arg("isa"), py::arg("k"), py::arg("v"), py::arg("first_lane"),
              py::arg("keys"), py::arg("scale"), py::arg("mask"), py::arg("bytes"), py::arg("q"), py::arg("y"),
              py::arg("lanes"), py::arg("softmax") = py::none(), py::arg("repeats") = 1,
-             "One head; softmax: (powers, score_table, weight_table, steps, zero). Seconds of the fastest repeat.");
+             "One head; softmax: as GivenSoftmax. Seconds of the fastest repeat.");
 }
 
 }  // namespace

@@ -47,6 +47,18 @@ class Writer(Network):
             return self.add("QLinearMul", *quantized, domain="com.microsoft")
         return self.quantize(self.add("Mul", self.dequantize(x, q), self.dequantize(byte, qn)), qy)
 
+    def sum(self, a: str, qa: Q, b: str, qb: Q, qy: Q) -> str:
+        if self.operators:
+            quantized = (a, *self.parameters(qa), b, *self.parameters(qb), *self.parameters(qy))
+            return self.add("QLinearAdd", *quantized, domain="com.microsoft")
+        return self.quantize(self.add("Add", self.dequantize(a, qa), self.dequantize(b, qb)), qy)
+
+    def softmax(self, x: str, qx: Q, qy: Q) -> str:
+        if self.operators:
+            quantized = (x, *self.parameters(qx), *self.parameters(qy))
+            return self.add("QLinearSoftmax", *quantized, domain="com.microsoft", axis=-1, opset=17)
+        return self.quantize(self.add("Softmax", self.dequantize(x, qx), axis=-1), qy)
+
     def split(self, x: str, perm: tuple[int, ...] = (0, 2, 1, 3)) -> str:
         parted = self.add("Reshape", x, self.constant([BATCH, LENGTH, HEADS, WIDTH], np.int64))
         return self.add("Transpose", parted, perm=list(perm))
@@ -188,11 +200,7 @@ def test_a_softmax_of_bytes(operators: bool, scaled: bool, guard: str | None) ->
     if scaled:
         scores, x = g.scaled(scores, SCORES, 0.125, (0.02, 90)), (0.02, 90)
     made = (1 / 256, 0) if guard else WEIGHTS
-    if operators:
-        quantized = (scores, *g.parameters(x), *g.parameters(made))
-        weights = g.add("QLinearSoftmax", *quantized, domain="com.microsoft", axis=-1, opset=17)
-    else:
-        weights = g.quantize(g.add("Softmax", g.dequantize(scores, x), axis=-1), made)
+    weights = g.softmax(scores, x, made)
     if guard:
         parameters = g.parameters(made)
         first = g.add("DequantizeLinear", weights, *parameters)
@@ -214,3 +222,48 @@ def test_a_softmax_of_scaled_floats_is_none_of_bytes() -> None:
     y = g.join(g.dequantize(g.product(weights, WEIGHTS, values, VALUES, OUTPUT), OUTPUT))
     (attention,) = (op for op in recognised(g, y) if op["kind"] == "quantized_attention")
     assert (attention["softmax"], attention["scale"]) == (None, 0.5)
+
+
+MASK, MASKED = (0.9, 255), (0.12, 100)
+
+
+def masked(g: Writer, mask: str, first: bool) -> str:
+    """Attention whose scores are bytes that are added to a mask of bytes."""
+    queries, keys, values = sides_of(g)
+    scores = g.product(queries, QUERIES, keys, KEYS, SCORES)
+    sides = (mask, MASK, scores, SCORES) if first else (scores, SCORES, mask, MASK)
+    weights = g.softmax(g.sum(*sides, MASKED), MASKED, WEIGHTS)
+    return g.join(g.dequantize(g.product(weights, WEIGHTS, values, VALUES, OUTPUT), OUTPUT))
+
+
+@settings(deadline=None)
+@given(operators=st.booleans(), first=st.booleans(), shape=st.sampled_from([[BATCH, 1, 1, LENGTH], [LENGTH, LENGTH]]))
+def test_a_mask_of_bytes(operators: bool, first: bool, shape: list[int | str | None]) -> None:
+    g = Writer(operators)
+    y = masked(g, g.quantize(g.input("mask", shape), MASK), first)
+    (attention,) = (op for op in recognised(g, y) if op["kind"] == "quantized_attention")
+    softmax = attention["softmax"]
+    assert (softmax["adds_mask"], softmax["mask_first"], softmax["x"]) == (True, first, approximately(MASKED))
+    assert (attention["mask"], len(attention["inputs"])) == ("added", 4)
+
+
+@settings(deadline=None)
+@given(operators=st.booleans(), byte=st.integers(0, 255))
+def test_a_constant_mask_of_one_byte(operators: bool, byte: int) -> None:
+    g = Writer(operators)
+    y = masked(g, g.constant(np.full((1, 1, LENGTH, LENGTH), byte), np.uint8), False)
+    (attention,) = (op for op in recognised(g, y) if op["kind"] == "quantized_attention")
+    f = np.float32
+    ratio, mask_ratio = f(SCORES[0]) / f(MASKED[0]), f(MASK[0]) / f(MASKED[0])
+    numbers = np.arange(256) - SCORES[1]
+    sums = np.rint(numbers * float(ratio) + (byte - MASK[1]) * float(mask_ratio)) + MASKED[1]
+    made = np.frombuffer(attention["softmax"]["before"], np.uint8).astype(int)
+    assert np.abs(made - np.clip(sums, 0, 255)).max() <= 1  # ties aside, as QLinearAdd
+    assert (attention["mask"], attention["softmax"]["adds_mask"]) == ("none", False)
+
+
+def test_a_constant_mask_of_different_bytes_is_left_alone() -> None:
+    g = Writer(operators=True)
+    y = masked(g, g.constant(np.arange(LENGTH * LENGTH).reshape(LENGTH, LENGTH), np.uint8), False)
+    reasons = [node["reason"] for node in claim.recognise(g.describe(y))]
+    assert "its mask is a constant of different bytes" in reasons

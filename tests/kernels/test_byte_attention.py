@@ -33,6 +33,12 @@ def rounded(values: np.ndarray, zero: int) -> np.ndarray:
     return (np.rint(np.clip(values, -zero, 255 - zero)) + zero).astype(np.int64)
 
 
+def fused(a: np.ndarray, b: float, c: np.ndarray | float) -> np.ndarray:
+    """a * b + c in float32 with one rounding: the product is exact in float64, the sum so close to it that it rounds
+    alike."""
+    return (np.asarray(a, np.float64) * float(b) + np.asarray(c, np.float64)).astype(F)
+
+
 class Case:
     def __init__(self, seed: int, vectors: int, keys: int, depth: int, value_depth: int, zeros: list[int]) -> None:
         rng = np.random.default_rng(seed)
@@ -57,16 +63,27 @@ class Case:
         keys = self.k.shape[0]
         offset = float(np.log(np.finfo(F).max / keys)) - 64 * np.log(2)
         powers = np.exp(np.arange(-255, 1) * scale + offset - 5).astype(F)
-        self.softmax = (powers, *self.tables, F(np.floor(F(1) / F(y_scale))), zero)
+        self.softmax = (powers, *self.tables, F(np.floor(F(1) / F(y_scale))), zero, None)
 
-    def byte_weights(self) -> np.ndarray:
+    def use_byte_mask(self, ratio: float, mask_ratio: float, signed: bool, score_leads: bool) -> None:
+        """Scores and a mask are added as QLinearAdd does it."""
+        assert self.softmax is not None
+        sign = 128.0 if signed else 0.0
+        self.softmax = (*self.softmax[:-1], (F(ratio), F(mask_ratio), F(17.25 - sign), sign, score_leads))
+
+    def byte_weights(self, mask: np.ndarray | None = None) -> np.ndarray:
         """What QLinearSoftmax makes of the scores' bytes, between its tables: float32 sums, rounded once."""
         b = self.bytes
         assert self.softmax is not None
-        powers, before, after, steps, zero = self.softmax
+        powers, before, after, steps, zero, total_of = self.softmax
         acc = (self.q.astype(np.int64) - b.q_zero) @ (self.k.astype(np.int64) - b.k_zero).T
         scores = rounded(acc.astype(F) * F(b.score_multiplier), b.score_zero)
         scores = scores if before is None else before[scores].astype(np.int64)
+        if mask is not None:
+            ratio, mask_ratio, shift, sign, score_leads = total_of
+            inner, outer = [(mask, mask_ratio), (scores - sign, ratio)][:: 1 if score_leads else -1]
+            rest = fused(inner[0], inner[1], shift)
+            scores = (np.rint(np.clip(fused(outer[0], outer[1], rest), -sign, 255 - sign)) + sign).astype(np.int64)
         power = powers[255 - scores.max(-1, keepdims=True) + scores]
         total = np.zeros(len(power), F)
         for column in power.T:
@@ -184,6 +201,39 @@ def test_a_softmax_of_bytes(
     expected = rounded(sums.astype(F) * F(case.bytes.y_multiplier), case.bytes.y_zero).astype(np.uint8)
     for level in LEVELS:
         np.testing.assert_array_equal(case.run(level, first_lane), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 2),
+    st.integers(1, 40),
+    st.integers(0, 15),
+    st.sampled_from([0.25, 0.7, 1.0, 2.5]),
+    st.sampled_from([0.0, 0.5, 3.1]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_mask_of_bytes(
+    vectors: int,
+    keys: int,
+    first_lane: int,
+    ratio: float,
+    mask_ratio: float,
+    signed: bool,
+    score_leads: bool,
+    seed: int,
+) -> None:
+    case = Case(seed, vectors, keys, 8, 12, [100] * 6)
+    case.bytes.score_bytes = True
+    case.use_byte_softmax(0.03, 1 / 256, 0, False)
+    case.use_byte_mask(ratio, mask_ratio, signed, score_leads)
+    numbers = np.random.default_rng(seed).integers(0, 256, (vectors * LANES, keys)) - (128 if signed else 0)
+    mask = numbers.astype(F)
+    sums = (case.byte_weights(mask) - 100) @ (case.v.astype(np.int64) - 100)
+    expected = rounded(sums.astype(F) * F(case.bytes.y_multiplier), 100).astype(np.uint8)
+    for level in LEVELS:
+        np.testing.assert_array_equal(case.run(level, first_lane, mask), expected)
 
 
 @pytest.mark.parametrize("keys", [2, 3, 6, 86, 103, 166, 171, 205, 212, 254, 512])

@@ -80,6 +80,7 @@ struct ScoreVectors {
   Vec multiplier, least, most, score_scale, scale;
   bool bytes, stay_bytes;
   const float* table;
+  MaskVectors masked_byte;
 
   ScoreVectors(const AttentionKeys& a, const AttentionBytes& b)
       : multiplier(set1(b.score_multiplier)),
@@ -89,7 +90,11 @@ struct ScoreVectors {
         scale(set1(a.scale)),
         bytes(b.score_bytes),
         stay_bytes(b.softmax.is_used()),
-        table(b.softmax.score_table) {}
+        table(b.softmax.score_table),
+        masked_byte(b.softmax) {}
+  SPARSECPU_INLINE Vec masked(Vec score, Vec mask) const {
+    return stay_bytes ? masked_byte(score, mask) : add(score, mask);
+  }
   SPARSECPU_INLINE Vec operator()(Ints acc) const {
     Vec score = mul(to_float(acc), multiplier);
     if (stay_bytes) {
@@ -130,7 +135,7 @@ SPARSECPU_INLINE void score_bytes(const AttentionKeys& a, const AttentionScratch
     for (int i = 0; i < Q; ++i) {
       float* to = scratch.scores + ((slot + j) * Q + i) * kVec;
       const Vec now = score(acc[j][i]);
-      store(to, a.masked_scores ? add(now, load(to)) : now);
+      store(to, a.masked_scores ? score.masked(now, load(to)) : now);
     }
   }
 }

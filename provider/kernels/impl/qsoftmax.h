@@ -7,18 +7,48 @@
 namespace sparsecpu::SPARSECPU_LEVEL {
 namespace {
 
+// The byte of a score with that of its mask.
+struct MaskVectors {
+  Vec score_ratio, mask_ratio, shift, sign;
+  bool score_leads;
+
+  explicit MaskVectors(const SoftmaxOfBytes& softmax)
+      : score_ratio(set1(softmax.score_ratio)),
+        mask_ratio(set1(softmax.mask_ratio)),
+        shift(set1(softmax.shift)),
+        sign(set1(softmax.sign)),
+        score_leads(softmax.score_leads) {}
+  SPARSECPU_INLINE Vec operator()(Vec byte, Vec mask) const {
+    const Vec score = sub(byte, sign);
+    const Vec sum = score_leads ? fused(score, score_ratio, fused(mask, mask_ratio, shift))
+                                : fused(mask, mask_ratio, fused(score, score_ratio, shift));
+    return add(round_small(clamp(sum, sub(zero(), sign), sub(set1(255), sign))), sign);
+  }
+};
+
 // Scores to powers; returns their sums.
 template <int Q>
-SPARSECPU_INLINE void soften_bytes(const AttentionKeys& a, const SoftmaxOfBytes& softmax, float* scores, Vec (&sum)[Q]) {
+SPARSECPU_INLINE void soften_bytes(const AttentionKeys& a, const SoftmaxOfBytes& softmax, float* scores,
+                                   Vec (&sum)[Q]) {
   float* first = scores + a.first_lane * Q * kVec;
+  const MaskVectors masked(softmax);
   Vec shift[Q];
   SPARSECPU_UNROLL
-  for (int i = 0; i < Q; ++i) {
-    Vec largest = zero();
-    for (int64_t j = 0; j < a.keys; ++j) largest = max(largest, load(first + (j * Q + i) * kVec));
-    shift[i] = sub(set1(255), largest);
-    sum[i] = zero();
+  for (int i = 0; i < Q; ++i) shift[i] = sum[i] = zero();
+  for (int64_t j = 0; j < a.keys; ++j) {
+    SPARSECPU_UNROLL
+    for (int i = 0; i < Q; ++i) {
+      float* at = first + (j * Q + i) * kVec;
+      Vec byte = load(at);
+      if (a.key_mask != nullptr) {
+        byte = masked(byte, set1(a.key_mask[j]));
+        store(at, byte);
+      }
+      shift[i] = max(shift[i], byte);
+    }
   }
+  SPARSECPU_UNROLL
+  for (int i = 0; i < Q; ++i) shift[i] = sub(set1(255), shift[i]);
   for (int64_t j = 0; j < a.keys; ++j) {
     SPARSECPU_UNROLL
     for (int i = 0; i < Q; ++i) {

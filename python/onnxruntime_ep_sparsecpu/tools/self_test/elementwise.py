@@ -283,7 +283,7 @@ def _attend_bytes(level: str, rng: np.random.Generator) -> Array:
     if rng.integers(2):  # of bytes
         given.score_bytes, given.score_zero = True, 100
         powers = np.exp(np.linspace(-8, 8, 256)).astype(F)
-        softmax = powers, None, rng.integers(0, 256, 256).astype(F), 256.0, 0
+        softmax = powers, None, rng.integers(0, 256, 256).astype(F), 256.0, 0, None
     queries = [random_byte_lanes(rng, depth)]
     kernels.attend_bytes(level, k, v, 0, keys, 0.5, None, given, queries, [y], [0xFFFF], softmax)
     return y.view(np.uint8)
