@@ -76,6 +76,20 @@ def sparse_session(
     return ort.InferenceSession(serialized(model), session_options, providers=providers, enable_fallback=0)
 
 
+def saved_by_onnxruntime(
+    model: Model,
+    path: Path,
+    level: ort.GraphOptimizationLevel = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+) -> Path:
+    """The file that onnxruntime writes of a model it has optimized for its CPU provider."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = level
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 3  # such files are for one machine, it warns from ORT_ENABLE_ALL on
+    cpu_session(model, options)
+    return path
+
+
 def assert_close(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], bound: float = BOUND) -> None:
     """Equal shapes, types and non-finite values; finite values within `bound` of the largest magnitude."""
     assert len(actual) == len(expected)

@@ -23,16 +23,17 @@ double multiply_adds(const Graph& graph, const std::vector<ValueFacts>& facts, c
   const Shape* output = node.outputs.empty() ? nullptr : shape_of(node.outputs[0]);
   if (output == nullptr) return 0;
   const std::string_view type = node.op_type;
-  if (type == "Conv" || type == "ConvInteger" || type == "QLinearConv") {
+  if (type == "Conv" || type == "FusedConv" || type == "ConvInteger" || type == "QLinearConv") {
     const Shape* weight = input(type == "QLinearConv" ? 3 : 1);
     return weight == nullptr ? 0 : product(*output, 0) * product(*weight, 1);
   }
-  const bool gemm = type == "Gemm" || type == "QGemm";
-  if (!gemm && type != "MatMul" && type != "MatMulInteger" && type != "QLinearMatMul") return 0;
+  const bool gemm = type == "Gemm" || type == "FusedGemm" || type == "QGemm";
+  const bool matmul = type == "MatMul" || type == "FusedMatMul" || type == "MatMulInteger" || type == "QLinearMatMul";
+  if (!gemm && !matmul) return 0;
   const Shape* left = input(0);
   if (left == nullptr || left->empty()) return 0;
-  const bool transposed = gemm && node.attribute("transA", int64_t{0}) != 0;
-  return product(*output, 0) * static_cast<double>(transposed ? left->front() : left->back());
+  const bool transposed = left->size() > 1 && node.attribute("transA", int64_t{0}) != 0;
+  return product(*output, 0) * static_cast<double>(transposed ? (*left)[left->size() - 2] : left->back());
 }
 
 }  // namespace sparsecpu

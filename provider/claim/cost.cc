@@ -241,7 +241,8 @@ void try_shape(const Op& op, const std::vector<Shape>& inputs, std::map<int, Sha
 
 bool in_channel_blocks(const Graph& graph, int node) {
   // Integer convolutions work on channels last: at a boundary the CPU provider pays a transpose, too.
-  static constexpr const char* kOps[] = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "QLinearConv"};
+  static constexpr const char* kOps[] = {"Conv",        "FusedConv",         "MaxPool",
+                                         "AveragePool", "GlobalAveragePool", "QLinearConv"};
   return node >= 0 && std::find(std::begin(kOps), std::end(kOps), graph.nodes[node].op_type) != std::end(kOps);
 }
 
@@ -250,6 +251,7 @@ bool in_channel_blocks(const Graph& graph, int node) {
 NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target) {
   NodeCost cost;
   std::map<int, Shape> inside;  // of values between the Ops of a node
+  bool in_layer = false;        // an activation of its own costs a layer nothing, here and on the CPU provider
   for (const Op& op : recognised.nodes[node].ops) {
     Layer layer;
     const auto* linear = std::get_if<Linear>(&op.data);
@@ -269,7 +271,8 @@ NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int no
     const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
     if (quantized != nullptr) price_quantized_linear(*quantized, output, target, &cost);
     if (output == nullptr || !complete) return cost;
-    if (quantized != nullptr) continue;
+    if (quantized != nullptr || (in_layer && std::holds_alternative<Unary>(op.data))) continue;
+    in_layer |= linear != nullptr;
     const int typed = op.inputs[0] >= 0 ? op.inputs[0] : graph.nodes[node].outputs[0];
     const ElementType type = graph.values[typed].type;
     if (linear != nullptr) {

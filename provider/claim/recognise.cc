@@ -53,6 +53,8 @@ constexpr Entry kTable[] = {
     {kMicrosoft, "SkipLayerNormalization", 1, INT_MAX, "layer norm", recognise_layer_norm},
     {kMicrosoft, "BiasGelu", 1, INT_MAX, "gelu", recognise_biased_gelu},
     {kMicrosoft, "FusedMatMul", 1, INT_MAX, "matmul", recognise_matmul},
+    {kMicrosoft, "FusedGemm", 1, INT_MAX, "gemm", recognise_fused_layer},
+    {kMicrosoft, "FusedConv", 1, INT_MAX, "conv", recognise_fused_layer},
     {kMicrosoft, "MultiHeadAttention", 1, INT_MAX, "attention", recognise_attention},
     {kMicrosoft, "Attention", 1, INT_MAX, "attention", recognise_attention},
     {"", "Attention", 23, INT_MAX, "attention", recognise_attention},
@@ -91,6 +93,10 @@ std::string unsupported(const Node& node, bool known_operator) {
   }
   if (node.op_type == "DynamicQuantizeLinear") {
     return "its result is used by more than MatMulInteger or ConvInteger, with constant weights, Cast and Mul";
+  }
+  if (node.domain == "com.microsoft.nchwc") {
+    return "the file was saved for this CPU's own layout: save it at ORT_ENABLE_EXTENDED or below, or as it was "
+           "exported";
   }
   const std::string name = node.domain.empty() ? node.op_type : node.domain + "." + node.op_type;
   if (!known_operator) return name + " is not an operator that runs here";

@@ -51,6 +51,7 @@ struct RecogniseContext {
 Recognised recognise_conv(const RecogniseContext&, const Node&);
 Recognised recognise_matmul(const RecogniseContext&, const Node&);
 Recognised recognise_gemm(const RecogniseContext&, const Node&);
+Recognised recognise_fused_layer(const RecogniseContext&, const Node&);  // FusedConv, FusedGemm
 Recognised recognise_activation(const RecogniseContext&, const Node&);
 Recognised recognise_arithmetic(const RecogniseContext&, const Node&);
 Recognised recognise_batch_norm(const RecogniseContext&, const Node&);

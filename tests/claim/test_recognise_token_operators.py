@@ -8,7 +8,7 @@ from attention_writer import CHANNELS, LENGTH, Writer, claim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-GELU_TANH, SILU = 8, 4  # UnaryKind of base/elementwise.h
+RELU, LEAKY_RELU, GELU_TANH, SILU = 0, 2, 8, 4  # UnaryKind of base/elementwise.h
 
 
 @settings(deadline=None)
@@ -124,3 +124,23 @@ def test_fused_matmul(transposed: int) -> None:
     y = g.add("FusedMatMul", g.tokens("x"), constant, domain="com.microsoft", alpha=0.5, transB=transposed)
     (op,) = claim.recognise(g.describe(y))[-1]["ops"]
     np.testing.assert_array_equal(op["weight"][:, :, 0], 0.5 * weight.T)
+
+
+@pytest.mark.parametrize(
+    "activation, numbers, unary", [("Relu", {}, RELU), ("LeakyRelu", {"activation_alpha": 0.25}, LEAKY_RELU)]
+)
+@pytest.mark.parametrize("addend", ["none", "vector", "activation"])
+def test_fused_gemm(activation: str, numbers: dict[str, float], unary: int, addend: str) -> None:
+    g = Writer()
+    sides = [g.input("x", [LENGTH, CHANNELS]), g.constant(np.ones((CHANNELS, 3)))]
+    sides += {
+        "none": list,
+        "vector": lambda: [g.constant([1.0, 2.0, 3.0])],
+        "activation": lambda: [g.input("c", [LENGTH, 3])],
+    }[addend]()
+    y = g.add("FusedGemm", *sides, domain="com.microsoft", activation=activation, beta=0.5, **numbers)
+    ops = claim.recognise(g.describe(y))[-1]["ops"]
+    sums = ["affine", "binary"] if addend == "activation" else []
+    assert [op["kind"] for op in ops] == ["linear", *sums, "unary"]
+    assert (ops[-1]["unary"], ops[-1]["a"]) == (unary, numbers.get("activation_alpha", 0))
+    assert ops[0]["bias"] == ([0.5, 1, 1.5] if addend == "vector" else [])

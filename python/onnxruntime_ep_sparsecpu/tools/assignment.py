@@ -12,7 +12,7 @@ from onnxruntime_ep_sparsecpu.tools.source import Source
 
 Node = dict[str, Any]
 
-_CONVOLUTIONS = ("Conv", "QLinearConv", "ConvInteger")
+_CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger")
 
 
 def explain(source: Source, options: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -31,6 +31,9 @@ _OPERATORS = {
     "Conv": _Slots(1),
     "MatMul": _Slots(1),
     "Gemm": _Slots(1),
+    "FusedConv": _Slots(1),
+    "FusedMatMul": _Slots(1),
+    "FusedGemm": _Slots(1),
     "ConvInteger": _Slots(1, None, 3),
     "MatMulInteger": _Slots(1, None, 3),
     "QLinearConv": _Slots(3, 4, 5),
@@ -197,9 +200,8 @@ def _axes(node: onnx.NodeProto, rank: int) -> tuple[int, int]:
     """(axis that is summed over, axis of output channels) of the weight as the operator takes it."""
     if "Conv" in node.op_type:
         return 1, 0
-    if node.op_type in ("Gemm", "QGemm"):
-        return (1, 0) if attribute(node, "transB", 0) else (0, 1)
-    return max(rank - 2, 0), max(rank - 1, 0)
+    first, last = max(rank - 2, 0), max(rank - 1, 0)
+    return (last, first) if attribute(node, "transB", 0) else (first, last)
 
 
 def _along(axis: int, values: Array, rank: int) -> Array:
