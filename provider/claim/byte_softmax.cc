@@ -49,7 +49,6 @@ std::optional<FoundByteSoftmax> softmax_before(const RecogniseContext& context, 
   const int last = value >= 0 ? graph.values[value].producer : -1;
   if (last < 0) return std::nullopt;
   FoundByteSoftmax found;
-  int dequantize = -1, quantize = -1;
   if (graph.nodes[last].op_type == "QLinearSoftmax") {
     found.main = last;
     found.nodes = {last};
@@ -60,13 +59,13 @@ std::optional<FoundByteSoftmax> softmax_before(const RecogniseContext& context, 
     found.meaning.y = *y;
     return found;
   }
-  quantize = made_by(graph, value, "QuantizeLinear");
+  const int quantize = made_by(graph, value, "QuantizeLinear");
   if (quantize < 0) return std::nullopt;
   const int weights = graph.nodes[quantize].inputs[0];
   found.main = made_by(graph, weights, "Softmax");
   if (found.main < 0) return std::nullopt;
   const int scores = graph.nodes[found.main].inputs[0];
-  dequantize = made_by(graph, scores, "DequantizeLinear");
+  const int dequantize = made_by(graph, scores, "DequantizeLinear");
   if (dequantize < 0 || sole_consumer(graph, scores) < 0 || sole_consumer(graph, weights) < 0) return std::nullopt;
   const auto x = quantization_of(context, dequantize, 1), y = quantization_of(context, quantize, 1);
   if (!x || !y || x->is_signed != y->is_signed) return std::nullopt;

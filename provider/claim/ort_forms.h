@@ -14,6 +14,7 @@
 //   AveragePool,                  QLinearAveragePool, QLinearGlobalAveragePool
 //     GlobalAveragePool -> Q
 //   Sigmoid, LeakyRelu -> Q       QLinearSigmoid, QLinearLeakyRelu
+//   Softmax -> Q                  QLinearSoftmax: both sides of one type (here: inside attention)
 //   Relu, Clip -> Q               float in onnxruntime, and exact: a table of its formula
 //   MaxPool, Resize, Reshape,...  moved as bytes, or float and exact: rescaling keeps the order
 //   other activations -> Q                                                           always
@@ -25,9 +26,9 @@
 // Not QDQ, and exact: the QLinear operators and QGemm of either type, ConvInteger and MatMulInteger with the scales
 // that follow them, constant or of a DynamicQuantizeLinear, and the float bias after those (multiplied, then added).
 //
-// Float operators between quantized ones (layer normalization, GELU, softmax, averages of floats) have their own order
-// of roundings, and onnxruntime has several: where its provider has both an Add and the layer normalization after it,
-// it fuses them at ORT_ENABLE_EXTENDED. One rounding more or less turns a byte over at the next QuantizeLinear, and
+// Float operators between quantized ones (layer normalization, GELU, softmax and averages of floats) have their own
+// order of roundings, and onnxruntime has several: where its provider has both an Add and the layer normalization after
+// it, it fuses them at ORT_ENABLE_EXTENDED. One rounding more or less turns a byte over at the next QuantizeLinear, and
 // deep networks carry it on: of an int8 BERT of 12 layers its own results with and without that fusion differ by 4 % of
 // the largest value. Blocks of a transformer are worth running whole, so those here differ as much; with neighbours=off
 // float operators stay with the CPU provider, and the outputs are its bits.
