@@ -31,20 +31,29 @@ def activation(draw: st.DrawFn, g: GraphBuilder, x: str) -> str:
     return g.op(kind, [x])
 
 
+def layer_over_tokens(draw: st.DrawFn, g: GraphBuilder, x: str, inputs: int, outputs: int) -> str:
+    """MatMul (+ Add), or a Gemm of the tokens of all sequences in one axis, whose sizes the model computes."""
+    weight, bias = g.weight((inputs, outputs), inputs), g.constant(g.floats((outputs,), 0.1))
+    if draw(st.booleans()):
+        y = g.op("MatMul", [x, weight])
+        return g.op("Add", draw(st.permutations([y, bias]))) if draw(st.booleans()) else y
+    sizes = g.op("Slice", [g.op("Shape", [x]), g.ints(0), g.ints(2)])
+    count = g.op("ReduceProd", [sizes], keepdims=1) if draw(st.booleans()) else g.ints(-1)
+    flat = g.op("Reshape", [x, g.op("Concat", [count, g.ints(inputs)], axis=0)])
+    y = g.op("Gemm", [flat, weight, bias] if draw(st.booleans()) else [flat, weight])
+    return g.op("Reshape", [y, g.op("Concat", [sizes, g.ints(outputs)], axis=0)])
+
+
 @st.composite
 def token_stacks(draw: st.DrawFn) -> tuple[onnx.ModelProto, list[tuple[int, ...]]]:
-    """MatMul (+ Add) (+ activation) (+ residual) on [batch, tokens, features], symbolic or static."""
+    """Layers (+ activation) (+ residual) on [batch, tokens, features], symbolic or static."""
     g = GraphBuilder(draw(st.integers(0, 99)))
     features = inputs = draw(WIDTHS)
     x = "x"
     for _ in range(draw(st.integers(1, 4))):
         outputs = draw(st.one_of(WIDTHS, st.just(features)))
         g.sparsity = draw(SPARSITIES)
-        y = g.op("MatMul", [x, g.weight((features, outputs), features)])
-        if draw(st.booleans()):
-            bias = g.constant(g.floats((outputs,), 0.1))
-            y = g.op("Add", [bias, y] if draw(st.booleans()) else [y, bias])
-        y = activation(draw, g, y)
+        y = activation(draw, g, layer_over_tokens(draw, g, x, features, outputs))
         x = g.op("Add", [x, y]) if outputs == features and draw(st.booleans()) else y
         features = outputs
     shapes = [(draw(st.integers(1, 4)), draw(st.integers(1, 40)), inputs) for _ in range(3)]
