@@ -1,7 +1,9 @@
 // Reshape to sizes that the model computes of other values' shapes: alone, where the sizes can be said in numbers, and
 // around a Gemm, which exporters give the tokens of all sequences in one axis.
 #include <algorithm>
+#include <map>
 
+#include "base/error.h"
 #include "claim/patterns.h"
 
 namespace sparsecpu {
@@ -23,36 +25,55 @@ std::optional<std::vector<int64_t>> target_in_numbers(const RecogniseContext& co
   return std::count(result.begin(), result.end(), -1) <= 1 ? std::optional(result) : std::nullopt;
 }
 
-// [..., in] -> [..., out], whatever the other axes are.
-bool changes_channels(const Shape& from, Shape to, const Linear& linear) {
-  if (from.size() < 2 || from.size() != to.size()) return false;
-  if (from.back() != linear.in_channels || to.back() != linear.out_channels) return false;
-  to.back() = from.back();
-  return from == to;
+// Whether the ops make of the facts' shapes what the nodes make of them, for both sets of sizes.
+bool make_shape_of(const RecogniseContext& context, const std::vector<Op>& ops, int y) {
+  for (const auto member : {&ValueFacts::probe, &ValueFacts::assumed}) {
+    std::map<int, Shape> made;
+    for (const Op& op : ops) {
+      std::vector<Shape> inputs;
+      for (int input : op.inputs) {
+        const auto& known = input < 0 ? std::optional(made[input]) : context.facts[input].*member;
+        if (!known) return false;
+        inputs.push_back(*known);
+      }
+      try {
+        made[op.output] = output_shape(op, inputs);
+      } catch (const Error&) {  // sizes that are only assumed
+        return false;
+      }
+    }
+    if (made[y] != context.facts[y].*member) return false;
+  }
+  return true;
 }
 
-// Reshape, Gemm, Reshape as a layer over the tokens of [..., tokens, c].
+// Reshape, Gemm, Reshape as a layer over the tokens of [..., tokens, c]. The first Reshape may be the end of attention,
+// which is a part of the pattern then.
 std::optional<Pattern> match_linear(const RecogniseContext& context, int last) {
   const Graph& graph = context.graph;
   const int gemm = made_by(graph, graph.nodes[last].inputs[0], "Gemm");
   const int flatten = gemm < 0 ? -1 : made_by(graph, graph.nodes[gemm].inputs[0], "Reshape");
-  if (flatten < 0) return std::nullopt;
-  const int x = graph.nodes[flatten].inputs[0], y = graph.nodes[last].outputs[0];
-  const ValueFacts &from = context.facts[x], &to = context.facts[y];
+  if (flatten < 0 || context.value(graph.nodes[flatten].inputs[0]).type != ElementType::kFloat) return std::nullopt;
   Recognised layer = recognise_gemm(context, graph.nodes[gemm]);
-  if (layer.ops.size() != 1 || context.value(x).type != ElementType::kFloat) return std::nullopt;
-  const auto& linear = std::get<Linear>(layer.ops[0].data);
-  const bool known = from.probe && from.assumed && to.probe && to.assumed && !linear.transposed_input;
-  if (!known || !changes_channels(*from.probe, *to.probe, linear) ||
-      !changes_channels(*from.assumed, *to.assumed, linear)) {
-    return std::nullopt;
-  }
-  std::optional<Unit> unit = close_unit(graph, {flatten, gemm, last}, gemm);
-  if (!unit) return std::nullopt;
-  layer.ops[0].inputs = {x};
-  layer.ops[0].output = y;
+  if (layer.ops.size() != 1 || std::get<Linear>(layer.ops[0].data).transposed_input) return std::nullopt;
+  Op& linear = layer.ops[0];
+  linear.node = gemm;
+  linear.output = graph.nodes[last].outputs[0];
+  linear.inputs = {graph.nodes[flatten].inputs[0]};
   layer.pattern = "gemm";
-  return Pattern{std::move(*unit), std::move(layer)};
+  std::vector<int> nodes{flatten, gemm, last};
+  if (auto before = match_attention(context, flatten); before && before->meaning.ok()) {
+    std::vector<Op>& ops = before->meaning.ops;
+    if (!std::holds_alternative<Reshape>(ops.back().data)) return std::nullopt;
+    linear.inputs = ops.back().inputs;
+    ops.back() = std::move(linear);
+    layer.ops = std::move(ops);
+    layer.pattern = before->meaning.pattern + ", gemm";
+    nodes.insert(nodes.end(), before->unit.nodes.begin(), before->unit.nodes.end());
+  }
+  if (!make_shape_of(context, layer.ops, graph.nodes[last].outputs[0])) return std::nullopt;
+  std::optional<Unit> unit = close_unit(graph, std::move(nodes), gemm);
+  return unit ? std::optional(Pattern{std::move(*unit), std::move(layer)}) : std::nullopt;
 }
 
 }  // namespace

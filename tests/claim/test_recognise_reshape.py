@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from attention_writer import CHANNELS, HEADS, WIDTH, Writer, claim
 from describe import Network
+from onnx import TensorProto
 
 OUT = 5
 
@@ -87,3 +88,19 @@ def test_layer_that_ends_in_another_shape() -> None:
     sizes = [g.add("Gather", turned, g.constant([i], np.int64), axis=0) for i in (1, 0)]
     y = g.add("Reshape", inner, g.add("Concat", *sizes, g.constant([OUT], np.int64), axis=0))
     assert not last_ops(g, y)
+
+
+def test_layer_behind_attention() -> None:
+    """Attention gives it the tokens of all sequences in one axis; other inputs of the model tell their number."""
+    g = Writer(static=False)
+    q, k, v = (g.tokens(name) for name in "qkv")
+    scores = g.add("MatMul", g.split(q), g.split(k, (0, 2, 3, 1)))
+    y = g.add("Transpose", g.add("MatMul", g.add("Softmax", scores), g.split(v)), perm=[0, 2, 1, 3])
+    flat = g.add("Reshape", y, g.constant([-1, CHANNELS], np.int64))
+    inner = g.add("Gemm", flat, g.weight((CHANNELS, OUT), 0.5))
+    y = g.reshape(inner, g.input("ids", [*g.sizes], TensorProto.INT64), None, None, OUT)
+    nodes = claim.recognise(g.describe(y))
+    assert [op["kind"] for op in nodes[-1]["ops"]] == ["attention", "linear"]
+    assert nodes[-1]["pattern"] == "attention, gemm"
+    shapes = {name: [3, 7, CHANNELS] for name in "qkv"} | {"ids": [3, 7]}
+    assert claim.infer_shapes(g.describe(y), shapes)[y] == [3, 7, OUT]
