@@ -127,6 +127,12 @@ Recognised recognise_qlinear_concat(const RecogniseContext& context, const Node&
 }  // namespace
 
 Recognised recognise_qlinear(const RecogniseContext& context, const Node& node) {
+  if (node.op_type == "QLinearSoftmax") {
+    Quantization x, y;
+    std::string problem = read_quantization(context, node, 1, &x);
+    if (problem.empty()) problem = read_quantization(context, node, 3, &y);
+    return decline(problem.empty() ? "it is not the softmax between the products of attention" : problem);
+  }
   if (node.op_type == "QLinearConcat") return recognise_qlinear_concat(context, node);
   const bool binary = node.op_type == "QLinearAdd" || node.op_type == "QLinearMul";
   if (node.inputs.empty() || node.inputs[0] < 0) return decline("it lacks an input");

@@ -81,6 +81,7 @@ constexpr Entry kTable[] = {
     {kMicrosoft, "QLinearMul", 1, INT_MAX, "qlinear mul", recognise_qlinear, Takes::kAny},
     {kMicrosoft, "QLinearSigmoid", 1, INT_MAX, "qlinear sigmoid", recognise_qlinear, Takes::kAny},
     {kMicrosoft, "QLinearLeakyRelu", 1, INT_MAX, "qlinear leaky relu", recognise_qlinear, Takes::kAny},
+    {kMicrosoft, "QLinearSoftmax", 1, INT_MAX, "qlinear softmax", recognise_qlinear, Takes::kAny},
     {kMicrosoft, "QLinearConcat", 1, INT_MAX, "qlinear concat", recognise_qlinear, Takes::kAny},
     {kMicrosoft, "QLinearAveragePool", 1, INT_MAX, "qlinear average pool", recognise_qlinear, Takes::kAny},
     {kMicrosoft, "QLinearGlobalAveragePool", 1, INT_MAX, "qlinear global average", recognise_qlinear, Takes::kAny},
@@ -98,6 +99,7 @@ std::string unsupported(const Node& node, bool known_operator) {
     return "the file was saved for this CPU's own layout: save it at ORT_ENABLE_EXTENDED or below, or as it was "
            "exported";
   }
+  if (node.op_type == "Softmax") return "it is not the Softmax between the products of attention";
   const std::string name = node.domain.empty() ? node.op_type : node.domain + "." + node.op_type;
   if (!known_operator) return name + " is not an operator that runs here";
   return name + " of opset " + std::to_string(node.since_version) + " is not supported";

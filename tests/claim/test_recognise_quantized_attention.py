@@ -267,3 +267,15 @@ def test_a_constant_mask_of_different_bytes_is_left_alone() -> None:
     y = masked(g, g.constant(np.arange(LENGTH * LENGTH).reshape(LENGTH, LENGTH), np.uint8), False)
     reasons = [node["reason"] for node in claim.recognise(g.describe(y))]
     assert "its mask is a constant of different bytes" in reasons
+
+
+@pytest.mark.parametrize(
+    ("scale", "reason"),
+    [(np.inf, "is not a positive number"), (0.1, "it is not the softmax between the products of attention")],
+)
+def test_why_a_softmax_of_bytes_stays_outside(scale: float, reason: str) -> None:
+    """torch's masks of minus infinity, calibrated, have an infinite scale."""
+    g = Writer(operators=True)
+    x = g.quantize(g.input("x", [BATCH, LENGTH]), (0.1, 0))
+    nodes = claim.recognise(g.describe(g.dequantize(g.softmax(x, (scale, 0), WEIGHTS), WEIGHTS)))
+    assert any(str(node["reason"]).endswith(reason) for node in nodes)
