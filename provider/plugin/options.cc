@@ -68,8 +68,9 @@ std::map<std::string, int64_t> parse_assume(const std::string& key, const std::s
     }
     const auto [known, fresh] = sizes.try_emplace(std::string(name), size);
     if (!fresh && known->second != size) {
-      reject(key, value, "one size for '" + known->first + "', not " + std::to_string(known->second) + " and " +
-                             std::to_string(size));
+      reject(
+          key, value,
+          "one size for '" + known->first + "', not " + std::to_string(known->second) + " and " + std::to_string(size));
     }
   }
   return sizes;
