@@ -35,7 +35,7 @@ def test_the_option_chooses_the_kernel() -> None:
 @pytest.mark.parametrize("network", ["resnet50", "mobilenet_v1", "bert"])
 def test_both_kernels_give_one_result(network: str) -> None:
     model = {
-        "resnet50": lambda: models.resnet50(0.9, batch=4, height=96, width=96),
+        "resnet50": lambda: models.resnet50(0.9),
         "mobilenet_v1": lambda: models.mobilenet_v1(0.9),
         "bert": lambda: models.bert(0.9, layers=2),
     }[network]()
