@@ -46,7 +46,7 @@ class Tables {
 // The softmax operator whose bytes these are.
 std::optional<FoundByteSoftmax> softmax_before(const RecogniseContext& context, int value) {
   const Graph& graph = context.graph;
-  const int last = value >= 0 ? graph.values[value].producer : -1;
+  const int last = graph.producer(value);
   if (last < 0) return std::nullopt;
   FoundByteSoftmax found;
   if (graph.nodes[last].op_type == "QLinearSoftmax") {
@@ -95,7 +95,7 @@ struct ByteSum {
 };
 std::optional<ByteSum> find_sum(const RecogniseContext& context, int value) {
   const Graph& graph = context.graph;
-  const int last = value >= 0 ? graph.values[value].producer : -1;
+  const int last = graph.producer(value);
   if (last < 0) return std::nullopt;
   ByteSum sum;
   std::array<std::optional<Quantization>, 3> quantizations;

@@ -221,7 +221,7 @@ class Claimer {
       }
     }
     for (int input : graph_.nodes[node].inputs) {
-      const int producer = input >= 0 ? graph_.values[input].producer : -1;
+      const int producer = graph_.producer(input);
       if (producer >= 0 && group_[producer] >= 0) return "the claimed layers next to it gain nothing by taking it in";
     }
     return "no claimed layer is next to it";

@@ -103,7 +103,7 @@ class TokensReader {
 // com.microsoft FusedMatMul: alpha times a product whose sides may be transposed.
 std::optional<Product> fused_product(const RecogniseContext& context, int value) {
   Product result;
-  result.nodes = {value >= 0 ? context.graph.values[value].producer : -1};
+  result.nodes = {context.graph.producer(value)};
   if (result.nodes[0] < 0) return std::nullopt;
   const Node& node = context.graph.nodes[result.nodes[0]];
   if (node.domain != "com.microsoft" || node.op_type != "FusedMatMul" || node.inputs.size() != 2) return std::nullopt;

@@ -18,6 +18,10 @@ double lanes_us(const KernelSpeed& speed, const LayerWork& work, double stored, 
   return vectors * (stored + speed.row_end * ends) / speed.rate * 1e-3;
 }
 
+double stream_us(const KernelSpeed& speed, const LayerWork& work, double stored) {
+  return lanes_us(speed, work, stored, work.bytes ? kQuantizedChunkVectors : spmm_chunk_vectors(work, stored));
+}
+
 // A block of kJitRows rows loads each input vector that any of them needs; all code is fetched once.
 double code_us(const KernelSpeed& speed, const LayerWork& work, double stored) {
   const double rows = static_cast<double>(work.rows), blocks = std::ceil(rows / kJitRows);
@@ -43,8 +47,7 @@ int64_t spmm_chunk_vectors(const LayerWork& work, double stored) {
 double sparse_us(const LayerWork& work, double stored, Target target) {
   const LayerSpeed& speed = layer_speed(target.isa, work.bytes);
   if (runs_code(work, target)) return code_us(speed.code, work, stored);
-  const int64_t chunk = work.bytes ? kQuantizedChunkVectors : spmm_chunk_vectors(work, stored);
-  return lanes_us(speed.stream, work, stored, chunk);
+  return stream_us(speed.stream, work, stored);
 }
 
 double dense_us(const LayerWork& work, Isa isa) {
@@ -76,8 +79,7 @@ double few_rows_share(bool bytes, int64_t rows) {
 
 double few_rows_sparse_us(const LayerWork& work, double stored, int64_t rows, Isa isa) {
   const LayerSpeed& speed = layer_speed(isa, work.bytes);
-  if (rows >= few_sparse_rows(work.bytes))
-    return lanes_us(speed.stream, work, stored, spmm_chunk_vectors(work, stored));
+  if (rows >= row_major_below(work.bytes, /*sparse=*/true)) return stream_us(speed.stream, work, stored);
   return static_cast<double>(std::max<int64_t>(1, rows)) * stored / speed.few_rows * 1e-3;
 }
 

@@ -34,8 +34,8 @@ double dense_us(const LayerWork& work, Isa isa);
 // The share of weights (groups) stored at which the sparse kernel takes `limit_us`; 1 where it never does.
 double break_even(const LayerWork& work, double limit_us, Target target);
 
-// Rows below which the sparse kernel of a 1x1 layer is the row-major one.
-constexpr int64_t few_sparse_rows(bool bytes) { return bytes ? kFewRows : kFewSparseRows; }
+// Rows below which a 1x1 layer runs row-major, dense or sparse.
+constexpr int64_t row_major_below(bool bytes, bool sparse) { return sparse && !bytes ? kFewSparseRows : kFewRows; }
 
 // Layers of fewer than kFewRows rows, where reading the weights takes the time, and the CPU provider's. share: of
 // weights (groups) stored, up to which the sparse kernel is sure to be faster than that.

@@ -81,7 +81,7 @@ std::optional<Link> nan_guard_of(const RecogniseContext& context, int value) {
 
 std::optional<Link> link_of(const RecogniseContext& context, int value, bool quantized) {
   const Graph& graph = context.graph;
-  const int index = value >= 0 ? graph.values[value].producer : -1;
+  const int index = graph.producer(value);
   if (index < 0 || graph.nodes[index].inputs.empty()) return std::nullopt;
   const Node& node = graph.nodes[index];
   if (quantized && (node.op_type == "QuantizeLinear" || node.op_type == "QLinearMul")) {

@@ -57,7 +57,7 @@ bool is_inside(const Graph& graph, const std::set<int>& nodes, int node) {
 }  // namespace
 
 int maker(const Graph& graph, int value) {
-  const int node = value >= 0 ? graph.values[value].producer : -1;
+  const int node = graph.producer(value);
   return node >= 0 && graph.nodes[node].domain.empty() ? node : -1;
 }
 

@@ -185,7 +185,7 @@ Recognised recognise_quantize(const RecogniseContext& context, const Node& node)
 }
 
 const Node* producer_of(const Graph& graph, int value) {
-  const int producer = value >= 0 ? graph.values[value].producer : -1;
+  const int producer = graph.producer(value);
   return producer >= 0 ? &graph.nodes[producer] : nullptr;
 }
 

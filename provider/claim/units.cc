@@ -55,7 +55,7 @@ class Finder {
 
   // The DequantizeLinear of an input, if this is its only use; else -1.
   int dequantizer(int value) const {
-    const int producer = value >= 0 ? graph_.values[value].producer : -1;
+    const int producer = graph_.producer(value);
     return is(producer, "DequantizeLinear") && sole_consumer(graph_, value) >= 0 ? producer : -1;
   }
 

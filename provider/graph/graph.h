@@ -81,6 +81,9 @@ struct Graph {
   std::vector<Node> nodes;  // topological order
   std::vector<Value> values;
   std::vector<int> inputs, outputs;  // value indices
+
+  // The node that makes a value, of whatever domain; -1: none, or no value.
+  int producer(int value) const { return value >= 0 ? values[static_cast<size_t>(value)].producer : -1; }
 };
 
 }  // namespace sparsecpu

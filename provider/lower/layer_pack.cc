@@ -151,7 +151,7 @@ LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernel
     return pack;
   }
   const bool few_are_sparse = few_rows_are_sparse(work, stored, rows, target.isa);
-  if (is_pointwise(shape) && rows < (few_are_sparse ? kFewSparseRows : kFewRows)) {
+  if (is_pointwise(shape) && rows < row_major_below(/*bytes=*/false, few_are_sparse)) {
     pack.few_rows = pack_few_rows(weights, few_are_sparse);
     if (rows >= 0) return pack;
   }

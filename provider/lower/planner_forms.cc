@@ -88,8 +88,8 @@ bool Planner::runs_row_major(size_t stage) const {
   const LinearShape linear = *linear_shape(stages_[stage].op.data);
   const int64_t rows = product(shape, 0, shape.size()) / linear.out_channels;
   const bool channels_last = linear.axes == Axes::kTokens || product(shape, 2, shape.size()) == 1;
-  const bool sparse_floats = pack.few_rows && pack.few_rows->view.columns != nullptr;
-  return channels_last && rows < (sparse_floats ? kFewSparseRows : kFewRows);
+  const bool sparse = pack.few_rows && pack.few_rows->view.columns != nullptr;
+  return channels_last && rows < row_major_below(pack.qfew_rows.has_value(), sparse);
 }
 
 void Planner::demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent,
