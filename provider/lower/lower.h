@@ -2,7 +2,6 @@
 // a shape and cached).
 #pragma once
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 

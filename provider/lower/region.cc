@@ -1,21 +1,15 @@
-// A claimed region: its packed weights, and a bounded cache of Plans by input shapes.
+// A claimed region: its packed weights, and its Plans.
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <list>
-#include <thread>
 
 #include "base/cpu.h"
+#include "base/threads.h"
 #include "kernels/registry.h"
 #include "lower/lower.h"
+#include "lower/plan_cache.h"
 #include "lower/slices.h"
 
 namespace sparsecpu {
 namespace {
-
-// Shapes whose Plans are kept; the least recently used goes first.
-constexpr size_t kMaxPlans = 32;
-constexpr size_t kMaxPlanBytes = 64u << 20;
 
 // Output pixels times images (or tokens) of every value, where the declared shapes fix them; else -1.
 std::vector<int64_t> static_rows(const OpGraph& graph) {
@@ -49,29 +43,6 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
     if (!channels_last) rows[out] = std::max(rows[out], kFewRows);
   }
   return rows;
-}
-
-// run(0) ... run(count - 1) on temporary threads, joined before it returns. The first exception passes on.
-template <class Run>
-void for_each_on_threads(size_t count, int threads, const Run& run) {
-  std::atomic<size_t> next{0};
-  std::mutex failure_mutex;
-  std::exception_ptr failure;
-  const auto work = [&] {
-    for (size_t i; (i = next.fetch_add(1)) < count;) {
-      try {
-        run(i);
-      } catch (...) {
-        const std::lock_guard<std::mutex> lock(failure_mutex);
-        if (!failure) failure = std::current_exception();
-      }
-    }
-  };
-  std::vector<std::thread> helpers;
-  for (int t = 1; t < threads; ++t) helpers.emplace_back(work);
-  work();
-  for (std::thread& helper : helpers) helper.join();
-  if (failure) std::rethrow_exception(failure);
 }
 
 void forget_weights(Op& op) {
@@ -118,13 +89,7 @@ struct Region::State {
   const KernelTable& kernels;
   const int workers = usable_cpus();
 
-  std::mutex mutex;
-  struct Entry {
-    std::vector<Shape> shapes;
-    std::shared_ptr<const Plan> plan;
-  };
-  std::list<Entry> plans;  // most recently used first
-  size_t plan_bytes = 0;
+  PlanCache plans;
 
   State(OpGraph ops, const KernelTable& table) : graph(std::move(ops)), stages(fuse(graph)), kernels(table) {
     rows = static_rows(graph);
@@ -133,7 +98,6 @@ struct Region::State {
   void pack(size_t stage, Target target);
   void forget_weights();
   void report();
-  void trim();
 };
 
 void Region::State::pack(size_t stage, Target target) {
@@ -160,13 +124,6 @@ void Region::State::report() {
   }
 }
 
-void Region::State::trim() {
-  while (plans.size() > kMaxPlans || (plan_bytes > kMaxPlanBytes && plans.size() > 1)) {
-    plan_bytes -= plans.back().plan->plan_bytes();
-    plans.pop_back();
-  }
-}
-
 // The share of one Compile call that takes its time: generating code takes a second for a large network.
 void Region::pack(const std::vector<std::unique_ptr<Region>>& regions, Target target) {
   struct Layer {
@@ -180,7 +137,7 @@ void Region::pack(const std::vector<std::unique_ptr<Region>>& regions, Target ta
       if (linear_shape(stages[s].op.data)) layers.push_back({region->state_.get(), s});
     }
   }
-  for_each_on_threads(layers.size(), usable_cpus(), [&](size_t i) { layers[i].region->pack(layers[i].stage, target); });
+  for_each_on_threads(layers.size(), [&](size_t i) { layers[i].region->pack(layers[i].stage, target); });
 
   std::vector<PackedJit*> code;
   for (const Layer& layer : layers) {
@@ -216,17 +173,8 @@ Region::~Region() = default;
 
 std::shared_ptr<const Plan> Region::plan(const std::vector<Shape>& input_shapes) {
   State& s = *state_;
-  const std::lock_guard<std::mutex> lock(s.mutex);
-  for (auto it = s.plans.begin(); it != s.plans.end(); ++it) {
-    if (it->shapes != input_shapes) continue;
-    s.plans.splice(s.plans.begin(), s.plans, it);
-    return it->plan;
-  }
-  auto plan = plan_region(s.graph, s.stages, s.packs, s.kernels, s.workers, input_shapes);
-  s.plans.push_front({input_shapes, plan});
-  s.plan_bytes += plan->plan_bytes();
-  s.trim();
-  return plan;
+  return s.plans.get(input_shapes,
+                     [&] { return plan_region(s.graph, s.stages, s.packs, s.kernels, s.workers, input_shapes); });
 }
 
 const OpGraph& Region::ops() const { return state_->graph; }
