@@ -1,0 +1,91 @@
+"""Cases of the corpus that fail now, by reason: whoever makes one pass takes it out here (the tests are strict)."""
+
+BY_REASON: dict[str, list[str]] = {
+    "an unchecked index into the outputs of a dead node": [
+        "dead unit of Resize",
+        "dead unit of MaxPool",
+        "dead unit of Concat",
+        "dead unit of Flatten",
+    ],
+    "operators of other domains are taken for ONNX's": [
+        "foreign Relu",
+        "foreign Clip",
+        "foreign Cast",
+    ],
+    "the bias of a Gemm is judged by its length": [
+        "column of a number a row as C",
+    ],
+    "claimed, then refused": [
+        "int32 bias at the limit, dense",
+        "int32 bias at the limit, sparse",
+        "int32 bias at the lowest value of QLinearConv",
+    ],
+    "constants are folded although the float result changes": [
+        "rounding by a large number",
+    ],
+    "a constant that is not finite is folded into the weights": [
+        "quotient by a vector with a zero",
+    ],
+    "gates are cut off at minus infinity": [
+        "SiLU of minus infinity",
+        "HardSwish of minus infinity",
+    ],
+    "a residual is broadcast as if it were an image's": [
+        "residual 3x17x1x1 of 3x17x4x7",
+        "residual 2x4x1x1 of 2x4x128x256",
+    ],
+    "the channels of a byte constant are looked for on the wrong axis": [
+        "QLinearAdd of a vector and 8x16",
+        "QLinearAdd of a vector and 33x16",
+        "QLinearAdd of a vector and 5000x8",
+        "QLinearMul of a vector and 8x16",
+        "QLinearMul of a vector and 33x16",
+        "QLinearMul of a vector and 5000x8",
+        "byte vector before a product",
+    ],
+    "what the file declares is trusted": [
+        "declared 4x64x1x1, is 1x64x17x16",
+        "declared 1x64x1x1, is 1x64x17x16",
+        "declared 1x2048x1x1, is 1x2048x7x7",
+        "one symbol, two sizes",
+    ],
+    "an empty tensor inside a region": [
+        "part of no channels",
+        "attention to 0 keys",
+    ],
+    "a version is called complete that does not hold all pixels": [
+        "two windows, size 8 stride 1",
+        "two windows, size 9 stride 1",
+        "two windows, size 13 stride 2",
+        "two windows, size 33 stride 1",
+        "two windows, size 56 stride 1",
+        "two windows, size 64 stride 2",
+        "two windows, size 79 stride 1",
+    ],
+    "coordinates are computed otherwise than onnxruntime does": [
+        "nearest resize to 24, floor",
+        "nearest resize by 1.2, floor",
+        "nearest resize by 1.04 to the same size, floor",
+        "nearest resize by 1.7, floor",
+        "nearest resize by 1.3, half pixel",
+    ],
+    "halos are neither bounded nor priced": [
+        "dilation and pads of 500",
+        "dilation and pads of 2000",
+        "dilation and pads of 5000",
+        "dilation and pads of 100000",
+    ],
+    "empty images are cut short": [
+        "image 1x64x0x9, pads 2",
+        "image 1x64x0x9, pads 5",
+        "image 1x64x0x9, pads 0 behind Pad",
+        "image 1x64x9x0, pads 2",
+        "image 1x64x9x0, pads 5",
+        "image 1x64x9x0, pads 0 behind Pad",
+        "image 1x64x0x0, pads 2",
+        "image 1x64x0x0, pads 5",
+        "image 1x64x0x0, pads 0 behind Pad",
+    ],
+}
+
+EXPECTED = {name: reason for reason, names in BY_REASON.items() for name in names}

@@ -1,0 +1,193 @@
+"""What nodes mean: results that nobody reads, operators of other domains, shapes of biases, float arithmetic in the
+order in which it is written, and special values."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import onnx
+from case import Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
+from onnx import helper
+
+X = ["xs", "xz"]
+Y = ["ys", "yz"]
+
+
+def dead_unit(op: str, inputs: list[str], attributes: dict[str, object]) -> Model:
+    """A QDQ unit that changes the scale and whose result nobody reads."""
+    nodes = [
+        node("DequantizeLinear", ["x", "s", "z"], ["d"]),
+        node(op, inputs, ["r"], **attributes),
+        node("QuantizeLinear", ["r", "s2", "z"], ["dead"]),
+        node("DequantizeLinear", ["x", "s", "z"], ["d2"]),
+        node("Relu", ["d2"], ["y"]),
+    ]
+    constants = {
+        "s": np.float32(0.1),
+        "s2": np.float32(0.2),
+        "z": np.int8(0),
+        "up": np.array([1, 1, 2, 2], np.float32),
+    }
+    return network(nodes, {"x": [1, 4, 6, 6]}, constants, types={"x": np.int8}), [
+        {"x": bytes_of(1, 4, 6, 6, dtype=np.int8)}
+    ]
+
+
+NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+for op, inputs, attributes in (
+    ("Resize", ["d", "", "up"], NEAREST),
+    ("Relu", ["d"], {}),
+    ("MaxPool", ["d"], {"kernel_shape": [2, 2]}),
+    ("AveragePool", ["d"], {"kernel_shape": [2, 2]}),
+    ("Add", ["d", "d"], {}),
+    ("Concat", ["d", "d"], {"axis": 1}),
+    ("Sigmoid", ["d"], {}),
+    ("Flatten", ["d"], {}),
+):
+    case(f"dead unit of {op}")(partial(dead_unit, op, inputs, attributes))
+
+
+def foreign(op: str) -> Model:
+    """A function of another domain named as an activation, between a quantized convolution and its QuantizeLinear."""
+    body = [node("Neg", ["i"], ["n"]), node("LeakyRelu", ["n"], ["o"], alpha=0.5)]
+    function = helper.make_function("my.lib", op, ["i"], ["o"], body, [helper.make_opsetid("", 17)])
+    nodes = [
+        node("QuantizeLinear", ["x", *X], ["q"]),
+        node("DequantizeLinear", ["q", *X], ["d"]),
+        node("DequantizeLinear", ["w", "ws"], ["wf"]),
+        node("Conv", ["d", "wf"], ["c"], pads=[1] * 4),
+        node(op, ["c"], ["a"], domain="my.lib"),
+        node("QuantizeLinear", ["a", *Y], ["aq"]),
+        node("DequantizeLinear", ["aq", *Y], ["y"]),
+    ]
+    constants = numbers(0.02, 0.004, 0.03) | {"w": sparse_bytes(64, 64, 3, 3)}
+    # A byte here and there differs by a step: the sums of a convolution in float are rounded in another order.
+    return network(nodes, {"x": [1, 64, 28, 28]}, constants, functions=[function]), [{"x": normal(1, 64, 28, 28)}]
+
+
+def numbers(x: float, w: float, y: float) -> dict[str, np.ndarray]:
+    scales = {"xs": np.float32(x), "ws": np.float32(w), "ys": np.float32(y)}
+    return scales | {"xz": np.uint8(128), "yz": np.uint8(128)}
+
+
+for op in ("Relu", "Clip"):
+    case(f"foreign {op}", bound=0.01)(partial(foreign, op))
+
+
+@case("foreign Cast")
+def foreign_cast() -> Model:
+    body = [node("Cast", ["i"], ["a"], to=onnx.TensorProto.FLOAT), node("Neg", ["a"], ["o"])]
+    function = helper.make_function("my.lib", "Cast", ["i"], ["o"], body, [helper.make_opsetid("", 17)], ["to"])
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["a", "s", "z"]),
+        node("MatMulInteger", ["a", "w", "z"], ["i"]),
+        node("Cast", ["i"], ["c"], to=1, domain="my.lib"),
+        node("Mul", ["s", "ws"], ["sc"]),
+        node("Mul", ["c", "sc"], ["y"]),
+    ]
+    constants = {"ws": np.float32(0.004), "w": sparse_bytes(256, 256)}
+    return network(nodes, {"x": [128, 256]}, constants, functions=[function]), [{"x": normal(128, 256)}]
+
+
+@case("column of a number a row as C", bound=0.0)
+def column_bias() -> Model:
+    """Gemm whose C is [M,1] where M is N."""
+    rows = 512
+    nodes = [
+        node("QuantizeLinear", ["x", *X], ["q"]),
+        node("DequantizeLinear", ["q", *X], ["d"]),
+        node("DequantizeLinear", ["w", "ws", "wz"], ["wf"]),
+        node("DequantizeLinear", ["c", "bs"], ["cf"]),
+        node("Gemm", ["d", "wf", "cf"], ["g"], transB=1),
+        node("QuantizeLinear", ["g", *Y], ["gq"]),
+        node("DequantizeLinear", ["gq", *Y], ["y"]),
+    ]
+    constants = numbers(0.02, 0.004, 0.05) | {
+        "bs": np.float32(0.02) * np.float32(0.004),
+        "wz": np.int8(0),
+        "w": sparse_bytes(512, 256),
+        "c": np.random.default_rng(0).integers(-30000, 30000, (rows, 1)).astype(np.int32),
+    }
+    return network(nodes, {"x": [rows, 256]}, constants, opset=13), [{"x": normal(rows, 256)}]
+
+
+def bias_at_the_limit(channels: int, sparse_weight: bool) -> Model:
+    """A channel with tiny weights and a bias that is not: the int32 bias that quantize_static writes saturates."""
+    weight = sparse_bytes(channels, 16, 3, 3, zeros=0.95 if sparse_weight else 0.0)
+    bias = np.zeros(channels, np.int32)
+    bias[3] = -2147483647
+    nodes = [
+        node("QuantizeLinear", ["x", *X], ["xq"]),
+        node("DequantizeLinear", ["xq", *X], ["xd"]),
+        node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], axis=0),
+        node("DequantizeLinear", ["b", "bs", "bz"], ["bd"], axis=0),
+        node("Conv", ["xd", "wd", "bd"], ["c"], pads=[1] * 4),
+        node("QuantizeLinear", ["c", *Y], ["cq"]),
+        node("DequantizeLinear", ["cq", *Y], ["y"]),
+    ]
+    constants = numbers(0.02, 0.01, 0.5) | {
+        "w": weight,
+        "ws": np.full(channels, 0.01, np.float32),
+        "wz": np.zeros(channels, np.int8),
+        "b": bias,
+        "bs": np.full(channels, 0.01 * 0.02, np.float32),
+        "bz": np.zeros(channels, np.int32),
+    }
+    return network(nodes, {"x": [1, 16, 14, 14]}, constants, opset=13), [{"x": normal(1, 16, 14, 14)}]
+
+
+case("int32 bias at the limit, dense")(partial(bias_at_the_limit, 8, False))
+case("int32 bias at the limit, sparse")(partial(bias_at_the_limit, 32, True))
+
+
+@case("int32 bias at the lowest value of QLinearConv")
+def lowest_bias() -> Model:
+    nodes = [node("QLinearConv", ["x", *X, "w", "ws", "wz", *Y, "b"], ["y"])]
+    constants = numbers(0.05, 0.01, 0.05) | {
+        "wz": np.int8(0),
+        "w": sparse_bytes(64, 64, 3, 3, zeros=0.95),
+        "b": np.full(64, -(2**31), np.int32),
+    }
+    return network(nodes, {"x": [1, 64, 28, 28]}, constants, types=dict.fromkeys("xy", np.uint8)), [
+        {"x": bytes_of(1, 64, 28, 28)}
+    ]
+
+
+def after_product(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray]) -> Model:
+    product = node("MatMul", ["x", "w"], ["a"])
+    return network([product, *nodes], {"x": [128, 256]}, {"w": sparse(256, 256, scale=0.25)} | constants, opset=13), [
+        {"x": normal(128, 256)}
+    ]
+
+
+@case("rounding by a large number")
+def rounding_by_a_large_number() -> Model:
+    """(16 a + 1.5 * 2^23) - 1.5 * 2^23 is a whole number: which one may depend on rounding, so its fraction is compared."""
+    nodes = [node("Mul", ["a", "k"], ["b"]), node("Add", ["b", "m"], ["c"]), node("Sub", ["c", "m"], ["d"])]
+    floor = [node("Floor", ["d"], ["e"]), node("Sub", ["d", "e"], ["y"])]
+    return after_product(nodes + floor, {"k": np.float32(16), "m": np.float32(12582912)})
+
+
+@case("quotient by a vector with a zero", claims=("MatMul",))
+def quotient_by_zero() -> Model:
+    divisors = np.ones(256, np.float32)
+    divisors[7] = 0
+    nodes = [node("Div", ["a", "d"], ["b"]), node("Clip", ["b", "lo", "hi"], ["y"])]
+    return after_product(nodes, {"d": divisors, "lo": np.float32(-6), "hi": np.float32(6)})
+
+
+def at_minus_infinity(gate: str) -> Model:
+    """The gate is 0 there, and 0 * -inf is NaN."""
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], group=64),
+        node("Sigmoid" if gate == "SiLU" else gate, ["c"], ["s" if gate == "SiLU" else "y"]),
+    ]
+    nodes += [node("Mul", ["c", "s"], ["y"])] if gate == "SiLU" else []
+    return network(nodes, {"x": [1, 64, 16, 16]}, {"w": np.ones((64, 1, 1, 1), np.float32)}), [
+        {"x": np.full((1, 64, 16, 16), -np.inf, np.float32)}
+    ]
+
+
+for gate in ("SiLU", "HardSwish", "Relu"):
+    case(f"{gate} of minus infinity")(partial(at_minus_infinity, gate))

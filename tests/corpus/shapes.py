@@ -1,0 +1,161 @@
+"""Shapes: operands that are smaller than the output, declarations that are not true, and empty tensors inside."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from case import MICROSOFT, Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
+
+
+def residual(shape: tuple[int, ...], small: tuple[int, ...]) -> Model:
+    """A product of tokens, and a sum with an activation that is broadcast."""
+    width = shape[-1] if shape[-1] > 8 else 12
+    nodes = [
+        node("MatMul", ["x", "w"], ["m"]),
+        node("Add", ["m", "b"], ["p"]),
+        node("Add", ["s", "p"], ["y"]),
+    ]
+    constants = {"w": sparse(shape[-1], width), "b": normal(width)}
+    return network(nodes, {"x": shape, "s": small}, constants), [{"x": normal(*shape), "s": normal(*small, seed=1)}]
+
+
+for shape, small in (
+    ((3, 17, 4, 7), (3, 17, 1, 1)),
+    ((2, 4, 128, 256), (2, 4, 1, 1)),
+    ((2, 4, 128, 256), (2, 1, 1, 256)),
+    ((2, 4, 128, 256), (1, 4, 128, 256)),
+    ((2, 4, 128, 256), (2, 4, 1, 256)),
+    ((2, 128, 256), (2, 1, 256)),
+    ((2, 128, 256), (2, 1, 1)),
+    ((2, 128, 256), (128, 1)),
+    ((2, 128, 256), (2, 128, 1)),
+):
+    case(f"residual {'x'.join(map(str, small))} of {'x'.join(map(str, shape))}", claims=("Gemm",))(
+        partial(residual, shape, small)
+    )
+
+Q = ["s", "z"]
+
+
+def byte_vector(op: str, channels: int, tokens: int) -> Model:
+    """A vector along the last axis of bytes that lie as an image."""
+    nodes = [
+        node("QLinearMul", ["x", *Q, "x", *Q, *Q], ["a"], domain=MICROSOFT),
+        node("QLinearMatMul", ["a", *Q, "w", "s", "wz", *Q], ["m"]),
+        node(op, ["v", *Q, "a", *Q, *Q], ["b"], domain=MICROSOFT),
+        node("QLinearLeakyRelu", ["b", *Q, *Q], ["y"], domain=MICROSOFT, alpha=0.1),
+    ]
+    constants = {
+        "s": np.float32(0.05),
+        "z": np.uint8(100),
+        "wz": np.uint8(0),
+        "v": np.arange(1, channels + 1).astype(np.uint8),
+        "w": (np.arange(channels * 4) % 5).astype(np.uint8).reshape(channels, 4),
+    }
+    types = dict.fromkeys("xym", np.uint8)
+    return network(nodes, {"x": ["n", "s", channels]}, constants, ["y", "m"], types=types), [
+        {"x": bytes_of(1, tokens, channels)}
+    ]
+
+
+for op in ("QLinearAdd", "QLinearMul"):
+    for channels, tokens in ((16, 8), (16, 33), (8, 5000)):
+        case(f"{op} of a vector and {tokens}x{channels}", claims=("QLinearMatMul",))(
+            partial(byte_vector, op, channels, tokens)
+        )
+
+
+@case("byte vector before a product", claims=("QLinearMatMul",))
+def byte_vector_before_a_product() -> Model:
+    width = 512
+    nodes = [
+        node("QLinearMul", ["x", *Q, "x", *Q, *Q], ["a"], domain=MICROSOFT),
+        node("QLinearAdd", ["a", *Q, "v", *Q, *Q], ["b"], domain=MICROSOFT),
+        node("QLinearMatMul", ["b", *Q, "w", "ws", "wz", *Q], ["y"]),
+    ]
+    constants = {
+        "s": np.float32(0.05),
+        "z": np.uint8(128),
+        "ws": np.float32(0.01),
+        "wz": np.int8(0),
+        "v": bytes_of(width, seed=1),
+        "w": sparse_bytes(width, width, zeros=0.95),
+    }
+    types = dict.fromkeys("xy", np.uint8)
+    return network(nodes, {"x": ["n", "s", width]}, constants, types=types), [{"x": bytes_of(1, 128, width)}]
+
+
+def declared(dims: list[int | str], weight: tuple[int, int], real: tuple[int, ...], zeros: float) -> Model:
+    """A 1x1 convolution behind a Reshape whose result the file declares otherwise than it is."""
+    nodes = [node("Reshape", ["x", "shape"], ["r"]), node("Conv", ["r", "w"], ["y"])]
+    feed = {"x": normal(*real), "shape": np.array(real, np.int64)}
+    model = network(
+        nodes,
+        {"x": list("abcd"), "shape": [4]},
+        {"w": sparse(*weight, 1, 1, zeros=zeros)},
+        types={"shape": np.int64},
+        declared={"r": dims},
+    )
+    return model, [feed]
+
+
+for dims in ([4, 64, 1, 1], [1, 64, 1, 1], [1, 64, 17, 16], ["n", 64, "h", "w"], [1, 64, 2, 2]):
+    case(f"declared {'x'.join(map(str, dims))}, is 1x64x17x16", claims=("Conv",))(
+        partial(declared, dims, (32, 64), (1, 64, 17, 16), 0.9)
+    )
+case("declared 1x2048x1x1, is 1x2048x7x7", claims=("Conv",))(
+    partial(declared, [1, 2048, 1, 1], (2048, 2048), (1, 2048, 7, 7), 0.97)
+)
+
+
+@case("one symbol, two sizes", claims=("MatMul",))
+def one_symbol_two_sizes() -> Model:
+    """Both inputs are declared [N,S,256] and fed with N = 2 and N = 1."""
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("Add", ["a", "b"], ["c"]), node("MatMul", ["c", "w"], ["y"])]
+    free = ["N", "S", 256]
+    return network(nodes, {"x": free, "b": free}, {"w": sparse(256, 256)}), [
+        {"x": normal(2, 128, 256), "b": normal(1, 128, 256, seed=1)}
+    ]
+
+
+@case("part of no channels", claims=("Conv",))
+def part_of_no_channels() -> Model:
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        node("Split", ["c", "parts"], ["a", "b"], axis=1),
+        node("Concat", ["b", "a"], ["y"], axis=1),
+    ]
+    constants = {"w": sparse(64, 64, 3, 3), "parts": np.array([0, 64], np.int64)}
+    return network(nodes, {"x": [1, 64, 28, 28]}, constants, opset=13), [{"x": normal(1, 64, 28, 28)}]
+
+
+def cross_attention(keys: int) -> Model:
+    nodes = []
+    for name, source in (("q", "x"), ("k", "m"), ("v", "m")):
+        nodes += [
+            node("MatMul", [source, f"w{name}"], [f"{name}1"]),
+            node("Reshape", [f"{name}1", "split"], [f"{name}2"]),
+            node("Transpose", [f"{name}2"], [f"{name}3"], perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]),
+        ]
+    nodes += [
+        node("MatMul", ["q3", "k3"], ["s"]),
+        node("Mul", ["s", "scale"], ["s2"]),
+        node("Softmax", ["s2"], ["p"], axis=-1),
+        node("MatMul", ["p", "v3"], ["o"]),
+        node("Transpose", ["o"], ["o2"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["o2", "join"], ["o3"]),
+        node("MatMul", ["o3", "wo"], ["y"]),
+    ]
+    constants = {f"w{name}": sparse(256, 256) for name in "qkvo"} | {
+        "split": np.array([0, 0, 4, 64], np.int64),
+        "join": np.array([0, 0, 256], np.int64),
+        "scale": np.float32(0.125),
+    }
+    return network(nodes, {"x": ["N", "S", 256], "m": ["N", "M", 256]}, constants, opset=13), [
+        {"x": normal(1, 5, 256), "m": normal(1, keys, 256, seed=1)}
+    ]
+
+
+for keys in (7, 0):
+    case(f"attention to {keys} keys", claims=("MatMul",))(partial(cross_attention, keys))

@@ -1,0 +1,96 @@
+"""Windows: what several of them read of one tensor, nearest Resize, and sizes out of all proportion."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from case import Dims, Model, case, network, node, normal, sparse
+
+
+def two_windows(size: int, stride: int) -> Model:
+    """A region's input is read by a convolution and a pool, neither of them padded."""
+    steps = [stride] * 2
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], strides=steps),
+        node("MaxPool", ["x"], ["b"], kernel_shape=[3, 3], strides=steps),
+        node("Conv", ["b", "v"], ["y2"]),
+        node("Relu", ["a"], ["y1"]),
+    ]
+    weights = {"w": sparse(64, 64, 3, 3), "v": sparse(64, 64, 3, 3, scale=0.2)}
+    return network(nodes, {"x": [1, 64, size, size]}, weights, ["y1", "y2"]), [{"x": normal(1, 64, size, size)}]
+
+
+for size, stride in ((8, 1), (8, 2), (9, 1), (13, 2), (20, 1), (33, 1), (47, 2), (56, 1), (64, 2), (79, 1)):
+    case(f"two windows, size {size} stride {stride}", claims=("Conv",))(partial(two_windows, size, stride))
+
+
+FLOOR = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+HALF_PIXEL = {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_floor"}
+
+
+def resize(mode: dict[str, str], scale: float | None, size: int | None, image: int) -> Model:
+    """Nearest Resize between two convolutions, by scale or by size."""
+    if size is not None:
+        inputs, target = ["a", "", "", "s"], np.array([1, 64, size, size], np.int64)
+    else:
+        inputs, target = ["a", "", "s"], np.array([1, 1, scale, scale], np.float32)
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], pads=[1] * 4),
+        node("Resize", inputs, ["b"], mode="nearest", **mode),
+        node("Conv", ["b", "w"], ["y"], pads=[1] * 4),
+    ]
+    constants = {"w": sparse(64, 64, 3, 3), "s": target}
+    return network(nodes, {"x": [1, 64, image, image]}, constants, opset=13), [{"x": normal(1, 64, image, image)}]
+
+
+for name, mode, scale, size, image in (
+    ("to 24, floor", FLOOR, None, 24, 20),
+    ("by 1.2, floor", FLOOR, 1.2, None, 20),
+    ("by 1.04 to the same size, floor", FLOOR, 1.04, None, 20),
+    ("by 1.7, floor", FLOOR, 1.7, None, 28),
+    ("by 1.3, half pixel", HALF_PIXEL, 1.3, None, 20),
+    ("by 2, floor", FLOOR, 2.0, None, 20),
+):
+    case(f"nearest resize {name}", claims=("Conv",))(partial(resize, mode, scale, size, image))
+
+
+def huge(kernel: int, **attributes: object) -> Model:
+    """A window whose pads or dilations are far larger than the image."""
+    nodes = [node("Conv", ["x", "w"], ["y"], **attributes)]
+    return network(nodes, {"x": ["n", 8, "h", "w"]}, {"w": np.ones((8, 8, kernel, kernel), np.float32)}), [
+        {"x": np.ones((1, 8, 5, 5), np.float32)}
+    ]
+
+
+for reach in (500, 2000, 5000, 100_000):
+    case(f"dilation and pads of {reach}")(partial(huge, 3, dilations=[reach] * 2, pads=[reach] * 4))
+far = 2**31
+for name, kernel, attributes in (
+    ("stride past 32 bits", 1, {"pads": [0, 0, 0, far], "strides": [1, far]}),
+    ("pads past 32 bits in large steps", 3, {"pads": [0, 0, 0, far], "strides": [1, far // 2]}),
+):
+    case(name)(partial(huge, kernel, **attributes))
+case("pads past 32 bits", cpu_raises=True)(partial(huge, 3, pads=[0, 0, 0, far]))
+
+
+def of_no_pixels(shape: tuple[int, ...], pads: int, ending: str, free: Dims) -> Model:
+    """Images without pixels; where there are pads, the result has some."""
+    border = np.array([0, 0, 2, 2, 0, 0, 2, 2], np.int64)
+    window = node("Conv", ["x", "w"], ["y" if not ending else "a"], pads=[pads] * 4)
+    nodes = {
+        "": [window],
+        "Pad": [window, node("Pad", ["a", "p"], ["y"])],
+        "pool": [window, node("GlobalAveragePool", ["a"], ["y"])],
+        "behind Pad": [node("Pad", ["x", "p"], ["a"]), node("Conv", ["a", "w"], ["y"])],
+    }[ending]
+    constants = {"w": sparse(64, 64, 3, 3)} | ({"p": border} if "Pad" in ending else {})
+    return network(nodes, {"x": free}, constants), [{"x": np.zeros(shape, np.float32)}]
+
+
+for shape in ((1, 64, 0, 9), (1, 64, 9, 0), (0, 64, 9, 9), (1, 64, 0, 0)):
+    text = "x".join(map(str, shape))
+    for pads, ending in ((2, ""), (1, ""), (5, ""), (1, "Pad"), (1, "pool"), (0, "behind Pad")):
+        refused = shape[0] > 0 and pads == 1
+        title = f"image {text}, pads {pads} {ending}".rstrip()
+        case(title, cpu_raises=refused)(partial(of_no_pixels, shape, pads, ending, ["n", 64, "h", "w"]))
