@@ -1,10 +1,14 @@
 """Shared by every test that runs a model: sessions on the two providers, the bound between their outputs, the
-instruction-set levels of this machine, and what a report says was claimed."""
+instruction-set levels of this machine, what a report says was claimed, and child processes that end."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +145,38 @@ def compare(
     for feed in feeds:
         assert_close(sparse.run(None, dict(feed)), cpu.run(None, dict(feed)), bound)
     return sparse
+
+
+@contextlib.contextmanager
+def child(command: Sequence[str], limit: float = 300.0, **settings: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A child process that is killed after `limit` seconds, and its own children with it; when the block ends, too.
+
+    SIGINT interrupts it also where this process ignores it (nohup), which a child would otherwise inherit. settings: of
+    subprocess.Popen.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, start_new_session=True, **settings)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    def kill() -> None:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    watchdog = threading.Timer(limit, kill)
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        kill()
+        with process:  # closes its pipes
+            pass
+
+
+def run_child(command: Sequence[str], limit: float = 300.0, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """What a child process printed, and its exit status: -9 if it was killed after `limit` seconds."""
+    with child(command, limit, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings) as process:
+        out, error = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, out, error)

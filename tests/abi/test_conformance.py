@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from harness import run_child
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = ROOT / "provider" / "abi" / "ort_abi.h"
@@ -31,9 +31,7 @@ def test_against_official_header() -> None:
     if compiler is None:
         pytest.skip("no C++ compiler")
     command = [compiler, "-std=c++20", "-fsyntax-only", "-I", str(ROOT / "provider"), "-I", str(include_dir)]
-    result = subprocess.run(
-        [*command, str(ROOT / "tests/abi/conformance.cc")], capture_output=True, text=True, check=False
-    )
+    result = run_child([*command, str(ROOT / "tests/abi/conformance.cc")])
     assert result.returncode == 0, result.stderr
 
 

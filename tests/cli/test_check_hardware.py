@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import LEVELS, available_levels
+from harness import LEVELS, available_levels, run_child
 from onnxruntime_ep_sparsecpu import cli, tools
 from onnxruntime_ep_sparsecpu.tools import self_test
 
@@ -112,6 +112,4 @@ def test_a_level_that_does_not_exist() -> None:
 
 def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "onnxruntime_ep_sparsecpu.cli", "check-hardware", "--json"]
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=300, env={**os.environ, **environment}
-    )
+    return run_child(command, env={**os.environ, **environment})

@@ -15,7 +15,7 @@ import exports
 import numpy as np
 import onnx
 import pytest
-from harness import PROVIDER, assert_close, cpu_session
+from harness import PROVIDER, assert_close, child, cpu_session
 from onnxruntime_ep_sparsecpu import cli, models, tools
 from onnxruntime_ep_sparsecpu.tools.source import Source, quantize
 
@@ -229,9 +229,9 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     """As `sparsecpu explain ... | head -1`."""
     onnx.save(models.resnet50(0.9, height=64, width=64), tmp_path / "m.onnx")
     command = [sys.executable, "-m", "onnxruntime_ep_sparsecpu.cli", "explain", str(tmp_path / "m.onnx"), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(60) == 0
+        assert process.wait() == 0

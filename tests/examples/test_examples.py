@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import onnx
 import onnxruntime as ort
 import onnxruntime_ep_sparsecpu as sparsecpu
 import pytest
+from harness import run_child
 from onnxruntime_ep_sparsecpu import models
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 def output_of(name: str, *arguments: str) -> str:
     command = [sys.executable, str(EXAMPLES / name), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = run_child(command)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -79,12 +79,14 @@ def test_cpp(encoder: str, tmp_path: Path) -> None:
     configure = ["cmake", "-S", str(EXAMPLES / "cpp"), "-B", str(tmp_path)]
     if root := os.environ.get("ONNXRUNTIME_ROOT"):
         configure.append(f"-DONNXRUNTIME_ROOT={root}")
-    configured = subprocess.run(configure, capture_output=True, text=True, check=False)
+    configured = run_child(configure)
     if "onnxruntime_include" in configured.stderr or "onnxruntime_library" in configured.stderr:
         pytest.skip("no C++ headers of ONNX Runtime: set ONNXRUNTIME_ROOT to the folder of a release")
     assert configured.returncode == 0, configured.stderr
-    subprocess.run(["cmake", "--build", str(tmp_path)], check=True)
+    built = run_child(["cmake", "--build", str(tmp_path)])
+    assert built.returncode == 0, built.stdout
     command = [str(tmp_path / "run_sparse"), sparsecpu.get_library_path(), encoder, "min_sparsity=0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_child(command)
+    assert done.returncode == 0, done.stderr
     shape = ort.InferenceSession(encoder).get_outputs()[0].shape
     assert len(done.stdout.split(",")[0].split(":")[1].split()) == len(shape)

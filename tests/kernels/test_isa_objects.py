@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from harness import run_child
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = {
@@ -30,6 +30,8 @@ def test_only_the_table_is_exported(level: str, table: str, tmp_path: Path) -> N
     unit = tmp_path / "table.o"
     source = ROOT / "provider" / "kernels" / level / f"{table}.cc"
     common = ["-std=c++20", "-O2", "-ffp-contract=off", "-w", f"-I{ROOT / 'provider'}"]
-    subprocess.run([COMPILER, *common, *FLAGS[level], "-c", str(source), "-o", str(unit)], check=True)
-    nm = subprocess.run(["nm", "-C", "--defined-only", "-g", str(unit)], check=True, capture_output=True, text=True)
+    compiled = run_child([COMPILER, *common, *FLAGS[level], "-c", str(source), "-o", str(unit)])
+    assert compiled.returncode == 0, compiled.stderr
+    nm = run_child(["nm", "-C", "--defined-only", "-g", str(unit)])
+    assert nm.returncode == 0, nm.stderr
     assert [line.split(maxsplit=2)[2] for line in nm.stdout.splitlines()] == [f"sparsecpu::{level}::{table}"]

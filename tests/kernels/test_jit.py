@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import textwrap
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from harness import run_child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy
@@ -297,9 +297,7 @@ def test_packing_and_dropping_does_not_leak() -> None:
     """
     here = Path(__file__).resolve().parent
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent), *sys.path])}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, check=False
-    )
+    done = run_child([sys.executable, "-c", textwrap.dedent(script)], env=environment)
     assert done.returncode == 0, done.stderr
     grown_bytes, grown_maps = map(int, done.stdout.split())
     assert grown_bytes < 4 << 20  # the large layers are 20 MB together, the small ones 7 MB

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import textwrap
 import threading
@@ -14,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import small
-from harness import assert_close, claimed, cpu_session, sparse_session
+from harness import assert_close, claimed, cpu_session, run_child, sparse_session
 
 SHAPES = [(1, 8, 20, 20), (2, 8, 13, 31), (5, 8, 7, 9), (1, 8, 1, 1)]
 TESTS = Path(__file__).resolve().parent
@@ -23,14 +22,7 @@ TESTS = Path(__file__).resolve().parent
 def run_script(script: str, *arguments: str) -> str:
     """Runs Python in a fresh process that can import the test helpers; returns what it printed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent), *sys.path])}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_child([sys.executable, "-c", textwrap.dedent(script), *arguments], env=environment)
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
