@@ -17,7 +17,7 @@ from onnxruntime_ep_sparsecpu.commands.command import Command
 from onnxruntime_ep_sparsecpu.commands.output import Column
 from onnxruntime_ep_sparsecpu.tools.comparison import TOLERANCE, compare
 
-_EQUAL, _DIFFERENT = 0, 1  # exit statuses; 2 is a mistake of the user
+_EQUAL, _DIFFERENT = 0, 1  # exit statuses; 2, of every UserError: there was nothing to compare
 _NUMBERS = (
     Column("type", width=7),
     Column("max error", numeric=True, width=9),
@@ -125,7 +125,8 @@ COMMAND = Command(
     "compare",
     help="compare the outputs with those of the CPU provider",
     description="Run a model on SparseCPUProvider and on the CPU provider and compare the outputs; with --per-op\n"
-    "also what every node that runs here makes. Exit status: 0 equal, 1 different, 2 a mistake.",
+    "also what every node that runs here makes.\n\nExit status: 0 equal, 1 different, 2 could not be compared (a mistake, "
+    "or a model that one of\nthe two does not load or run).",
     examples="""
 sparsecpu compare model.onnx --per-op
 sparsecpu compare model.onnx --per-op --option neighbours=off --option isa=avx2
