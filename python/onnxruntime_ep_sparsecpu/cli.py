@@ -1,4 +1,5 @@
-"""The command `sparsecpu`. A mistake of its user ends in one sentence on stderr and exit status 2."""
+"""The command `sparsecpu`. A mistake of its user ends in one sentence on stderr and exit status 2, and so does one of
+ours: Python's own status for it, 1, means "different" to who runs `sparsecpu compare`."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from collections.abc import Sequence
 import onnxruntime_ep_sparsecpu
 from onnxruntime_ep_sparsecpu.commands import COMMANDS
 from onnxruntime_ep_sparsecpu.commands.command import Parser
-from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
 
+_TRACEBACK = "SPARSECPU_TRACEBACK"
 _DESCRIPTION = "Run pruned ONNX models with sparse kernels: SparseCPUProvider for ONNX Runtime."
 _EXAMPLES = """examples:
   sparsecpu check-hardware            does this machine fit, and what to expect
@@ -47,6 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        print(
+            f"sparsecpu: internal error, please report it: {type(error).__name__}: {first_line(error)} "
+            f"({_TRACEBACK}=1 shows where)",
+            file=sys.stderr,
+        )
+        return 2
     return status or 0
 
 

@@ -14,8 +14,9 @@ from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
 from onnxruntime_ep_sparsecpu.commands.output import Column
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.pruning import prune
-from onnxruntime_ep_sparsecpu.tools.source import open_source
+from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,11 +55,15 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
         out.print(f"kept, {reason}: {', '.join(names)}", markup=False)
     size, zeros = (sum(layer[key] for layer in layers) for key in ("size", "zeros"))
     data = f" and {result['external_data']}" if result["external_data"] else ""
-    out.print(f"\n{len(layers)} weights pruned, {zeros / size:.1%} of their {size:,} entries are zero.", markup=False)
-    for row in result["outputs"]:
+    out.print(
+        f"\n{len(layers)} weights pruned, {zeros / max(size, 1):.1%} of their {size:,} entries are zero.", markup=False
+    )
+    if result["unchecked"]:
+        out.print(f"The outputs of the two could not be compared: {result['unchecked']}", markup=False)
+    for row in result["outputs"] or ():
         if row["rms_error"] is not None:
             out.print(
-                f"Output {row['value']} on random inputs: changed by {row['rms_error']:.0%} (root mean square).",
+                f"Output {row['value']} changed by {row['rms_error']:.0%} (root mean square).",
                 markup=False,
             )
     out.print(
@@ -69,9 +74,19 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
     out.print(f"Next: sparsecpu benchmark {result['out']} --vs CPUExecutionProvider", markup=False)
 
 
+def _feeds(arguments: argparse.Namespace, source: Source) -> tuple[Mapping[str, Any] | None, str | None]:
+    """Inputs for the comparison, or why there are none: a model for which no random ones can be made is pruned, too."""
+    try:
+        return shared.feeds_of(arguments, source), None
+    except UserError as error:
+        if arguments.shape or arguments.input:
+            raise
+        return None, str(error)
+
+
 def _run(arguments: argparse.Namespace) -> None:
     source = open_source(arguments.model, 0.0 if arguments.model in models.NETWORKS else None)
-    feeds = shared.feeds_of(arguments, source)
+    feeds, unchecked = _feeds(arguments, source)
     with output.progress() as progress:
         task = progress.add_task("pruning", total=1.0)
         result = prune(
@@ -83,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> None:
             feeds,
             tick=lambda share: progress.update(task, completed=share),
         )
-    output.print_result(result, arguments.json, _show)
+    output.print_result({**result, "unchecked": unchecked or result["unchecked"]}, arguments.json, _show)
 
 
 COMMAND = Command(

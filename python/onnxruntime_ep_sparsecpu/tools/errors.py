@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """One sentence that names what was found and what was expected. The command line ends with exit status 2."""
+
+
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Around work on what a model file says of `what`: files may say anything, so any exception becomes a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError(f"{what} does not fit into memory: {first_line(error)}") from error
+    except Exception as error:
+        raise UserError(f"{what} is not as it should be: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:

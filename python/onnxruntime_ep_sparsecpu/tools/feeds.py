@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import TensorProto
 
-from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
+from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line, reading
 
 Array = npt.NDArray[Any]
 
+_NUMBERS = set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED, TensorProto.STRING}
 _BATCH, _PIXELS, _TOKENS = 1, 224, 128  # as provider/claim/assume.cc assumes them
 
 
@@ -21,6 +23,11 @@ def model_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     """The inputs that a run must be given: those that are no initializers."""
     stored = {tensor.name for tensor in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in stored]
+
+
+def fixed_size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
+    """The declared size of an axis; None if it is symbolic. Some exporters write -1 for an axis of any size."""
+    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
 
 
 def _axis_name(value: onnx.ValueInfoProto, axis: int) -> str:
@@ -34,7 +41,7 @@ def symbolic_axes(model: onnx.ModelProto) -> dict[str, int]:
     for value in model_inputs(model):
         dims = value.type.tensor_type.shape.dim
         for axis, dim in enumerate(dims):
-            if not dim.HasField("dim_value"):
+            if fixed_size(dim) is None:
                 inner = _PIXELS if len(dims) == 4 and axis >= 2 else _TOKENS
                 sizes.setdefault(_axis_name(value, axis), _BATCH if axis == 0 else inner)
     return sizes
@@ -62,7 +69,7 @@ def _index_limits(model: onnx.ModelProto) -> dict[str, int]:
     rows = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
     limits: dict[str, int] = {}
     for node in model.graph.node:
-        if node.op_type == "Gather" and node.input[0] in rows:
+        if node.op_type == "Gather" and len(node.input) == 2 and node.input[0] in rows:
             index = node.input[1]
             limits[index] = min(limits.get(index, rows[node.input[0]]), rows[node.input[0]])
     return limits
@@ -70,14 +77,16 @@ def _index_limits(model: onnx.ModelProto) -> dict[str, int]:
 
 def _random(value: onnx.ValueInfoProto, sizes: Mapping[str, int], limit: int | None, rng: np.random.Generator) -> Array:
     tensor = value.type.tensor_type
-    shape = [
-        dim.dim_value if dim.HasField("dim_value") else sizes[_axis_name(value, axis)]
-        for axis, dim in enumerate(tensor.shape.dim)
-    ]
-    try:
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    except KeyError as error:
-        raise UserError(f"input {value.name} is no tensor of numbers: give it with --input FILE.npz") from error
+    if tensor.elem_type not in _NUMBERS or not tensor.HasField("shape"):
+        what = "has no declared shape" if tensor.elem_type in _NUMBERS else "is no tensor of numbers"
+        raise UserError(f"input {value.name} {what}: give it with --input FILE.npz")
+    declared = [fixed_size(dim) for dim in tensor.shape.dim]
+    shape = [sizes[_axis_name(value, axis)] if size is None else size for axis, size in enumerate(declared)]
+    with reading(f"input {value.name} of shape {shape}"):
+        return _random_array(shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), limit, rng)
+
+
+def _random_array(shape: list[int], dtype: np.dtype[Any], limit: int | None, rng: np.random.Generator) -> Array:
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
     if limit is not None:

@@ -13,7 +13,7 @@ from onnx import external_data_helper, numpy_helper
 
 from onnxruntime_ep_sparsecpu import magnitude
 from onnxruntime_ep_sparsecpu.tools import comparison, sessions
-from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
+from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line, reading
 from onnxruntime_ep_sparsecpu.tools.source import Source
 from onnxruntime_ep_sparsecpu.tools.weights import Weight, find_weights, is_number, stored_tensors
 
@@ -34,13 +34,14 @@ def prune(
     Weights are the constant ones of Conv, MatMul, Gemm and their INT8 forms, where zero is the zero point; depthwise
     convolutions stay as they are. A tensor that several nodes share is pruned once. Each weight gets the sparsity by
     itself. pattern: see magnitude.prune. exclude: regular expressions; a weight stays if one is found in its name or
-    in that of a node that uses it. feeds: inputs on which the CPU provider runs both models, to compare the outputs.
-    tick: called with the share of the weights that is done, 0..1. External data is written to one file next to `out`,
+    in that of a node that uses it. feeds: inputs on which the CPU provider runs both models, to compare the outputs
+    once the file is written. tick: called with the share of the weights that is done, 0..1. External data is written to one file next to `out`,
     a tensor at a time.
 
     Returns `model`, `out`, `sparsity`, `pattern`, `layers` (of each weight: `node`, `op_type`, `weight`, `shape`,
     `zeros_before` and `zeros`, as counts of `size`), `kept` (weights that stay, with `node`, `op_type`, `weight` and
-    `reason`), `external_data` (file name or None) and `outputs` (see comparison.difference; None without feeds).
+    `reason`), `external_data` (file name or None), `outputs` (see comparison.difference; None without feeds) and
+    `unchecked` (why the outputs could not be compared, or None).
     Raises UserError if nothing is left to prune, or a file cannot be read or written.
     """
     if source.path is not None and Path(out).resolve() == source.path.resolve():
@@ -53,6 +54,7 @@ def prune(
         raise UserError(f"{source.name} has no weight to prune: " + _why_none(kept))
     prunes = _Pruner(chosen, sparsity, pattern, tick)
     data = _write(model, source, out, prunes)
+    outputs, unchecked = (None, None) if feeds is None else _output_difference(source, out, feeds)
     return {
         "model": source.name,
         "out": out,
@@ -61,7 +63,8 @@ def prune(
         "layers": prunes.layers,
         "kept": kept,
         "external_data": data,
-        "outputs": None if feeds is None else _output_difference(source, out, feeds),
+        "outputs": outputs,
+        "unchecked": unchecked,
     }
 
 
@@ -96,8 +99,13 @@ def _reason_to_keep(weight: Weight, exclude: list[re.Pattern[str]]) -> str:
         reader = weight.other_readers[0]
         return f"{reader.op_type} '{reader.name}' reads it too"
     if not is_number(weight.tensor):
-        return f"{onnx.TensorProto.DataType.Name(weight.tensor.data_type).lower()} weights are not pruned"
+        return f"{_type_name(weight.tensor)} weights are not pruned"
     return ""
+
+
+def _type_name(tensor: onnx.TensorProto) -> str:
+    types = onnx.TensorProto.DataType
+    return types.Name(tensor.data_type).lower() if tensor.data_type in types.values() else f"type {tensor.data_type}"
 
 
 def _why_none(kept: list[dict[str, Any]]) -> str:
@@ -130,18 +138,21 @@ class _Pruner:
         if place is None:
             return
         weight = self._weights[place]
-        before = numpy_helper.to_array(tensor)
-        after = magnitude.prune(
-            before, self._sparsity, self._pattern, weight.input_axis, weight.zero_point, weight.scale
-        )
-        tensor.CopyFrom(numpy_helper.from_array(after, tensor.name))
+        names = _names(weight)
+        with reading(f"weight {names['weight']} of {names['op_type']} '{names['node']}'"):
+            before = numpy_helper.to_array(tensor)
+            after = magnitude.prune(
+                before, self._sparsity, self._pattern, weight.input_axis, weight.zero_point, weight.scale
+            )
+            tensor.CopyFrom(numpy_helper.from_array(after, tensor.name))
+            zeros_before, zeros = (magnitude.zeros(array, weight.zero_point) for array in (before, after))
         self._done[place] = {
-            **_names(weight),
+            **names,
             "nodes": len(weight.nodes),
             "shape": list(before.shape),
             "size": before.size,
-            "zeros_before": magnitude.zeros(before, weight.zero_point),
-            "zeros": magnitude.zeros(after, weight.zero_point),
+            "zeros_before": zeros_before,
+            "zeros": zeros,
         }
         self._tick(len(self._done) / len(self._weights))
 
@@ -162,14 +173,15 @@ def _write(model: onnx.ModelProto, source: Source, out: str, prunes: _Pruner) ->
             for tensor in tensors:
                 external = external_data_helper.uses_external_data(tensor)
                 if external:
-                    external_data_helper.load_external_data_for_tensor(tensor, source.folder)
+                    with reading(f"the external data of {tensor.name}"):
+                        external_data_helper.load_external_data_for_tensor(tensor, source.folder)
                     tensor.data_location = onnx.TensorProto.DEFAULT
                     del tensor.external_data[:]
                 prunes(tensor)
                 if external:
                     _move_out(tensor, data, data_path.name)
         onnx.save(model, out)
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot write {out}: {first_line(error)}") from error
     return data_path.name if sources else None
 
@@ -183,13 +195,19 @@ def _move_out(tensor: onnx.TensorProto, data: BinaryIO, name: str) -> None:
     tensor.ClearField("raw_data")
 
 
-def _output_difference(source: Source, out: str, feeds: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One session after the other, so that only one copy of the weights is in memory."""
+def _output_difference(
+    source: Source, out: str, feeds: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]] | None, str | None]:
+    """`outputs` and `unchecked` of prune. One session after the other, so that only one copy of the weights is in
+    memory."""
 
     def outputs(model: Source) -> dict[str, Any]:
         session = sessions.create(model, sessions.CPU_PROVIDER)
         names = [value.name for value in session.get_outputs()]
         return dict(zip(names, sessions.run(session, feeds, model), strict=True))
 
-    before = outputs(source)
-    return comparison.differences(outputs(Source(out, Path(out))), before)
+    try:
+        before = outputs(source)
+        return comparison.differences(outputs(Source(out, Path(out))), before), None
+    except UserError as error:
+        return None, str(error)

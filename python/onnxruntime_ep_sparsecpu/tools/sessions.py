@@ -18,7 +18,7 @@ def session_options(threads: int = 0) -> Any:
     """SessionOptions as the tools use them. threads: 0 for all cores."""
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
-    settings.log_severity_level = 3  # errors: nodes left to the CPU provider are shown in the output anyway
+    settings.log_severity_level = 4  # errors are raised too; nodes left to the CPU provider are shown in the output
     settings.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave the cores to others
     return settings
 
@@ -41,7 +41,8 @@ def create(
     try:
         return ort.InferenceSession(source.argument, settings, providers=chosen, enable_fallback=0)
     except Exception as error:
-        raise UserError(f"cannot create a session for {source.name}: {first_line(error)}") from error
+        why = first_line(error).removeprefix(f"Load model from {source.argument!s} failed:")
+        raise UserError(f"cannot create a session for {source.name}: {why}") from error
 
 
 def run(session: Any, feeds: Mapping[str, Any], source: Source) -> list[Any]:

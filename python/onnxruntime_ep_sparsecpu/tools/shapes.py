@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
-from onnxruntime_ep_sparsecpu.tools.feeds import make_feeds, model_inputs
+from onnxruntime_ep_sparsecpu.tools.feeds import fixed_size, make_feeds, model_inputs
 from onnxruntime_ep_sparsecpu.tools.source import Source
 
 Shape = Sequence[int | None]
@@ -34,7 +34,7 @@ def with_shapes(
             raise UserError(f"input {name} has {len(inputs[name])} axes, found the shape {list(shape)}")
         for dim, size in zip(inputs[name], shape, strict=True):
             if size is not None:
-                same &= not dim.HasField("dim_value") or dim.dim_value == size
+                same &= fixed_size(dim) in (None, size)
                 dim.dim_value = size
     feeds = make_feeds(model, axes)
     if same:

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxruntime_ep_sparsecpu.tools.errors import reading
+
 Array = npt.NDArray[Any]
 
 
@@ -95,7 +97,10 @@ def stored_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 
 def find_weights(model: onnx.ModelProto, folder: str = "") -> list[Weight]:
-    """The weights, each once, in the order of the nodes that use them. folder: where external data lies."""
+    """The weights, each once, in the order of the nodes that use them. folder: where external data lies.
+
+    Raises UserError for a node that does not have what its operator needs.
+    """
     finder = _Finder(folder)
     finder.walk(model.graph, _Scope(ChainMap(), ChainMap()))
     return finder.weights()
@@ -112,7 +117,7 @@ class _Finder:
     def weights(self) -> list[Weight]:
         for index, weight in self._found.items():
             readers = self._readers[index]
-            weight.other_readers = [node for node in readers if (index, node.output[0]) not in self._paths]
+            weight.other_readers = [node for node in readers if (index, *node.output[:1]) not in self._paths]
         return list(self._found.values())
 
     def walk(self, graph: onnx.GraphProto, outer: _Scope) -> None:
@@ -124,14 +129,15 @@ class _Finder:
             for output in node.output:
                 scope.producers[output] = node
             value = next((a.t for a in node.attribute if a.name == "value" and a.HasField("t")), None)
-            if node.op_type == "Constant" and value is not None:
+            if node.op_type == "Constant" and value is not None and node.output:
                 self._store(node.output[0], value, False, scope)
         for node in graph.node:
             for name in node.input:
                 if name in scope.stored:
                     self._readers.setdefault(scope.stored[name].place, []).append(node)
             if node.op_type in _OPERATORS:
-                self._add(node, scope)
+                with reading(f"{node.op_type} '{node.name}' or its weight"):
+                    self._add(node, scope)
             for inner in subgraphs(node):
                 self.walk(inner, scope)
 
@@ -148,7 +154,7 @@ class _Finder:
         name = node.input[slots.weight]
         while name not in scope.stored:
             maker = scope.producers.get(name)
-            if maker is None or maker.op_type not in _FOLLOWED:
+            if maker is None or maker.op_type not in _FOLLOWED or maker in path:
                 return
             path.append(maker)
             name = maker.input[0]
