@@ -33,7 +33,9 @@ class Quantized(Network):
         return self.add("QuantizeLinear", x, *self.parameters(scale, zero, dtype))
 
     def weights(self, shape: tuple[int, ...], dtype: Any = S8, zero: int = 0) -> str:
-        w = self.random.integers(-90, 91, shape)
+        # Two products with such weights, even with a zero point of 4, stay within int16, where onnxruntime's kernels
+        # for CPUs without VNNI saturate.
+        w = self.random.integers(-60, 61, shape)
         w[self.random.random(shape) < 0.7] = 0
         return self.constant(w + zero, dtype)
 
