@@ -61,9 +61,8 @@ bool is_integer(ElementType type) { return type == ElementType::kInt64 || type =
 
 }  // namespace
 
-AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, const KnownFacts& known,
-                             std::vector<ValueFacts>* facts)
-    : graph_(graph), options_(options), known_(known), facts_(*facts) {
+AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts)
+    : graph_(graph), options_(options), facts_(*facts) {
   // The inputs first: a symbol is a batch, a pixel or a token count by its first place there.
   for (int input : graph.inputs) ensure(input);
 }
@@ -88,8 +87,6 @@ void AssumedShapes::ensure(int index) {
   if (value.is_constant) {
     fact.assumed = fact.probe = value.constant.dims;
     fact.assumed_numbers = fact.probe_numbers = constant_numbers(value);
-  } else if (const auto known = known_.find(value.name); known != known_.end()) {
-    fact = known->second;
   } else if (value.has_shape) {
     fact.assumed.emplace();
     fact.probe.emplace();

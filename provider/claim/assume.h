@@ -10,8 +10,7 @@ namespace sparsecpu {
 
 class AssumedShapes {
  public:
-  AssumedShapes(const Graph& graph, const ClaimOptions& options, const KnownFacts& known,
-                std::vector<ValueFacts>* facts);
+  AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts);
 
   // Fills the facts of a value from its declared shape, unless they are known.
   void ensure(int value);
@@ -29,7 +28,6 @@ class AssumedShapes {
 
   const Graph& graph_;
   const ClaimOptions& options_;
-  const KnownFacts& known_;
   std::vector<ValueFacts>& facts_;
   std::map<std::string, int64_t> assumed_, probe_;
   int64_t unknown_ = 0;  // dimensions without a symbol so far

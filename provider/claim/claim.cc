@@ -8,6 +8,7 @@
 #include "claim/atoms.h"
 #include "claim/quantized.h"
 #include "claim/recognise.h"
+#include "claim/region_ops.h"
 #include "claim/regions.h"
 #include "claim/select.h"
 
@@ -45,10 +46,11 @@ double needed_sparsity(const NodeCost& cost) {
 
 class Claimer {
  public:
-  Claimer(const Graph& graph, const RecognisedGraph& recognised, const ClaimOptions& options)
+  Claimer(const Graph& graph, const RecognisedGraph& recognised, const ClaimOptions& options, Refusals refused)
       : graph_(graph),
         options_(options),
         recognised_(recognised),
+        refused_(std::move(refused)),
         pricing_{graph, {}, {}, {}, {}},
         group_(graph.nodes.size(), -1) {
     result_.assumed = recognised_.assumed;
@@ -78,6 +80,9 @@ class Claimer {
       NodeDecision& decision = result_.decisions[i];
       decision.pattern = node.pattern;
       decision.reason = node.ok() ? place_problem(graph_, graph_.nodes[i]) : node.reason;
+      if (const auto refused = refused_.find(static_cast<int>(i)); refused != refused_.end()) {
+        decision.reason = refused->second;
+      }
       pricing_.nodes.push_back(node_cost(graph_, recognised_, static_cast<int>(i), {options_.isa, options_.jit}));
       const NodeCost& cost = pricing_.nodes.back();
       decision.sparsity = cost.sparsity;
@@ -230,6 +235,7 @@ class Claimer {
   const Graph& graph_;
   const ClaimOptions& options_;
   const RecognisedGraph& recognised_;
+  const Refusals refused_;
   Pricing pricing_;
   std::vector<int> group_;  // per node, -1: on the CPU provider
   ClaimResult result_;
@@ -265,32 +271,37 @@ ClaimResult spread(const Graph& graph, const Atoms& atoms, ClaimResult taken) {
   return result;
 }
 
-KnownFacts facts_of_regions(const Graph& graph, const std::vector<ValueFacts>& facts,
-                            const std::vector<std::vector<int>>& regions) {
-  KnownFacts known;
-  const auto add = [&](const std::vector<int>& values) {
-    for (int value : values) {
-      if (value >= 0 && !graph.values[value].is_constant && facts[value].probe)
-        known.emplace(graph.values[value].name, facts[value]);
-    }
-  };
-  for (const std::vector<int>& region : regions) {
-    for (int node : region) {
-      add(graph.nodes[node].inputs);
-      add(graph.nodes[node].outputs);
+std::vector<RegionOps> ops_of_regions(const Atoms& atoms, const ClaimResult& result) {
+  std::vector<std::vector<int>> members(result.regions.size());
+  for (size_t atom = 0; atom < atoms.main.size(); ++atom) {
+    const int region = result.decisions[atoms.main[atom]].region;
+    if (region >= 0) members[region].push_back(static_cast<int>(atom));
+  }
+  std::vector<RegionOps> ops;
+  for (const std::vector<int>& region : members) ops.push_back(region_ops(atoms, region));
+  return ops;
+}
+
+// Of the atoms that these nodes are part of.
+Refusals refused_atoms(const Atoms& atoms, const Refusals& refused) {
+  Refusals result;
+  for (size_t atom = 0; atom < atoms.members.size(); ++atom) {
+    for (int member : atoms.members[atom]) {
+      if (const auto found = refused.find(member); found != refused.end())
+        result.emplace(static_cast<int>(atom), found->second);
     }
   }
-  return known;
+  return result;
 }
 
 }  // namespace
 
-ClaimResult claim(const Graph& graph, const ClaimOptions& options) {
-  const Atoms atoms = contract_units(graph, recognise_graph(graph, options, false));
-  ClaimResult taken = Claimer(atoms.graph, atoms.recognised, options).run();
+ClaimResult claim(const Graph& graph, const ClaimOptions& options, const Refusals& refused) {
+  const Atoms atoms = contract_units(graph, recognise_graph(graph, options));
+  ClaimResult taken = Claimer(atoms.graph, atoms.recognised, options, refused_atoms(atoms, refused)).run();
   // On the graph of atoms the graph of nodes has been contracted already: what is acyclic there is acyclic here.
   ClaimResult result = spread(graph, atoms, std::move(taken));
-  result.known = facts_of_regions(graph, atoms.recognised.facts, result.regions);
+  result.ops = ops_of_regions(atoms, result);
   return result;
 }
 

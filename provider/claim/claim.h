@@ -45,18 +45,23 @@ struct ValueFacts {
   std::optional<Axes> axes;  // of the op that made it; unset: unknown, or rank <= 2, where both mean the same
   bool operator==(const ValueFacts&) const = default;
 };
-using KnownFacts = std::map<std::string, ValueFacts>;  // by the value's name
+
+// What a region computes.
+struct RegionOps {
+  OpGraph graph;               // weight views point into the Graph; Op::node counts its nodes
+  std::vector<Shape> assumed;  // of graph.inputs, for the prediction; empty if not all of them are known
+};
 
 struct ClaimResult {
   std::vector<std::vector<int>> regions;   // node indices, topological order
+  std::vector<RegionOps> ops;              // of each region
   std::vector<NodeDecision> decisions;     // one per node of the graph
   std::map<std::string, int64_t> assumed;  // symbolic axis -> size that the prediction used
-  KnownFacts known;                        // of every value that a node of a region reads or makes, constants aside
 };
-ClaimResult claim(const Graph& graph, const ClaimOptions& options);
 
-// The Ops of a graph all of whose nodes are recognised (a fused region in Compile). `known`: what the whole model told
-// of its values. Weight views point into `graph`. Throws Error naming the node otherwise.
-OpGraph recognise_all(const Graph& graph, const KnownFacts& known = {});
+// Nodes that have been found impossible to run here although they are recognised, and why.
+using Refusals = std::map<int, std::string>;
+
+ClaimResult claim(const Graph& graph, const ClaimOptions& options, const Refusals& refused = {});
 
 }  // namespace sparsecpu

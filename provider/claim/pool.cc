@@ -40,8 +40,7 @@ Recognised recognise_global_average(const RecogniseContext& context, const Node&
     const std::vector<int64_t> pixels = rank == 4 ? std::vector<int64_t>{2, 3} : std::vector<int64_t>{2};
     if (axes != pixels) return decline("it does not reduce exactly the image axes, but " + dims_text(axes));
     // [batch, tokens, channels] has rank 3 too: then the last axis is no image axis.
-    const bool image = context.facts[x].axes == Axes::kImage;
-    if (rank == 3 && !image && !(context.trust_unknown_dims && !context.facts[x].axes)) {
+    if (rank == 3 && context.facts[x].axes != Axes::kImage) {
       return decline("it reduces the channels of tokens, not an image");
     }
     average.keep_dims = node.attribute("keepdims", int64_t{1}) != 0;

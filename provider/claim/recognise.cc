@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <climits>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "claim/assume.h"
@@ -208,11 +207,8 @@ bool same_dim(const RecogniseContext& context, int a, int axis_a, int b, int axi
   const int64_t static_a = context.static_dim(a, axis_a), static_b = context.static_dim(b, axis_b);
   if (static_a >= 0 && static_b >= 0) return static_a == static_b;
   const ValueFacts &fa = context.facts[a], &fb = context.facts[b];
-  if (fa.probe && fb.probe && fa.assumed && fb.assumed && (*fa.probe)[axis_a] == (*fb.probe)[axis_b] &&
-      (*fa.assumed)[axis_a] == (*fb.assumed)[axis_b]) {
-    return true;
-  }
-  return context.trust_unknown_dims;
+  return fa.probe && fb.probe && fa.assumed && fb.assumed && (*fa.probe)[axis_a] == (*fb.probe)[axis_b] &&
+         (*fa.assumed)[axis_a] == (*fb.assumed)[axis_b];
 }
 
 bool same_shape(const RecogniseContext& context, int a, int b) {
@@ -293,16 +289,15 @@ void take_pattern(const RecogniseContext& context, Pattern pattern, AssumedShape
 
 }  // namespace
 
-RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options, bool trust_unknown_dims,
-                                const KnownFacts& known) {
+RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options) {
   RecognisedGraph result;
   result.facts.resize(graph.values.size());
   result.nodes.resize(graph.nodes.size());
   result.units = find_units(graph);
   std::vector<int> placed(graph.nodes.size(), -1);  // the unit whose place a node is
   for (size_t u = 0; u < result.units.size(); ++u) placed[result.units[u].place] = static_cast<int>(u);
-  AssumedShapes shapes(graph, options, known, &result.facts);
-  const RecogniseContext context{graph, result.facts, trust_unknown_dims};
+  AssumedShapes shapes(graph, options, &result.facts);
+  const RecogniseContext context{graph, result.facts};
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     Recognised& recognised = result.nodes[i];
@@ -337,45 +332,6 @@ RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options,
   }
   join_dequantizers(graph, &result);
   result.assumed = shapes.symbols();
-  return result;
-}
-
-OpGraph recognise_all(const Graph& graph, const KnownFacts& known) {
-  const RecognisedGraph recognised = recognise_graph(graph, ClaimOptions{}, true, known);
-  OpGraph result;
-  std::unordered_map<int, int> index_of;  // graph value -> OpGraph value
-  std::unordered_map<int, int> inside;    // the same for the values inside one node
-  const auto value_index = [&](int value) {
-    auto& map = value >= 0 ? index_of : inside;
-    const auto [found, fresh] = map.try_emplace(value, static_cast<int>(result.values.size()));
-    if (fresh && value < 0) result.values.emplace_back();
-    if (fresh && value >= 0) {
-      const Value& from = graph.values[value];
-      result.values.push_back({from.name, from.has_shape, from.dims, from.type, {}});
-      if (from.is_constant) result.values.back().constant = *constant_floats(from);
-    }
-    return found->second;
-  };
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Recognised& node = recognised.nodes[i];
-    if (node.unit >= 0 && !node.ok()) continue;  // its work is with the unit's place
-    if (!node.ok()) throw Error("node '" + graph.nodes[i].name + "' (" + graph.nodes[i].op_type + "): " + node.reason);
-    for (const Op& op : node.ops) {
-      Op copy = op;
-      for (int& input : copy.inputs) input = value_index(input);
-      copy.output = value_index(op.output);
-      if (op.output < 0) {
-        result.values[copy.output].type = output_type(copy.data, result.values[copy.inputs[0]].type);
-      }
-      result.ops.push_back(std::move(copy));
-    }
-    inside.clear();
-  }
-  // Integers that only shapes are made of have told what they have to say: no Op reads them.
-  for (int input : graph.inputs) {
-    if (index_of.count(input) > 0 && !graph.values[input].is_constant) result.inputs.push_back(index_of.at(input));
-  }
-  for (int output : graph.outputs) result.outputs.push_back(value_index(output));
   return result;
 }
 

@@ -33,9 +33,6 @@ struct Unit {
 struct RecogniseContext {
   const Graph& graph;
   const std::vector<ValueFacts>& facts;  // one per value
-  // In Compile the graph is a region that was claimed before: dimensions that only the whole model
-  // could prove to be equal are taken to be equal.
-  bool trust_unknown_dims = false;
 
   const Value& value(int index) const { return graph.values[index]; }
   bool has_input(const Node& node, size_t i) const { return i < node.inputs.size() && node.inputs[i] >= 0; }
@@ -120,7 +117,6 @@ struct RecognisedGraph {
   std::vector<Unit> units;
   std::map<std::string, int64_t> assumed;
 };
-RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options, bool trust_unknown_dims,
-                                const KnownFacts& known = {});
+RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options);
 
 }  // namespace sparsecpu

@@ -1,12 +1,12 @@
-// Ops -> packed weights (once, in Compile) -> a Plan per set of input shapes (planned at the first run of
-// a shape and cached).
+// Ops -> packed weights (once, before a region is claimed) -> a Plan per set of input shapes (planned at the first run
+// of a shape and cached).
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "claim/claim.h"
 #include "claim/kernel_times.h"
-#include "claim/op.h"
 #include "run/plan.h"
 
 namespace sparsecpu {
@@ -18,15 +18,29 @@ struct OpReport {
   int computed_with = -1;  // the Op in whose kernel it is computed, itself included; -1: none
 };
 
+class Region;
+
+// What became of regions that were to be lowered.
+struct Lowering {
+  struct Refusal {
+    size_t region = 0;
+    int node = -1;  // of the region's Graph (Op::node); -1: the region as a whole
+    std::string reason;
+  };
+  std::vector<std::unique_ptr<Region>> regions;  // in order; null where refused
+  std::vector<Refusal> refusals;
+};
+
 class Region {
  public:
-  // Packs all constants: nothing of `graphs` is needed afterwards. One Region for each graph, in order. Throws Error.
+  // Packs all constants, so that nothing of `regions` is needed afterwards, and plans for the assumed shapes: what has
+  // been lowered can run. The plan is kept.
   //
   // They are lowered together so that temporary threads share the layers of all of them, and so that their generated
-  // code is one allocation, freed with the last of them. ONNX Runtime compiles all regions of a model in one call, and
-  // each body of an If or a Loop in a call of its own, before it. Code of several calls in one mapping would take
-  // address space reserved before its size is known, which a limit on address space may refuse.
-  static std::vector<std::unique_ptr<Region>> lower(std::vector<OpGraph> graphs, Target target);
+  // code is one allocation, freed with the last of them. ONNX Runtime shows the main graph in one call, and each body
+  // of an If or a Loop in a call of its own, before it. Code of several calls in one mapping would take address space
+  // reserved before its size is known, which a limit on address space may refuse.
+  static Lowering lower(std::vector<RegionOps> regions, Target target);
   ~Region();
 
   // The Plan for these input shapes; planned by one thread while others wait, then cached (bounded).
@@ -37,9 +51,9 @@ class Region {
   const std::vector<OpReport>& reports() const;  // one per Op
 
  private:
+  class Lowerer;
   struct State;
   explicit Region(std::unique_ptr<State> state);
-  static void pack(const std::vector<std::unique_ptr<Region>>& regions, Target target);
   std::unique_ptr<State> state_;
 };
 

@@ -124,48 +124,120 @@ void Region::State::report() {
   }
 }
 
-// The share of one Compile call that takes its time: generating code takes a second for a large network.
-void Region::pack(const std::vector<std::unique_ptr<Region>>& regions, Target target) {
+// Lowers regions side by side. What fails is noted, and the rest goes on: one call tells all that cannot be claimed.
+class Region::Lowerer {
+ public:
+  explicit Lowerer(Target target) : target_(target) {}
+
+  Lowering run(std::vector<RegionOps> regions) {
+    for (RegionOps& region : regions) {
+      assumed_.push_back(std::move(region.assumed));
+      add(std::move(region.graph));
+    }
+    pack();
+    for (size_t r = 0; r < result_.regions.size(); ++r) finish(r);
+    return std::move(result_);
+  }
+
+ private:
   struct Layer {
-    State* region;
-    size_t stage;
+    size_t region = 0, stage = 0;
+    std::string failure;
   };
-  std::vector<Layer> layers;
-  for (const auto& region : regions) {
-    const std::vector<Stage>& stages = region->state_->stages;
-    for (size_t s = 0; s < stages.size(); ++s) {
-      if (linear_shape(stages[s].op.data)) layers.push_back({region->state_.get(), s});
+  State& state(size_t region) { return *result_.regions[region]->state_; }
+
+  // Calls work(); its failure is the reason why the region is not claimed.
+  template <class Work>
+  void attempt(size_t region, const Work& work) {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      refuse(region, -1, "its group cannot be planned: " + std::string(error.what()));
     }
   }
-  for_each_on_threads(layers.size(), [&](size_t i) { layers[i].region->pack(layers[i].stage, target); });
 
-  std::vector<PackedJit*> code;
-  for (const Layer& layer : layers) {
-    if (PackedJit* packed = layer.region->packs[layer.stage].code()) code.push_back(packed);
+  void refuse(size_t region, int node, std::string reason) {
+    result_.regions[region].reset();
+    result_.refusals.push_back({region, node, std::move(reason)});
   }
-  const auto memory = std::make_shared<CodeMemory>();
-  if (place_code(code, memory.get())) {
-    for (const auto& region : regions) region->state_->code = memory;
-    return;
-  }
-  for (const Layer& layer : layers) {
-    if (layer.region->packs[layer.stage].code() != nullptr)
-      layer.region->pack(layer.stage, {target.isa, /*jit=*/false});
-  }
-}
 
-std::vector<std::unique_ptr<Region>> Region::lower(std::vector<OpGraph> graphs, Target target) {
-  std::vector<std::unique_ptr<Region>> regions;
-  for (OpGraph& graph : graphs) {
-    auto state = std::make_unique<State>(std::move(graph), kernels_for(target.isa));
-    regions.push_back(std::unique_ptr<Region>(new Region(std::move(state))));
+  void add(OpGraph graph) {
+    const size_t region = result_.regions.size();
+    result_.regions.emplace_back();
+    attempt(region, [&] {
+      auto state = std::make_unique<State>(std::move(graph), kernels_for(target_.isa));
+      for (size_t s = 0; s < state->stages.size(); ++s) {
+        if (linear_shape(state->stages[s].op.data)) layers_.push_back({region, s, ""});
+      }
+      result_.regions[region].reset(new Region(std::move(state)));
+    });
   }
-  pack(regions, target);
-  for (const auto& region : regions) {
-    region->state_->forget_weights();
-    region->state_->report();
+
+  // What takes the time: generating code takes a second for a large network.
+  void pack() {
+    for_each_on_threads(layers_.size(), [&](size_t i) { pack(layers_[i], target_); });
+    place();
+    std::vector<Lowering::Refusal> refused;
+    for (const Layer& layer : layers_) {
+      if (layer.failure.empty()) continue;
+      refused.push_back({layer.region, state(layer.region).stages[layer.stage].op.node,
+                         "its weights cannot be packed: " + layer.failure});
+    }
+    for (Lowering::Refusal& refusal : refused) refuse(refusal.region, refusal.node, std::move(refusal.reason));
   }
-  return regions;
+
+  void pack(Layer& layer, Target target) {
+    try {
+      state(layer.region).pack(layer.stage, target);
+    } catch (const std::exception& error) {
+      layer.failure = error.what();
+    }
+  }
+
+  void place() {
+    std::vector<PackedJit*> code;
+    for (const Layer& layer : layers_) {
+      if (PackedJit* packed = state(layer.region).packs[layer.stage].code()) code.push_back(packed);
+    }
+    const auto memory = std::make_shared<CodeMemory>();
+    if (place_code(code, memory.get())) {
+      for (const Layer& layer : layers_) state(layer.region).code = memory;
+      return;
+    }
+    for (Layer& layer : layers_) {
+      if (state(layer.region).packs[layer.stage].code() != nullptr) pack(layer, {target_.isa, /*jit=*/false});
+    }
+  }
+
+  void finish(size_t r) {
+    if (!result_.regions[r]) return;
+    state(r).forget_weights();
+    state(r).report();
+    attempt(r, [&] {
+      if (fits(r)) result_.regions[r]->plan(assumed_[r]);
+    });
+  }
+
+  // Sizes that were only assumed may be ones that the model never sees.
+  bool fits(size_t region) {
+    if (assumed_[region].empty()) return false;
+    try {
+      const State& s = state(region);
+      value_shapes(s.graph, ops_of(s.stages, 0, s.stages.size()), assumed_[region]);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  const Target target_;
+  Lowering result_;
+  std::vector<std::vector<Shape>> assumed_;
+  std::vector<Layer> layers_;
+};
+
+Lowering Region::lower(std::vector<RegionOps> regions, Target target) {
+  return Lowerer(target).run(std::move(regions));
 }
 
 Region::Region(std::unique_ptr<State> state) : state_(std::move(state)) {}

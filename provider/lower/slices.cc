@@ -82,18 +82,7 @@ class RegionPlanner {
 
   // Of the values that the first stages compute.
   std::vector<Shape> shapes_of(const std::vector<Shape>& inputs, size_t end) const {
-    std::vector<Shape> shapes(graph_.values.size());
-    for (size_t v = 0; v < shapes.size(); ++v) {
-      if (!graph_.values[v].constant.empty()) shapes[v] = graph_.values[v].dims;
-    }
-    for (size_t i = 0; i < inputs.size(); ++i) shapes[static_cast<size_t>(graph_.inputs[i])] = inputs[i];
-    for (int index : ops_of(stages_, 0, end)) {
-      const Op& op = graph_.ops[static_cast<size_t>(index)];
-      std::vector<Shape> operands;
-      for (int input : op.inputs) operands.push_back(shapes[static_cast<size_t>(input)]);
-      shapes[static_cast<size_t>(op.output)] = output_shape(op, operands);
-    }
-    return shapes;
+    return value_shapes(graph_, ops_of(stages_, 0, end), inputs);
   }
 
   // No constant of theirs holds something for each image.
@@ -219,6 +208,22 @@ class RegionPlanner {
 };
 
 }  // namespace
+
+std::vector<Shape> value_shapes(const OpGraph& graph, const std::vector<int>& ops,
+                                const std::vector<Shape>& input_shapes) {
+  std::vector<Shape> shapes(graph.values.size());
+  for (size_t v = 0; v < shapes.size(); ++v) {
+    if (!graph.values[v].constant.empty()) shapes[v] = graph.values[v].dims;
+  }
+  for (size_t i = 0; i < input_shapes.size(); ++i) shapes[static_cast<size_t>(graph.inputs[i])] = input_shapes[i];
+  for (int index : ops) {
+    const Op& op = graph.ops[static_cast<size_t>(index)];
+    std::vector<Shape> operands;
+    for (int input : op.inputs) operands.push_back(shapes[static_cast<size_t>(input)]);
+    shapes[static_cast<size_t>(op.output)] = output_shape(op, operands);
+  }
+  return shapes;
+}
 
 std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages,
                                         const std::vector<LayerPack>& packs, const KernelTable& kernels, int workers,

@@ -13,4 +13,9 @@ std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<
                                         const std::vector<LayerPack>& packs, const KernelTable& kernels, int workers,
                                         const std::vector<Shape>& input_shapes);
 
+// Shapes of all values that the ops of these indices make, for these shapes of the region's inputs. Throws Error where
+// they do not fit.
+std::vector<Shape> value_shapes(const OpGraph& graph, const std::vector<int>& ops,
+                                const std::vector<Shape>& input_shapes);
+
 }  // namespace sparsecpu

@@ -4,7 +4,6 @@
 
 #include "abi/ort_api.h"
 #include "base/name.h"
-#include "claim/claim.h"
 #include "graph/reader.h"
 #include "plugin/fused_node.h"
 
@@ -24,6 +23,17 @@ void fuse(ort::OrtEpGraphSupportInfo* support, const std::vector<const ort::OrtN
 std::string parent_name(const ort::OrtGraph* graph) {
   const ort::OrtNode* parent = ort::get(api().Graph_GetParentNode, graph);
   return parent != nullptr ? ort::get_string(api().Node_GetName, parent) : "";
+}
+
+Ledger::Names made_values(const std::vector<const ort::OrtNode*>& nodes) {
+  Ledger::Names names;
+  for (const ort::OrtNode* node : nodes) {
+    for (const ort::OrtValueInfo* output : ort::get_list(api().Node_GetNumOutputs, api().Node_GetOutputs, node)) {
+      if (output != nullptr) names.insert(ort::get_string(api().GetValueInfoName, output));
+    }
+  }
+  names.erase("");  // optional outputs that are left out
+  return names;
 }
 
 std::string describe(const Node& node) { return node.op_type + " '" + node.name + "'"; }
@@ -65,32 +75,25 @@ void Ep::get_capability(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo*
   if (!option_error_.empty()) return claim_anything(handle, support);
   const Graph graph = read_graph(handle);
   const std::string parent = parent_name(handle);
-  ClaimResult result;
+  LoweredClaim claimed;
   try {
-    result = claim(graph, options_.claim);
+    claimed = claim_lowered(graph, options_.claim);
   } catch (const std::exception& error) {
     // The model still runs, on the CPU provider; the log and the report say so.
     log_.write(LogLevel::kWarning, "graph '" + graph.name + "' is left to other providers: " + error.what());
     report_->add_failed_graph(graph, parent, error.what());
     return;
   }
+  const std::vector<std::vector<int>>& regions = claimed.result.regions;
   const std::vector<const ort::OrtNode*> handles = node_handles(handle);
-  for (const std::vector<int>& region : result.regions) {
+  const size_t first = report_->add_graph(graph, parent, claimed.result);
+  for (size_t r = 0; r < regions.size(); ++r) {
     std::vector<const ort::OrtNode*> nodes;
-    for (int node : region) nodes.push_back(handles[static_cast<size_t>(node)]);
+    for (int node : regions[r]) nodes.push_back(handles[static_cast<size_t>(node)]);
+    ledger_.add({made_values(nodes), first + r, std::move(claimed.regions[r])});
     fuse(support, nodes, /*drop_weights=*/true);
   }
-  remember(result.known);
-  report_->add_graph(graph, parent, result);
-  log_claims(graph, result);
-}
-
-void Ep::remember(const KnownFacts& known) {
-  for (const auto& [name, facts] : known) {
-    const auto [found, fresh] = known_.try_emplace(name, facts);
-    if (!fresh && !(found->second == facts)) ambiguous_.insert(name);
-  }
-  for (const std::string& name : ambiguous_) known_.erase(name);
+  log_claims(graph, claimed.result);
 }
 
 void Ep::claim_anything(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo* support) {
@@ -123,19 +126,15 @@ void Ep::log_claims(const Graph& graph, const ClaimResult& result) const {
 void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes, size_t count,
                  ort::OrtNodeComputeInfo** infos) {
   if (!option_error_.empty()) throw Error(option_error_);
-  std::vector<Graph> read;
-  std::vector<OpGraph> ops;
-  for (size_t i = 0; i < count; ++i) {
-    read.push_back(read_graph(graphs[i]));
-    ops.push_back(recognise_all(read.back(), known_));
-  }
-  auto regions = Region::lower(std::move(ops), {options_.claim.isa, options_.claim.jit});
-  // Handed over only when all are built: ORT does not release them after an error.
+  // Handed over only when all are there: ORT does not release them after an error.
   std::vector<std::unique_ptr<FusedNode>> nodes;
   for (size_t i = 0; i < count; ++i) {
-    nodes.push_back(std::make_unique<FusedNode>(fused_nodes[i], std::move(regions[i]), scratch_));
-    report_->add_compiled(read[i], *nodes.back());
+    const std::string name = ort::get_string(api().Node_GetName, fused_nodes[i]);
+    Ledger::Entry entry = ledger_.take(made_values(node_handles(graphs[i])), name);
+    nodes.push_back(std::make_unique<FusedNode>(fused_nodes[i], std::move(entry.region), scratch_));
+    report_->add_compiled(entry.number, *nodes.back());
   }
+  ledger_.clear();
   for (size_t i = 0; i < count; ++i) infos[i] = nodes[i].release();
 }
 

@@ -1,11 +1,10 @@
 // The provider of one session: claims nodes, then compiles what it claimed.
 #pragma once
 #include <memory>
-#include <set>
 #include <string>
 
 #include "abi/ort_abi.h"
-#include "claim/claim.h"
+#include "plugin/ledger.h"
 #include "plugin/log.h"
 #include "plugin/options.h"
 #include "plugin/report.h"
@@ -23,7 +22,6 @@ class Ep : public ort::OrtEp {
   void compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes, size_t count,
                ort::OrtNodeComputeInfo** infos);
   void set_dynamic_options(const char* const* keys, const char* const* values, size_t count);
-  void remember(const KnownFacts& known);
   void log_claims(const Graph& graph, const ClaimResult& result) const;
 
   Log log_;
@@ -31,9 +29,7 @@ class Ep : public ort::OrtEp {
   // A bad option, reported by Compile: ORT answers an error of CreateEp or GetCapability with a session on
   // the CPU provider, which nobody would notice.
   std::string option_error_;
-  // What the graphs told of the values of claimed regions: a region alone could not prove it again.
-  KnownFacts known_;
-  std::set<std::string> ambiguous_;  // names that mean different values in different graphs
+  Ledger ledger_;
   std::shared_ptr<SessionReport> report_;
   std::shared_ptr<ScratchPool> scratch_;
 };

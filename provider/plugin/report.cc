@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
-#include <unordered_map>
+#include <map>
 
 #include "abi/ort_api.h"
 #include "base/cpu.h"
@@ -12,40 +12,6 @@
 
 namespace sparsecpu {
 namespace {
-
-// Length-prefixed, so that no name can imitate two.
-void append_outputs(const Graph& graph, const Node& node, std::string* signature) {
-  for (int output : node.outputs) {
-    if (output < 0) continue;
-    const std::string& name = graph.values[static_cast<size_t>(output)].name;
-    *signature += std::to_string(name.size()) + ':' + name;
-  }
-}
-
-// The value by which a node is found again; every node that can be fused produces one.
-std::string first_output(const Graph& graph, const Node& node) {
-  for (int output : node.outputs) {
-    if (output >= 0) return graph.values[static_cast<size_t>(output)].name;
-  }
-  return "";
-}
-
-std::string signature_of(const Graph& graph, std::vector<int> nodes) {
-  // ORT keeps names, not order: sorted by the value produced.
-  std::sort(nodes.begin(), nodes.end(), [&](int a, int b) {
-    return first_output(graph, graph.nodes[static_cast<size_t>(a)]) <
-           first_output(graph, graph.nodes[static_cast<size_t>(b)]);
-  });
-  std::string signature;
-  for (int node : nodes) append_outputs(graph, graph.nodes[static_cast<size_t>(node)], &signature);
-  return signature;
-}
-
-std::vector<int> all_nodes(const Graph& graph) {
-  std::vector<int> nodes(graph.nodes.size());
-  for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = static_cast<int>(i);
-  return nodes;
-}
 
 std::vector<std::string> value_names(const Graph& graph, const std::vector<int>& values) {
   std::vector<std::string> names;
@@ -63,19 +29,19 @@ NodeReport node_report(const Graph& graph, const Node& node) {
   return report;
 }
 
-// A node of a fused graph as its region computes it. Several Ops may stand for one node.
+// A node as its region computes it. Several Ops may stand for one node.
 struct NodeUse {
   std::vector<std::string> kernels;  // in order, each once
   int64_t packed_bytes = 0;
-  int computed_in = -1;  // another node of the fused graph, if that has all of it
+  int computed_in = -1;  // another node of the graph, if that has all of it
 };
 
-std::vector<NodeUse> uses_of(const Graph& fused, const Region& region) {
-  std::vector<NodeUse> uses(fused.nodes.size());
+std::map<int, NodeUse> uses_of(const Region& region) {
+  std::map<int, NodeUse> uses;
   const std::vector<Op>& ops = region.ops().ops;
   const std::vector<OpReport>& reports = region.reports();
   for (size_t i = 0; i < ops.size(); ++i) {
-    NodeUse& use = uses[static_cast<size_t>(ops[i].node)];
+    NodeUse& use = uses[ops[i].node];
     use.packed_bytes += reports[i].packed_bytes;
     const std::string& kernel = reports[i].kernel;
     const int host = ops[static_cast<size_t>(reports[i].computed_with)].node;
@@ -114,15 +80,13 @@ void SessionReport::add_failed_graph(const Graph& graph, const std::string& pare
   }
 }
 
-void SessionReport::add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result) {
+size_t SessionReport::add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const int first_region = static_cast<int>(regions_.size());
   for (const std::vector<int>& nodes : result.regions) {
     RegionReport& region = regions_.emplace_back();
-    region.signature = signature_of(graph, nodes);
     region.graph = graphs_.size();
     region.nodes = nodes;
-    for (int node : nodes) region.first_outputs.push_back(first_output(graph, graph.nodes[static_cast<size_t>(node)]));
   }
   GraphReport& report = graphs_.emplace_back();
   report.name = graph.name;
@@ -137,31 +101,24 @@ void SessionReport::add_graph(const Graph& graph, const std::string& parent_node
     }
   }
   assumed_.insert(result.assumed.begin(), result.assumed.end());
+  return static_cast<size_t>(first_region);
 }
 
-void SessionReport::add_compiled(const Graph& fused, const FusedNode& compiled) {
-  const std::string signature = signature_of(fused, all_nodes(fused));
-  std::unordered_map<std::string, size_t> by_output;  // -> node of the fused graph
-  for (size_t i = 0; i < fused.nodes.size(); ++i) by_output[first_output(fused, fused.nodes[i])] = i;
-
+void SessionReport::add_compiled(size_t number, const FusedNode& compiled) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  // Two branches of an If may use the same names: the first that has not been compiled yet is meant.
-  const auto found = std::find_if(regions_.begin(), regions_.end(), [&](const RegionReport& candidate) {
-    return candidate.fused_name.empty() && candidate.signature == signature;
-  });
-  if (found == regions_.end()) return;
-  found->fused_name = compiled.name();
-  found->times = compiled.times();
-  std::vector<int> node_of(fused.nodes.size(), -1);  // fused graph -> whole graph
-  for (size_t i = 0; i < found->nodes.size(); ++i) node_of[by_output.at(found->first_outputs[i])] = found->nodes[i];
-  for (const Op& op : compiled.region().ops().ops) found->op_nodes.push_back(node_of[static_cast<size_t>(op.node)]);
-  const std::vector<NodeUse> uses = uses_of(fused, compiled.region());
-  for (size_t i = 0; i < uses.size(); ++i) {
-    NodeReport& node = graphs_[found->graph].nodes[static_cast<size_t>(node_of[i])];
-    for (const std::string& kernel : uses[i].kernels) node.kernel += (node.kernel.empty() ? "" : ", ") + kernel;
-    node.packed_bytes = uses[i].packed_bytes;
-    node.computed_in = uses[i].computed_in >= 0 ? node_of[static_cast<size_t>(uses[i].computed_in)] : -1;
-    if (uses[i].kernels.empty() && node.decision.unit != node_of[i]) node.computed_in = node.decision.unit;
+  RegionReport& region = regions_[number];
+  region.fused_name = compiled.name();
+  region.times = compiled.times();
+  for (const Op& op : compiled.region().ops().ops) region.op_nodes.push_back(op.node);
+  std::vector<NodeReport>& nodes = graphs_[region.graph].nodes;
+  std::map<int, NodeUse> uses = uses_of(compiled.region());
+  for (int index : region.nodes) {
+    const NodeUse& use = uses[index];
+    NodeReport& node = nodes[static_cast<size_t>(index)];
+    for (const std::string& kernel : use.kernels) node.kernel += (node.kernel.empty() ? "" : ", ") + kernel;
+    node.packed_bytes = use.packed_bytes;
+    node.computed_in = use.computed_in;
+    if (use.kernels.empty() && node.decision.unit != index) node.computed_in = node.decision.unit;
   }
 }
 

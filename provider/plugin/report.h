@@ -44,9 +44,10 @@ class SessionReport {
   void set_options(const OptionList& given, const Options& options);
   // A graph all of whose nodes are left to ORT because claiming failed.
   void add_failed_graph(const Graph& graph, const std::string& parent_node, const std::string& error);
-  void add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result);
-  // Called in Compile: finds the nodes of a fused graph again by the values they produce.
-  void add_compiled(const Graph& fused, const FusedNode& node);
+  // Returns the number of its first region within the session.
+  size_t add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result);
+  // What became of the nodes of region `number`, which Compile has put into `node`.
+  void add_compiled(size_t number, const FusedNode& node);
   // Turns measuring on, from zero, or off: for every compiled region.
   void measure(bool on);
 
@@ -54,13 +55,11 @@ class SessionReport {
 
  private:
   struct RegionReport {
-    std::string signature;   // the names of all values its nodes produce
     std::string fused_name;  // "" until compiled
     size_t graph = 0;
-    std::vector<int> nodes;                  // of that graph
-    std::vector<std::string> first_outputs;  // of each node: the value by which it is found again
-    std::shared_ptr<RegionTimes> times;      // null until compiled
-    std::vector<int> op_nodes;               // of each Op: the node of `graph` that it belongs to
+    std::vector<int> nodes;              // of that graph
+    std::shared_ptr<RegionTimes> times;  // null until compiled
+    std::vector<int> op_nodes;           // of each Op: the node of `graph` that it belongs to
   };
   std::vector<NodeTimes> node_times(size_t graph) const;
 

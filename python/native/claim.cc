@@ -5,8 +5,10 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "base/error.h"
 #include "bindings.h"
 #include "claim/recognise.h"
+#include "claim/region_ops.h"
 #include "claim/regions.h"
 #include "graph/dequantized.h"
 #include "kernels/jit/spmm_emitter.h"
@@ -264,7 +266,7 @@ py::dict describe(const Op& op) {
 // Per node: the pattern, the reason why it is not recognised, or its Ops over the values of the graph.
 py::list recognise(const py::dict& description) {
   const DescribedGraph described = to_graph(description);
-  const RecognisedGraph recognised = recognise_graph(described.graph, ClaimOptions{}, false);
+  const RecognisedGraph recognised = recognise_graph(described.graph, ClaimOptions{});
   py::list result;
   for (const Recognised& node : recognised.nodes) {
     py::list ops;
@@ -275,10 +277,16 @@ py::list recognise(const py::dict& description) {
   return result;
 }
 
-// Shapes of all values that recognise_all's Ops make, by name, for concrete input shapes.
+// Shapes of all values that the Ops of a graph make, by name, for concrete input shapes. Throws if a node has none.
 std::map<std::string, Shape> infer_shapes(const py::dict& description, const std::map<std::string, Shape>& inputs) {
   const DescribedGraph described = to_graph(description);
-  const OpGraph graph = recognise_all(described.graph);
+  const Atoms atoms = contract_units(described.graph, recognise_graph(described.graph, ClaimOptions{}));
+  std::vector<int> all;
+  for (const Recognised& node : atoms.recognised.nodes) {
+    if (!node.ok()) throw Error("a node is not recognised: " + node.reason);
+    all.push_back(static_cast<int>(all.size()));
+  }
+  const OpGraph graph = region_ops(atoms, all).graph;
   std::vector<Shape> shapes(graph.values.size());
   for (int input : graph.inputs) shapes[input] = inputs.at(graph.values[input].name);
   std::map<std::string, Shape> result;

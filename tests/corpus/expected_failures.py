@@ -15,11 +15,6 @@ BY_REASON: dict[str, list[str]] = {
     "the bias of a Gemm is judged by its length": [
         "column of a number a row as C",
     ],
-    "claimed, then refused": [
-        "int32 bias at the limit, dense",
-        "int32 bias at the limit, sparse",
-        "int32 bias at the lowest value of QLinearConv",
-    ],
     "constants are folded although the float result changes": [
         "rounding by a large number",
     ],

@@ -1,0 +1,39 @@
+#include "plugin/ledger.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace sparsecpu {
+
+LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options) {
+  Refusals refused;
+  // Every round refuses a node that was claimed, so there is a last one; nearly always it is the first.
+  for (;;) {
+    ClaimResult result = claim(graph, options, refused);
+    Lowering lowering = Region::lower(std::exchange(result.ops, {}), {options.isa, options.jit});
+    if (lowering.refusals.empty()) return {std::move(result), std::move(lowering.regions)};
+    for (const Lowering::Refusal& refusal : lowering.refusals) {
+      const std::vector<int> alone{refusal.node};
+      for (int node : refusal.node >= 0 ? alone : result.regions[refusal.region]) {
+        refused.emplace(node, refusal.reason);
+      }
+    }
+  }
+}
+
+Ledger::Entry Ledger::take(const Names& values, const std::string& fused_node) {
+  const auto found =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.values == values; });
+  if (found == entries_.end()) {
+    throw Error("fused node '" + fused_node + "': no group that was claimed makes exactly its " +
+                std::to_string(values.size()) + " values" +
+                (values.empty() ? "" : ", such as '" + *values.begin() + "'"));
+  }
+  Entry entry = std::move(*found);
+  entries_.erase(found);
+  return entry;
+}
+
+}  // namespace sparsecpu

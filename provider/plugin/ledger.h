@@ -1,0 +1,42 @@
+// What GetCapability has claimed, packed and planned, kept for Compile.
+#pragma once
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "claim/claim.h"
+#include "lower/lower.h"
+
+namespace sparsecpu {
+
+// A claim all of whose regions are lowered: nothing that is claimed can fail afterwards.
+struct LoweredClaim {
+  ClaimResult result;
+  std::vector<std::unique_ptr<Region>> regions;  // of result.regions, in order
+};
+// Claims without the nodes that cannot be packed or planned; the decisions say why.
+LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options);
+
+// Regions by the names of all values that their nodes make: a graph makes each once, and ONNX Runtime keeps them when
+// it fuses nodes. Two branches of an If may use the same names: the first that has not been compiled yet is meant.
+class Ledger {
+ public:
+  using Names = std::set<std::string>;
+  struct Entry {
+    Names values;
+    size_t number = 0;  // of the region within the session, as the report counts
+    std::unique_ptr<Region> region;
+  };
+
+  void add(Entry entry) { entries_.push_back(std::move(entry)); }
+  // Throws Error naming the fused node if no entry has these values.
+  Entry take(const Names& values, const std::string& fused_node);
+  // What ONNX Runtime was offered and did not take.
+  void clear() { entries_.clear(); }
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+}  // namespace sparsecpu
