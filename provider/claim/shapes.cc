@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "claim/broadcast.h"
 #include "claim/constants.h"
 #include "claim/op.h"
 
@@ -72,15 +73,12 @@ Shape shape_of(const DynamicQuantize&, const std::vector<Shape>& inputs) { retur
 Shape shape_of(const Lookup&, const std::vector<Shape>& inputs) { return inputs[0]; }
 
 Shape binary_shape(const std::vector<Shape>& inputs) {
-  const Shape &x = inputs[0], &y = inputs[1];
-  if (x == y) return x;
-  const auto one_pixel = [](const Shape& s) { return s[2] == 1 && s[3] == 1; };
-  const bool same_channels = x.size() == 4 && y.size() == 4 && x[0] == y[0] && x[1] == y[1];
-  if (!same_channels || !(one_pixel(x) || one_pixel(y))) {
-    refuse("its inputs have shapes " + dims_text(x) + " and " + dims_text(y) +
-           "; equal shapes, or [n,c,1,1] as one of them, are expected");
+  const std::optional<Shape> both = broadcast_shape(inputs[0], inputs[1]);
+  if (!both) {
+    refuse("its inputs have shapes " + dims_text(inputs[0]) + " and " + dims_text(inputs[1]) +
+           "; shapes that broadcast to a common one are expected");
   }
-  return one_pixel(y) ? x : y;
+  return *both;
 }
 
 Shape shape_of(const Binary&, const std::vector<Shape>& inputs) { return binary_shape(inputs); }

@@ -4,26 +4,20 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "layout/stored_pixels.h"
 
 namespace sparsecpu {
 namespace {
 
-// One axis of a geometry: `lanes` blocks, `step` pixels apart.
-struct Axis {
-  int64_t size, lanes, step, origin, grid;
-};
-
-// Throws unless the axis stores this coordinate of the image at a canonical position.
-void require_stored(const Axis& axis, int64_t coordinate) {
-  const int64_t block = coordinate / axis.step, place = coordinate % axis.step - axis.origin;
-  if (block < axis.lanes && place >= 0 && place < axis.grid) return;
+void require_stored(const BlockAxis& axis, int64_t coordinate) {
+  if (axis.stores(coordinate)) return;
   throw Error("relayout: pixel " + std::to_string(coordinate) + " of " + std::to_string(axis.size) +
               " is not stored by " + std::to_string(axis.lanes) + " blocks of step " + std::to_string(axis.step) +
               ", origin " + std::to_string(axis.origin) + " and grid " + std::to_string(axis.grid));
 }
 
 // The source coordinate of a destination coordinate; -1 for fill.
-int64_t source_coordinate(const AxisMap& map, int64_t coordinate, int64_t size, const Axis& source) {
+int64_t source_coordinate(const AxisMap& map, int64_t coordinate, int64_t size, const BlockAxis& source) {
   if (coordinate < 0 || coordinate >= size) return -1;
   const int64_t result = map.source(coordinate);
   if (result < 0 || result >= source.size) return -1;
@@ -66,8 +60,8 @@ class Relayout {
         map_(map),
         from_stride_(source_stride),
         to_stride_(destination_stride),
-        from_h_{source.h, source.lanes_h, source.step_h, source.origin_h, source.grid_h},
-        from_w_{source.w, source.lanes_w, source.step_w, source.origin_w, source.grid_w},
+        from_h_(rows_of(source)),
+        from_w_(columns_of(source)),
         by_group_(source.lanes_n != destination.lanes_n) {}
 
   PermutePlan plan(bool only_missing) {
@@ -129,7 +123,7 @@ class Relayout {
   const Geometry& to_;
   const PixelMap& map_;
   const int64_t from_stride_, to_stride_;
-  const Axis from_h_, from_w_;
+  const BlockAxis from_h_, from_w_;
   const bool by_group_;
   PermutePlan plan_;
 };

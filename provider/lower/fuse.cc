@@ -273,6 +273,8 @@ class Fuser {
       const auto* linear = as<QuantizedLinear>(before);
       if (linear == nullptr || linear->output != QuantizedLinear::Output::kBytes || at(before).table) continue;
       if (at(before).sum || (!add->constant && spreads(inputs[side], inputs[1 - side]))) continue;
+      const bool by_channel = add->constant && add->constant->values.size() > 1;
+      if (by_channel && add->constant->axes != linear->axes) continue;
       if (best >= 0 && position_[static_cast<size_t>(before)] < position_[static_cast<size_t>(best)]) continue;
       best = before;
       best_side = side;

@@ -120,14 +120,6 @@ class Planner {
   TensorRef dense_of(int value);
   LaneTensor lanes_of(int value, const Geometry& blocks, Axes axes);
   WindowInput window_of(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill);
-  LaneTensor channel_lanes_of(int value, const Geometry& like);
-  // An operand of a step on the positions of `out`; a smaller one is broadcast by its walk.
-  struct Operand {
-    LaneTensor tensor;
-    Walk walk;
-  };
-  Operand operand_of(int value, int out);
-  Operand constant_operand(const ChannelBytes& constant, int output);
   const Version* find_version(int value, Axes axes, const Geometry& need, std::optional<FillBits> fill) const;
   const Version* complete_version(int value, Axes axes) const;  // holds every pixel, whatever its blocks
   LaneTensor imported(int value, const Geometry& geometry, Axes axes, FillBits fill, bool transposed = false);
@@ -135,7 +127,7 @@ class Planner {
   void permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, FillBits fill);
   void add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, FillBits fill,
                    const char* name);
-  void add_import(int value, const LaneTensor& target, const TransferPlan& plan, FillBits fill);
+  void add_import(int value, TensorRef source, const LaneTensor& target, const TransferPlan& plan, FillBits fill);
   static WindowInput window_walk(const LaneTensor& tensor, const Geometry& need, const Window& window);
   Geometry home_geometry(int value) const;
   LaneTensor new_tensor(const Geometry& geometry, int64_t vectors);
@@ -143,6 +135,18 @@ class Planner {
   LaneTensor adopt_lanes(int value, const LaneTensor& tensor);  // as home, in place of a new one
   TensorRef new_dense(int value);
   void fill_halo(int value);
+
+  // planner_operands.cc: what a step on the positions of `out` reads beside its first input. Its shape may be smaller.
+  struct Operand {
+    LaneTensor tensor;
+    Walk walk;
+  };
+  Operand operand_of(int value, int out);
+  TensorRef dense_operand_of(int value, int out);
+  Operand constant_operand(const ChannelBytes& constant, int out);
+  LaneTensor channel_lanes_of(int value, const Geometry& like);
+  TensorRef repeated(int value, const Shape& shape);
+  static bool is_one_a_channel(const Shape& operand, const Shape& image);
 
   // planner_emit.cc: one function a kind of stage
   void emit_stages();
@@ -275,6 +279,8 @@ class Planner {
   static uint8_t sign_of(ElementType type) { return type == ElementType::kInt8 ? 0x80 : 0; }
   static bool is_bytes(ElementType type) { return type != ElementType::kFloat; }
   bool is_bytes(int value) const { return is_bytes(at(value).type); }
+  // Element strides of (image, channel, row, column) in the row-major tensor of this shape.
+  static TensorStrides strides_of(const Shape& shape, Axes axes);
   int64_t channels_of(int value, Axes axes) const;
   int64_t vectors_of(int value, Axes axes) const;
   Placed& at(int value) { return values_[static_cast<size_t>(value)]; }

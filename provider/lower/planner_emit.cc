@@ -123,8 +123,8 @@ void Planner::emit_binary(int first, int second, int output, BinaryKind kind, st
     step->what = FlatStep::Kind::kBinary;
     step->kernels = &kernels_;
     step->count = element_count(at(output).shape);
-    step->x = dense_of(first);
-    step->second = dense_of(second);
+    step->x = dense_operand_of(first, output);
+    step->second = dense_operand_of(second, output);
     step->y = new_dense(output);
     step->binary = kind;
     step->function = post;

@@ -131,7 +131,7 @@ void Planner::form_of_binary(const Op& op, Placed& out) {
     out.lanes = true;
     out.axes = home->axes;
     out.blocks = home->blocks;
-  } else if (a.shape != b.shape) {
+  } else if (is_one_a_channel(a.shape, b.shape) || is_one_a_channel(b.shape, a.shape)) {
     place_lanes(out, Axes::kImage);
   }
 }
@@ -142,8 +142,11 @@ void Planner::form_of_byte_binary(const Op& op, const std::optional<ChannelBytes
   } else {
     form_of_binary(op, out);
   }
-  const Axes any = out.shape.size() > 2 ? Axes::kImage : Axes::kTokens;
-  if (!out.lanes) place_lanes(out, constant && constant->values.size() > 1 ? constant->axes : any);
+  if (constant && constant->values.size() > 1) {
+    if (!out.lanes || out.axes != constant->axes) place_lanes(out, constant->axes);
+  } else if (!out.lanes) {
+    place_lanes(out, out.shape.size() > 2 && out.shape.size() <= 4 ? Axes::kImage : Axes::kTokens);
+  }
 }
 
 // Lane-blocked tokens stay so when only the leading axes are regrouped.

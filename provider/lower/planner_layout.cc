@@ -2,21 +2,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "layout/stored_pixels.h"
 #include "lower/planner.h"
 #include "run/byte_steps.h"
 #include "run/layout_steps.h"
 
 namespace sparsecpu {
 namespace {
-
-// Element strides of (image, channel, row, column) in the row-major tensor of this shape.
-TensorStrides strides_of(const Shape& shape, Axes axes) {
-  if (axes == Axes::kTokens) return {shape.back(), 1, 0, 0};
-  const int64_t c = shape.size() > 1 ? shape[1] : 1;
-  const int64_t h = shape.size() > 3 ? shape[2] : 1;
-  const int64_t w = shape.size() > 2 ? shape.back() : 1;
-  return {c * h * w, h * w, w, 1};
-}
 
 size_t bytes_of(const PermutePlan& plan) {
   return plan.copies.size() * sizeof(LaneCopy) + plan.sources.size() * sizeof(LaneSource);
@@ -47,6 +39,14 @@ HaloCopies copies_by_source(PermutePlan plan, const LaneTensor& tensor, FillBits
 }
 
 }  // namespace
+
+TensorStrides Planner::strides_of(const Shape& shape, Axes axes) {
+  if (axes == Axes::kTokens) return {shape.back(), 1, 0, 0};
+  const int64_t c = shape.size() > 1 ? shape[1] : 1;
+  const int64_t h = shape.size() > 3 ? shape[2] : 1;
+  const int64_t w = shape.size() > 2 ? shape.back() : 1;
+  return {c * h * w, h * w, w, 1};
+}
 
 int64_t Planner::channels_of(int value, Axes axes) const {
   const Shape& shape = at(value).shape;
@@ -132,14 +132,15 @@ LaneTensor Planner::imported(int value, const Geometry& geometry, Axes axes, Fil
     strides = {1, shape[1], 0, 0};
   }
   const LaneTensor target = new_tensor(geometry, vectors);
-  add_import(value, target, TransferPlan(geometry, target.position_stride, channels, strides, Coverage::kWholeGrid),
-             fill);
+  add_import(value, dense_of(value), target,
+             TransferPlan(geometry, target.position_stride, channels, strides, Coverage::kWholeGrid), fill);
   if (!transposed) at(value).versions.push_back({target, axes, fill});
   return target;
 }
 
-void Planner::add_import(int value, const LaneTensor& target, const TransferPlan& plan, FillBits fill) {
-  const TensorRef source = dense_of(value);
+// `source`: the value, or a copy of it with repeated elements.
+void Planner::add_import(int value, TensorRef source, const LaneTensor& target, const TransferPlan& plan,
+                         FillBits fill) {
   const auto finish = [&](auto step) {
     step->tensor = source;
     step->lanes = target.ref;
@@ -222,10 +223,7 @@ const Planner::Version* Planner::find_version(int value, Axes axes, const Geomet
 
 const Planner::Version* Planner::complete_version(int value, Axes axes) const {
   for (const Version& version : at(value).versions) {
-    const Geometry& g = version.tensor.geometry;
-    const bool every_pixel =
-        g.origin_h <= 0 && g.origin_w <= 0 && g.origin_h + g.grid_h >= g.step_h && g.origin_w + g.grid_w >= g.step_w;
-    if (version.axes == axes && every_pixel) return &version;
+    if (version.axes == axes && stores_every_pixel(version.tensor.geometry)) return &version;
   }
   return nullptr;
 }
@@ -237,29 +235,6 @@ LaneTensor Planner::lanes_of(int value, const Geometry& blocks, Axes axes) {
   const LaneTensor made = relaid(LaneTensor(source->tensor), blocks, {}, 0);
   at(value).versions.push_back({made, axes, FillBits{0}});
   return made;
-}
-
-// [n, c] (or [n, c, 1, 1]) as one vector a channel and batch group: each lane holds its image's value.
-LaneTensor Planner::channel_lanes_of(int value, const Geometry& like) {
-  Geometry g;
-  g.n = like.n;
-  g.h = g.lanes_h = like.lanes_h;
-  g.w = g.lanes_w = like.lanes_w;
-  g.lanes_n = like.lanes_n;
-  const int64_t channels = channels_of(value, Axes::kImage);
-  const LaneTensor target = new_tensor(g, vectors_of(value, Axes::kImage));
-  const TensorStrides strides{channels, 1, 0, 0};
-  add_import(value, target, TransferPlan(g, target.position_stride, channels, strides, Coverage::kWholeGrid), 0);
-  return target;
-}
-
-Planner::Operand Planner::operand_of(int value, int out) {
-  if (at(value).shape == at(out).shape) {
-    const LaneTensor lanes = lanes_of(value, at(out).blocks, at(out).axes);
-    return {lanes, walk_pixels(lanes)};
-  }
-  const LaneTensor lanes = channel_lanes_of(value, at(out).blocks);
-  return {lanes, walk_broadcast(lanes)};
 }
 
 // In place if a version with the blocks has the border, else a copy made for this window.

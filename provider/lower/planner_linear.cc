@@ -34,7 +34,7 @@ void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, const std
   step->kernels = &kernels_;
   step->weights = &weights;
   step->x = dense_of(stage.op.inputs[0]);
-  if (stage.residual >= 0) step->residual = dense_of(stage.residual);
+  if (stage.residual >= 0) step->residual = dense_operand_of(stage.residual, stage.op.output);
   step->y = new_dense(stage.op.output);
   step->m = 1;
   for (int64_t d : at(stage.op.output).shape) step->m *= d;

@@ -1,6 +1,5 @@
 // Steps of stages on bytes.
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/quantization.h"
@@ -151,26 +150,6 @@ void Planner::emit_byte_binary(const Stage& stage, const QuantizedBinary& functi
   add_position_step(std::move(step), kernel, a.tensor, y, b.tensor.ref.buffer).x = a.walk;
 }
 
-Planner::Operand Planner::constant_operand(const ChannelBytes& constant, int output) {
-  const auto channels = static_cast<size_t>(channels_of(output, at(output).axes));
-  const uint8_t sign = sign_of(at(output).type);
-  LaneTensor lanes;
-  lanes.vectors = vectors_of(output, at(output).axes);
-  lanes.position_stride = lanes.vectors * kLanes;
-  AlignedBuffer expanded(static_cast<size_t>(lanes.position_stride) * 4);
-  std::memset(expanded.data(), 0, static_cast<size_t>(lanes.position_stride) * 4);
-  for (size_t c = 0; c < channels; ++c) {
-    const uint8_t value = constant.values[constant.values.size() == 1 ? 0 : c] ^ sign;
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      expanded.as<uint8_t>()[(c / 4 * kLanes + lane) * 4 + c % 4] = value;
-    }
-  }
-  lanes.ref = {constant_buffer(expanded.data()), 0};
-  program_->plan_bytes += expanded.bytes();
-  program_->expanded.push_back(std::move(expanded));
-  return {lanes, Walk{lanes.ref, 0, 0, 0}};
-}
-
 // Multipliers and bias of a layer whose input's scale and zero point are known only now.
 void Planner::scale_dynamically(int value, const QuantizedRows& rows, QuantizedFinish* finish) {
   const TensorRef quantization = *at(value).quantization;
@@ -294,7 +273,7 @@ void Planner::emit_quantized_few_rows(const Stage& stage, const QuantizedLinear&
   step->finish_with = output;
   step->x = dense_of(stage.op.inputs[0]);
   if (stage.residual >= 0) {
-    step->residual = dense_of(stage.residual);
+    step->residual = dense_operand_of(stage.residual, stage.op.output);
     step->residual_stride = packed.view.rows;
   } else if (stage.sum) {
     step->residual = TensorRef{constant_buffer(stage.sum->constant->values.data()), 0};

@@ -6,20 +6,16 @@
 #include "base/quantization.h"
 #include "lower/planner.h"
 #include "run/byte_steps.h"
+#include "run/layout_steps.h"
 #include "run/token_steps.h"
 
 namespace sparsecpu {
 namespace {
 
 // Floats from one element of `mask` to the next along each axis of [sequences, heads, queries, keys]; 0: repeated.
-std::array<int64_t, 4> broadcast_steps(const Shape& mask) {
+std::array<int64_t, 4> mask_steps(const Shape& mask) {
   std::array<int64_t, 4> steps{};
-  int64_t step = 1;
-  for (size_t i = 0; i < mask.size(); ++i) {
-    const int64_t size = mask[mask.size() - 1 - i];
-    steps[3 - i] = size == 1 ? 0 : step;
-    step *= size;
-  }
+  std::ranges::copy(broadcast_steps(mask, steps.size()), steps.begin());
   return steps;
 }
 
@@ -199,7 +195,7 @@ void Planner::add_attention(const Stage& stage, const Attention& attention, std:
   if (attention.mask != MaskKind::kNone) {
     const int mask = stage.op.inputs[3];
     const Shape shape = mask_over_scores(attention.mask, at(mask).shape, step->keys);
-    step->mask = AttentionMask{float_mask(mask, attention, step->keys), broadcast_steps(shape)};
+    step->mask = AttentionMask{float_mask(mask, attention, step->keys), mask_steps(shape)};
   }
   // A microsecond computes about eight times as many multiply-adds as it moves floats.
   const int64_t multiplies = step->slots() * step->tile * kLanes * (step->depth + step->value_depth);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "base/memory.h"
 
@@ -163,6 +164,43 @@ void ByteExportStep::export_pixels(Share units, const float* source, uint8_t* ta
       kernels->quantized->separate_planes(planes_of(quad, 0), from, plan.image_pixels(), planes);
     });
   });
+}
+
+std::vector<int64_t> broadcast_steps(const std::vector<int64_t>& shape, size_t rank) {
+  std::vector<int64_t> steps(rank, 0);
+  int64_t step = 1;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const int64_t size = shape[shape.size() - 1 - i];
+    if (size != 1) steps[rank - 1 - i] = step;
+    step *= size;
+  }
+  return steps;
+}
+
+RepeatStep::RepeatStep(const std::vector<int64_t>& to, const std::vector<int64_t>& from, int64_t element_bytes)
+    : sizes_(to), steps_(broadcast_steps(from, to.size())), element_bytes_(element_bytes) {
+  if (to.empty()) return;
+  length_ = sizes_.back();
+  repeats_ = steps_.back() == 0;
+  sizes_.pop_back();
+  steps_.pop_back();
+  for (int64_t size : sizes_) rows_ *= size;
+}
+
+void RepeatStep::run(int chunk, const Frame& frame) const noexcept {
+  const Share share = share_of(rows_, chunk, chunks);
+  const auto element = static_cast<size_t>(element_bytes_), row_bytes = static_cast<size_t>(length_) * element;
+  uint8_t* to = bytes_of(frame.at(y)) + share.begin * length_ * element_bytes_;
+  for (int64_t row = share.begin; row < share.end; ++row, to += row_bytes) {
+    int64_t offset = 0, rest = row;
+    for (size_t axis = sizes_.size(); axis-- > 0; rest /= sizes_[axis]) offset += rest % sizes_[axis] * steps_[axis];
+    const uint8_t* from = bytes_of(frame.at(x)) + offset * element_bytes_;
+    if (!repeats_) {
+      std::memcpy(to, from, row_bytes);
+    } else {
+      for (size_t at = 0; at < row_bytes; at += element) std::memcpy(to + at, from, element);
+    }
+  }
 }
 
 void PermuteStep::run(int chunk, const Frame& frame) const noexcept {

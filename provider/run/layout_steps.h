@@ -67,6 +67,26 @@ class ByteExportStep final : public ByteTransferStep {
   void export_pixels(Share units, const float* source, uint8_t* target) const noexcept;
 };
 
+// Elements from one to the next along each of `rank` axes in a row-major tensor of this shape, which is aligned at its
+// last axis; 0 where it has one element, which is repeated.
+std::vector<int64_t> broadcast_steps(const std::vector<int64_t>& shape, size_t rank);
+
+// A row-major tensor of `to` from one of `from`, which broadcasts to it. A chunk is a range of rows of the last axis.
+class RepeatStep final : public Step {
+ public:
+  RepeatStep(const std::vector<int64_t>& to, const std::vector<int64_t>& from, int64_t element_bytes);
+  TensorRef x, y;
+
+  int64_t rows() const { return rows_; }
+  void run(int chunk, const Frame& frame) const noexcept override;
+
+ private:
+  std::vector<int64_t> sizes_, steps_;  // of all axes but the last
+  int64_t rows_ = 1, length_ = 1;
+  bool repeats_ = false;  // along the last axis
+  int64_t element_bytes_;
+};
+
 // A chunk is a range of vectors, so that a halo may be filled in place by several threads at once.
 class PermuteStep final : public Step {
  public:

@@ -7,6 +7,7 @@
 
 #include "kernels_quantized.h"
 #include "layout/permute_plan.h"
+#include "layout/stored_pixels.h"
 #include "layout/transfer.h"
 #include "run/layout_steps.h"
 
@@ -97,6 +98,7 @@ void bind_layout(py::module_& module) {
       .def_property_readonly("origin", [](const Geometry& g) { return py::make_tuple(g.origin_h, g.origin_w); })
       .def_property_readonly("grid", [](const Geometry& g) { return py::make_tuple(g.grid_h, g.grid_w); })
       .def_property_readonly("groups", &Geometry::groups)
+      .def_property_readonly("stores_every_pixel", &stores_every_pixel)
       .def("is_canonical", [](const Geometry& g, int64_t row, int64_t column) { return is_canonical(g, row, column); })
       .def("canonical_place", [](const Geometry& g, int64_t y, int64_t x, int image) {
         const LanePlace place = canonical_place(g, y, x, image);

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy, canonical_mask, present_lanes, to_lanes
 from onnxruntime_ep_sparsecpu import _native
-from strategies import geometries
+from strategies import cut_geometries, geometries
 
 kernels = _native.kernels
 FILL = -7.0
@@ -93,6 +93,19 @@ def test_halo_is_filled_in_place_in_any_order(geometry: Any, channels: int, padd
         x = widened(only_canonical(geometry, to_lanes(geometry, tensor, math.nan)), padding)
         plan.run(level, x, x, 0, channels, FILL)
         assert_same(geometry, x[:, :, :, :channels], expected)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.data(), st.integers(1, 3), st.tuples(st.integers(1, 13), st.integers(1, 13)))
+def test_what_stores_every_pixel_can_be_laid_out_anew(data: st.DataObject, n: int, size: tuple[int, int]) -> None:
+    source, destination = data.draw(cut_geometries(n, size)), data.draw(geometries(n, size))
+    try:
+        kernels.plan_relayout(source, 16, destination, 16, 0, 0)
+        complete = True
+    except RuntimeError as error:
+        assert "is not stored by" in str(error)
+        complete = False
+    assert source.stores_every_pixel == complete
 
 
 def test_halo_plan_of_a_tensor_that_fits_is_empty() -> None:
