@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/quantization.h"
+#include "kernels/registry.h"
 
 namespace sparsecpu {
 namespace {
@@ -100,76 +101,156 @@ JitFinishForm finish_form(const Stage& stage, const QuantizedLinear& linear) {
   return {stage.residual_is_a ? Kind::kResidualIsA : Kind::kSum, lookup};
 }
 
-LayerPack pack_quantized(const Stage& stage, const QuantizedLinear& linear, const LinearShape& shape, int64_t rows,
-                         const KernelTable& kernels, Target target) {
-  const QuantizedLayer layer = quantized_layer(linear);
+LayerPack pack_quantized(const LayerSource& source) {
+  const QuantizedLayer& layer = source.bytes;
+  const LinearShape& shape = source.shape;
   LayerPack pack;
-  pack.float_bias = linear.float_bias;
+  pack.float_bias = *source.float_bias;
   if (!pack.float_bias.empty()) {
-    pack.float_bias.resize(static_cast<size_t>(round_up(linear.out_channels, kQuantizedRows)));
+    pack.float_bias.resize(static_cast<size_t>(round_up(shape.out_channels, kQuantizedRows)));
   }
   if (is_depthwise(shape)) {
     pack.qdepthwise = pack_qdepthwise(layer);
     return pack;
   }
-  const LayerWork work{true, shape.out_channels, shape.taps * ceil_div(linear.weight.channels, 4), vectors_of(rows)};
+  const int64_t rows = source.rows, groups = ceil_div(shape.in_channels, 4);
+  const Isa isa = source.target.isa;
+  const LayerWork work{true, shape.out_channels, shape.taps * ceil_div(layer.weight.channels, 4), vectors_of(rows)};
   const auto stored = static_cast<double>(layer.nonzero_groups());
-  // Row-major kernels read unsigned bytes and write them, or floats.
-  const bool unsigned_bytes =
-      !linear.x.is_signed && (linear.output == QuantizedLinear::Output::kFloat || !linear.y.is_signed);
-  const bool may_be_few = is_pointwise(shape) && unsigned_bytes && (rows < 0 || rows < kFewRows);
-  if (may_be_few) pack.qfew_rows = pack_qfew_rows(layer, few_rows_are_sparse(work, stored, rows, target.isa));
+  const bool may_be_few = is_pointwise(shape) && source.unsigned_bytes && (rows < 0 || rows < kFewRows);
+  if (may_be_few) pack.qfew_rows = pack_qfew_rows(layer, few_rows_are_sparse(work, stored, rows, isa));
   if (may_be_few && rows >= 0) return pack;
-  if (shape.groups == 1 && dense_us(work, target.isa) < sparse_us(work, stored, target)) {
+  if (shape.groups == 1 && dense_us(work, isa) < sparse_us(work, stored, source.target)) {
     pack.qdense = pack_qdense(layer);
     return pack;
   }
-  if (generates_code(target, work.bytes)) {
-    pack.qjit = pack_qjit(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)),
-                          finish_form(stage, linear), prefetch_calls(shape.axes, rows));
+  const int64_t dilation = shape.window.dilation[1];
+  if (generates_code(source.target, work.bytes)) {
+    pack.qjit = pack_qjit(layer, dilation, padded_vectors(groups), source.finish, prefetch_calls(shape.axes, rows));
   } else {
-    pack.qspmm = pack_qspmm(layer, shape.window.dilation[1], padded_vectors(ceil_div(shape.in_channels, 4)),
-                            kQuantizedChunkVectors, kernels.quantized->split_pairs);
+    pack.qspmm = pack_qspmm(layer, dilation, padded_vectors(groups), kQuantizedChunkVectors,
+                            kernels_for(isa).quantized->split_pairs);
   }
   return pack;
 }
 
-}  // namespace
-
-LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, Target target) {
-  const LinearShape shape = *linear_shape(stage.op.data);
-  if (const auto* quantized = std::get_if<QuantizedLinear>(&stage.op.data)) {
-    return pack_quantized(stage, *quantized, shape, rows, kernels, target);
-  }
-  const Linear& linear = std::get<Linear>(stage.op.data);
-  const LayerWeights weights = layer_weights(stage, linear);
-  const LayerWork work{false, linear.out_channels, linear.weight.channels * linear.weight.taps, vectors_of(rows)};
-  const auto stored = static_cast<double>(weights.nonzeros());
+LayerPack pack_floats(const LayerSource& source) {
+  const LayerWeights& weights = source.floats;
+  const LinearShape& shape = source.shape;
+  const int64_t rows = source.rows;
   LayerPack pack;
   if (is_depthwise(shape)) {
     pack.depthwise = pack_depthwise(weights);
     return pack;
   }
-  const bool few_are_sparse = few_rows_are_sparse(work, stored, rows, target.isa);
+  const LayerWork work{false, shape.out_channels, weights.weight.channels * weights.weight.taps, vectors_of(rows)};
+  const auto stored = static_cast<double>(weights.nonzeros());
+  const bool few_are_sparse = few_rows_are_sparse(work, stored, rows, source.target.isa);
   if (is_pointwise(shape) && rows < row_major_below(/*bytes=*/false, few_are_sparse)) {
     pack.few_rows = pack_few_rows(weights, few_are_sparse);
     if (rows >= 0) return pack;
   }
-  if (linear.groups == 1 && dense_us(work, target.isa) < sparse_us(work, stored, target)) {
+  if (shape.groups == 1 && dense_us(work, source.target.isa) < sparse_us(work, stored, source.target)) {
     pack.dense = pack_dense(weights);
     return pack;
   }
-  const bool code = runs_code(work, target);
-  if (code) {
-    pack.jit = pack_jit(weights, linear.window.dilation[1], padded_vectors(linear.in_channels), stage.clamp,
-                        prefetch_calls(shape.axes, rows));
-  }
+  const int64_t dilation = shape.window.dilation[1], vectors = padded_vectors(shape.in_channels);
+  const bool code = runs_code(work, source.target);
+  if (code) pack.jit = pack_jit(weights, dilation, vectors, source.clamp, prefetch_calls(shape.axes, rows));
   const bool may_be_short = rows < 0 && shape.axes == Axes::kTokens;
-  if (!code || may_be_short) {
-    pack.spmm = pack_spmm(weights, linear.window.dilation[1], padded_vectors(linear.in_channels),
-                          spmm_chunk_vectors(work, stored));
-  }
+  if (!code || may_be_short) pack.spmm = pack_spmm(weights, dilation, vectors, spmm_chunk_vectors(work, stored));
   return pack;
+}
+
+template <class View>
+size_t span_of(const View& weight, size_t element_bytes) {
+  const int64_t last = (weight.rows - 1) * weight.row_stride + (weight.channels - 1) * weight.channel_stride +
+                       (weight.taps - 1) * weight.tap_stride;
+  return static_cast<size_t>(last + 1) * element_bytes;
+}
+
+void add_vector(const void* data, int64_t count, size_t element_bytes, ContentHash* hash) {
+  hash->add_bytes(data, data != nullptr ? static_cast<size_t>(count) * element_bytes : 0);
+}
+
+// Of a weight view but for the stored weights.
+template <class View>
+void add_view(const View& weight, ContentHash* hash) {
+  hash->add(weight.rows).add(weight.channels).add(weight.taps);
+  hash->add(weight.row_stride).add(weight.channel_stride).add(weight.tap_stride);
+}
+
+void add_shape(const LinearShape& shape, ContentHash* hash) {
+  const Window& window = shape.window;
+  hash->add(shape.axes).add(shape.in_channels).add(shape.out_channels).add(shape.groups).add(shape.taps);
+  hash->add(shape.transposed_input);
+  for (int64_t n : window.kernel) hash->add(n);
+  for (int64_t n : window.stride) hash->add(n);
+  for (int64_t n : window.dilation) hash->add(n);
+  for (int64_t n : window.pads) hash->add(n);
+}
+
+void add_floats(const LayerWeights& floats, Clamp clamp, ContentHash* hash) {
+  add_view(floats.weight, hash);
+  hash->add(floats.weight.scale).add(clamp.lo).add(clamp.hi);
+  for (const float* vector : {floats.bias, floats.row_scale, floats.row_shift}) {
+    add_vector(vector, floats.weight.rows, sizeof(float), hash);
+  }
+}
+
+void add_bytes(const LayerSource& source, ContentHash* hash) {
+  const QuantizedLayer& bytes = source.bytes;
+  const QuantizedWeightView& weight = bytes.weight;
+  add_view(weight, hash);
+  hash->add(weight.is_signed).add(weight.zero_point_stride);
+  add_vector(weight.zero_points, (weight.rows - 1) * weight.zero_point_stride + 1, 1, hash);
+  hash->add(bytes.input_zero_point).add(bytes.dynamic_input);
+  add_vector(bytes.bias, weight.rows, sizeof(int32_t), hash);
+  add_vector(bytes.multiplier, weight.rows, sizeof(float), hash);
+  add_vector(source.float_bias->data(), static_cast<int64_t>(source.float_bias->size()), sizeof(float), hash);
+  hash->add(source.finish.kind).add(source.finish.lookup).add(source.unsigned_bytes);
+}
+
+}  // namespace
+
+LayerSource layer_source(const Stage& stage, int64_t rows, Target target) {
+  LayerSource source;
+  source.shape = *linear_shape(stage.op.data);
+  source.rows = rows;
+  source.target = target;
+  if (const auto* quantized = std::get_if<QuantizedLinear>(&stage.op.data)) {
+    source.quantized = true;
+    source.bytes = quantized_layer(*quantized);
+    source.float_bias = &quantized->float_bias;
+    source.finish = finish_form(stage, *quantized);
+    source.unsigned_bytes =
+        !quantized->x.is_signed && (quantized->output == QuantizedLinear::Output::kFloat || !quantized->y.is_signed);
+  } else {
+    source.floats = layer_weights(stage, std::get<Linear>(stage.op.data));
+    source.clamp = stage.clamp;
+  }
+  return source;
+}
+
+std::pair<const void*, size_t> LayerSource::stored() const {
+  if (quantized) return {bytes.weight.data, span_of(bytes.weight, 1)};
+  return {floats.weight.data, span_of(floats.weight, sizeof(float))};
+}
+
+Digest LayerSource::content(const Digest& stored) const {
+  ContentHash hash;
+  hash.add(stored[0]).add(stored[1]).add(rows).add(target.isa).add(target.jit).add(quantized);
+  add_shape(shape, &hash);
+  if (quantized) {
+    add_bytes(*this, &hash);
+  } else {
+    add_floats(floats, clamp, &hash);
+  }
+  return hash.digest();
+}
+
+LayerPack pack_layer(const LayerSource& source) {
+  return source.quantized ? pack_quantized(source) : pack_floats(source);
 }
 
 }  // namespace sparsecpu

@@ -1,7 +1,11 @@
 // The packed weights of one Linear stage, in the forms its shapes can need.
 #pragma once
+#include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
+#include "base/content_hash.h"
 #include "claim/kernel_times.h"
 #include "claim/speeds.h"
 #include "lower/stage.h"
@@ -22,7 +26,8 @@ struct LayerPack {
   std::optional<PackedQDense> qdense;
   std::optional<PackedQDepthwise> qdepthwise;
   std::optional<PackedQFewRows> qfew_rows;
-  std::vector<float> float_bias;  // QuantizedLinear to floats; padded like QuantizedRows
+  std::vector<float> float_bias;             // QuantizedLinear to floats; padded like QuantizedRows
+  std::shared_ptr<const CodeMemory> memory;  // of `jit` or `qjit`
 
   bool has_lane_form() const { return jit || spmm || dense || depthwise || qjit || qspmm || qdense || qdepthwise; }
   bool is_depthwise() const { return depthwise || qdepthwise; }
@@ -33,9 +38,32 @@ struct LayerPack {
   const char* kernel() const;  // of the main form, for the report
 };
 
-// With the kernels that are predicted to be fastest on the target. rows: output pixels times images where the model
-// fixes them, else -1 (then both forms are packed).
-LayerPack pack_layer(const Stage& stage, int64_t rows, const KernelTable& kernels, Target target);
+// Of the stages of a region; of one without weights an empty one. Shared with layers of the same content.
+using LayerPacks = std::vector<std::shared_ptr<const LayerPack>>;
+
+// All that a LayerPack depends on. Pointers are into the stage and the Graph.
+struct LayerSource {
+  LinearShape shape;
+  int64_t rows = -1;  // output pixels times images where the model fixes them, else -1 (then both forms are packed)
+  Target target;
+  // Linear
+  LayerWeights floats;
+  Clamp clamp{};
+  // QuantizedLinear
+  bool quantized = false;
+  QuantizedLayer bytes;
+  const std::vector<float>* float_bias = nullptr;
+  JitFinishForm finish;         // what generated code does with the sums
+  bool unsigned_bytes = false;  // as row-major kernels need x, and y unless that is floats
+
+  // The stored weights, and the content of everything, given the hash of those.
+  std::pair<const void*, size_t> stored() const;
+  Digest content(const Digest& stored) const;
+};
+LayerSource layer_source(const Stage& stage, int64_t rows, Target target);
+
+// With the kernels that are predicted to be fastest on the target. Code is yet to be placed.
+LayerPack pack_layer(const LayerSource& source);
 
 // A 1x1 layer with stride 1 and no pads: the only one that may run row-major.
 bool is_pointwise(const LinearShape& linear);

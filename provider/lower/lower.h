@@ -29,6 +29,7 @@ struct Lowering {
   };
   std::vector<std::unique_ptr<Region>> regions;  // in order; null where refused
   std::vector<Refusal> refusals;
+  int64_t packed = 0;  // layers whose weights were packed for this, and not for another before
 };
 
 class Region {
@@ -37,9 +38,9 @@ class Region {
   // been lowered can run. The plan is kept.
   //
   // They are lowered together so that temporary threads share the layers of all of them, and so that their generated
-  // code is one allocation, freed with the last of them. ONNX Runtime shows the main graph in one call, and each body
-  // of an If or a Loop in a call of its own, before it. Code of several calls in one mapping would take address space
-  // reserved before its size is known, which a limit on address space may refuse.
+  // code is one allocation. ONNX Runtime shows the main graph in one call, and each body of an If or a Loop in a call
+  // of its own, before it. Code of several calls in one mapping would take address space reserved before its size is
+  // known, which a limit on address space may refuse.
   static Lowering lower(std::vector<RegionOps> regions, Target target);
   ~Region();
 

@@ -40,8 +40,8 @@ class ChannelChain;
 
 class Planner {
  public:
-  Planner(const OpGraph& graph, const std::vector<Stage>& stages, const std::vector<LayerPack>& packs,
-          const KernelTable& kernels, int workers);
+  Planner(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs, const KernelTable& kernels,
+          int workers);
   // Stages [begin, end), from `inputs` of these shapes to `outputs` (values): the Program's inputs and outputs.
   struct Part {
     size_t begin = 0, end = 0;
@@ -296,7 +296,7 @@ class Planner {
 
   const OpGraph& graph_;
   const std::vector<Stage>& stages_;
-  const std::vector<LayerPack>& packs_;  // one per stage; empty unless Linear
+  const LayerPacks& packs_;  // one per stage
   const KernelTable& kernels_;
   const int workers_;
   Part part_;

@@ -109,7 +109,7 @@ bool Planner::feeds_only_next(size_t stage) const {
 
 Planner::ChainKind Planner::chain_of(size_t stage) const {
   if (!feeds_only_next(stage)) return ChainKind::kNone;
-  const LayerPack &pack = packs_[stage], &next = packs_[stage + 1];
+  const LayerPack &pack = *packs_[stage], &next = *packs_[stage + 1];
   if (pack.code() != nullptr && next.is_depthwise()) return chain_of_channels(stage);
   const Placed& v = at(stages_[stage].op.output);
   if (!pack.is_depthwise() || v.halo || !is_pointwise_lanes(stages_[stage + 1], next)) return ChainKind::kNone;
@@ -120,7 +120,7 @@ Planner::ChainKind Planner::chain_of(size_t stage) const {
 // Generated code, then a depthwise layer.
 Planner::ChainKind Planner::chain_of_channels(size_t stage) const {
   const int64_t bytes = unit_bytes(stage), rows = part_rows(stage), all = at(stages_[stage].op.output).blocks.step_h;
-  const bool goes_on = feeds_only_next(stage + 1) && is_pointwise_lanes(stages_[stage + 2], packs_[stage + 2]);
+  const bool goes_on = feeds_only_next(stage + 1) && is_pointwise_lanes(stages_[stage + 2], *packs_[stage + 2]);
   if (goes_on && rows * workers_ * 100 <= all * kMaxPartRows && rows * bytes <= all * kMaxUnitBytes) {
     return ChainKind::kParts;
   }
@@ -131,7 +131,7 @@ Planner::ChainKind Planner::chain_of_channels(size_t stage) const {
 int64_t Planner::unit_bytes(size_t stage) const {
   const Placed& v = at(stages_[stage].op.output);
   const Geometry grid = v.halo ? with_extent(v.blocks, *v.halo) : v.blocks;
-  return grid.groups() * grid.positions() * unit_vectors(packs_[stage]) * kLanes * 4;
+  return grid.groups() * grid.positions() * unit_vectors(*packs_[stage]) * kLanes * 4;
 }
 
 // Rows of positions of the stage's output that a worker needs for its share of the rows of the next, depthwise one; no
@@ -224,7 +224,7 @@ std::unique_ptr<Step> Planner::position_chain(std::vector<std::unique_ptr<Step>>
 
 // As many blocks of generated code at once as suit the cache.
 void Planner::choose_units(size_t stage) {
-  const int64_t vectors = unit_vectors(packs_[stage]);
+  const int64_t vectors = unit_vectors(*packs_[stage]);
   chain_->units = std::clamp<int64_t>(kGoodUnitBytes / unit_bytes(stage), 1, kJitRows / vectors);
   chain_->vectors = chain_->units * vectors;
 }

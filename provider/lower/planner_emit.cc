@@ -79,9 +79,9 @@ void Planner::emit_stage(size_t index) {
   std::visit(
       [&](const auto& data) {
         if constexpr (std::is_same_v<std::decay_t<decltype(data)>, Linear>) {
-          emit(stage, data, packs_[index]);
+          emit(stage, data, *packs_[index]);
         } else if constexpr (std::is_same_v<std::decay_t<decltype(data)>, QuantizedLinear>) {
-          emit(stage, data, packs_[index]);
+          emit(stage, data, *packs_[index]);
         } else {
           emit(stage, data);
         }

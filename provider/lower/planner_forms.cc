@@ -81,7 +81,7 @@ void Planner::place_lanes(Placed& out, Axes axes) {
 }
 
 bool Planner::runs_row_major(size_t stage) const {
-  const LayerPack& pack = packs_[stage];
+  const LayerPack& pack = *packs_[stage];
   if (!pack.few_rows && !pack.qfew_rows) return false;
   if (!pack.has_lane_form()) return true;
   const Shape& shape = at(stages_[stage].op.output).shape;

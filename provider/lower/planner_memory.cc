@@ -6,7 +6,7 @@
 
 namespace sparsecpu {
 
-Planner::Planner(const OpGraph& graph, const std::vector<Stage>& stages, const std::vector<LayerPack>& packs,
+Planner::Planner(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
                  const KernelTable& kernels, int workers)
     : graph_(graph), stages_(stages), packs_(packs), kernels_(kernels), workers_(workers) {}
 

@@ -199,7 +199,7 @@ QuantizedFinish Planner::finish_of(const Stage& stage, const QuantizedLinear& li
 
 const float* Planner::float_bias_of(const Stage& stage) const {
   const size_t index = static_cast<size_t>(&stage - stages_.data());
-  return packs_[index].float_bias.empty() ? nullptr : packs_[index].float_bias.data();
+  return packs_[index]->float_bias.empty() ? nullptr : packs_[index]->float_bias.data();
 }
 
 void Planner::emit(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack) {

@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "base/cpu.h"
-#include "base/threads.h"
 #include "kernels/registry.h"
 #include "lower/lower.h"
+#include "lower/pack_layers.h"
 #include "lower/plan_cache.h"
 #include "lower/slices.h"
 
@@ -83,8 +83,8 @@ struct Region::State {
   OpGraph graph;
   std::vector<Stage> stages;
   std::vector<int64_t> rows;  // of each value, as static_rows
-  std::vector<LayerPack> packs;
-  std::shared_ptr<const CodeMemory> code;  // of all regions that were lowered together
+  LayerPacks packs;
+  std::vector<bool> counted;  // of stages: whether their weights count as their own
   std::vector<OpReport> reports;
   const KernelTable& kernels;
   const int workers = usable_cpus();
@@ -93,17 +93,12 @@ struct Region::State {
 
   State(OpGraph ops, const KernelTable& table) : graph(std::move(ops)), stages(fuse(graph)), kernels(table) {
     rows = static_rows(graph);
-    packs.resize(stages.size());
+    packs.resize(stages.size(), std::make_shared<const LayerPack>());
+    counted.resize(stages.size());
   }
-  void pack(size_t stage, Target target);
   void forget_weights();
   void report();
 };
-
-void Region::State::pack(size_t stage, Target target) {
-  const int own_output = graph.ops[static_cast<size_t>(stages[stage].op_indices.front())].output;
-  packs[stage] = pack_layer(stages[stage], rows[static_cast<size_t>(own_output)], kernels, target);
-}
 
 // The graph that the views point into ends with Compile.
 void Region::State::forget_weights() {
@@ -119,8 +114,8 @@ void Region::State::report() {
     }
     OpReport& main = reports[static_cast<size_t>(stages[s].op_indices.front())];
     const bool linear = linear_shape(stages[s].op.data).has_value();
-    main.kernel = linear ? packs[s].kernel() : kernel_name(stages[s].op.data);
-    main.packed_bytes = linear ? packs[s].bytes() : 0;
+    main.kernel = linear ? packs[s]->kernel() : kernel_name(stages[s].op.data);
+    main.packed_bytes = counted[s] ? packs[s]->bytes() : 0;
   }
 }
 
@@ -142,7 +137,6 @@ class Region::Lowerer {
  private:
   struct Layer {
     size_t region = 0, stage = 0;
-    std::string failure;
   };
   State& state(size_t region) { return *result_.regions[region]->state_; }
 
@@ -167,7 +161,7 @@ class Region::Lowerer {
     attempt(region, [&] {
       auto state = std::make_unique<State>(std::move(graph), kernels_for(target_.isa));
       for (size_t s = 0; s < state->stages.size(); ++s) {
-        if (linear_shape(state->stages[s].op.data)) layers_.push_back({region, s, ""});
+        if (linear_shape(state->stages[s].op.data)) layers_.push_back({region, s});
       }
       result_.regions[region].reset(new Region(std::move(state)));
     });
@@ -175,38 +169,28 @@ class Region::Lowerer {
 
   // What takes the time: generating code takes a second for a large network.
   void pack() {
-    for_each_on_threads(layers_.size(), [&](size_t i) { pack(layers_[i], target_); });
-    place();
-    std::vector<Lowering::Refusal> refused;
+    std::vector<LayerSource> sources;
     for (const Layer& layer : layers_) {
-      if (layer.failure.empty()) continue;
-      refused.push_back({layer.region, state(layer.region).stages[layer.stage].op.node,
-                         "its weights cannot be packed: " + layer.failure});
+      const State& region = state(layer.region);
+      const Stage& stage = region.stages[layer.stage];
+      const int own_output = region.graph.ops[static_cast<size_t>(stage.op_indices.front())].output;
+      sources.push_back(layer_source(stage, region.rows[static_cast<size_t>(own_output)], target_));
+    }
+    PackedLayers packed = pack_layers(sources);
+    result_.packed += packed.made;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (!packed.failures[i].empty()) continue;
+      state(layers_[i].region).packs[layers_[i].stage] = packed.packs[i];
+      state(layers_[i].region).counted[layers_[i].stage] = packed.is_first[i];
+    }
+    std::vector<Lowering::Refusal> refused;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const auto [region, stage] = layers_[i];
+      if (packed.failures[i].empty()) continue;
+      refused.push_back(
+          {region, state(region).stages[stage].op.node, "its weights cannot be packed: " + packed.failures[i]});
     }
     for (Lowering::Refusal& refusal : refused) refuse(refusal.region, refusal.node, std::move(refusal.reason));
-  }
-
-  void pack(Layer& layer, Target target) {
-    try {
-      state(layer.region).pack(layer.stage, target);
-    } catch (const std::exception& error) {
-      layer.failure = error.what();
-    }
-  }
-
-  void place() {
-    std::vector<PackedJit*> code;
-    for (const Layer& layer : layers_) {
-      if (PackedJit* packed = state(layer.region).packs[layer.stage].code()) code.push_back(packed);
-    }
-    const auto memory = std::make_shared<CodeMemory>();
-    if (place_code(code, memory.get())) {
-      for (const Layer& layer : layers_) state(layer.region).code = memory;
-      return;
-    }
-    for (Layer& layer : layers_) {
-      if (state(layer.region).packs[layer.stage].code() != nullptr) pack(layer, {target_.isa, /*jit=*/false});
-    }
   }
 
   void finish(size_t r) {

@@ -39,7 +39,7 @@ struct Slicing {
 
 class RegionPlanner {
  public:
-  RegionPlanner(const OpGraph& graph, const std::vector<Stage>& stages, const std::vector<LayerPack>& packs,
+  RegionPlanner(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
                 const KernelTable& kernels, int workers, const std::vector<Shape>& input_shapes)
       : graph_(graph), stages_(stages), packs_(packs), kernels_(kernels), workers_(workers) {
     for (size_t i = 0; i < graph.inputs.size(); ++i) ports_[graph.inputs[i]] = {Port::Kind::kInput, i, 0, 0};
@@ -199,7 +199,7 @@ class RegionPlanner {
 
   const OpGraph& graph_;
   const std::vector<Stage>& stages_;
-  const std::vector<LayerPack>& packs_;
+  const LayerPacks& packs_;
   const KernelTable& kernels_;
   const int workers_;
   std::vector<Shape> shapes_;  // of every value
@@ -225,8 +225,8 @@ std::vector<Shape> value_shapes(const OpGraph& graph, const std::vector<int>& op
   return shapes;
 }
 
-std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages,
-                                        const std::vector<LayerPack>& packs, const KernelTable& kernels, int workers,
+std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
+                                        const KernelTable& kernels, int workers,
                                         const std::vector<Shape>& input_shapes) {
   return RegionPlanner(graph, stages, packs, kernels, workers, input_shapes).plan();
 }

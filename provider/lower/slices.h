@@ -9,8 +9,8 @@
 
 namespace sparsecpu {
 
-std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages,
-                                        const std::vector<LayerPack>& packs, const KernelTable& kernels, int workers,
+std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
+                                        const KernelTable& kernels, int workers,
                                         const std::vector<Shape>& input_shapes);
 
 // Shapes of all values that the ops of these indices make, for these shapes of the region's inputs. Throws Error where
