@@ -44,9 +44,9 @@ class Region {
   static Lowering lower(std::vector<RegionOps> regions, Target target);
   ~Region();
 
-  // The Plan for these input shapes; planned by one thread while others wait, then cached (bounded).
+  // The Plan for these input shapes and so many workers; made by the first that asks, then cached (bounded).
   // Throws Error when the shapes do not fit.
-  std::shared_ptr<const Plan> plan(const std::vector<Shape>& input_shapes);
+  std::shared_ptr<const Plan> plan(const std::vector<Shape>& input_shapes, int workers);
 
   const OpGraph& ops() const;
   const std::vector<OpReport>& reports() const;  // one per Op

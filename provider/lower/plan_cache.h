@@ -1,9 +1,8 @@
-// The Plans of a region by input shapes: bounded, the least recently used goes first.
+// The Plans of a region by input shapes and number of workers: bounded, the least recently used goes first.
 #pragma once
-#include <functional>
-#include <list>
+#include <atomic>
+#include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "claim/op.h"
@@ -11,22 +10,31 @@
 
 namespace sparsecpu {
 
+// Without locks: one that another thread held during fork() would stay locked in the child for ever. A slot is read by
+// many or written by one; who finds it otherwise does without it, at worst plans what is there already.
 class PlanCache {
  public:
-  // The Plan for these input shapes; made by one thread while others wait.
-  std::shared_ptr<const Plan> get(const std::vector<Shape>& input_shapes,
-                                  const std::function<std::shared_ptr<const Plan>()>& make);
+  PlanCache() = default;
+  PlanCache(const PlanCache&) = delete;
+  PlanCache& operator=(const PlanCache&) = delete;
+  ~PlanCache();
+
+  // Null if there is none.
+  std::shared_ptr<const Plan> find(const std::vector<Shape>& input_shapes, int workers);
+  // Unless the cache is busy or there is no memory for it.
+  void keep(const std::shared_ptr<const Plan>& plan) noexcept;
 
  private:
-  struct Entry {
-    std::vector<Shape> shapes;
-    std::shared_ptr<const Plan> plan;
-  };
-  void trim();
+  struct Slot;
+  static constexpr size_t kBuckets = 64;  // of slots, by what their Plans are for
 
-  std::mutex mutex_;
-  std::list<Entry> entries_;  // most recently used first
-  size_t bytes_ = 0;
+  uint64_t now() { return 1 + clock_.fetch_add(1, std::memory_order_relaxed); }
+  bool fill(Slot* slot, uint64_t hash, const std::shared_ptr<const Plan>& plan);  // false: it is not empty, or busy
+  bool drop_oldest();                                                             // false: it is busy
+
+  std::atomic<Slot*> buckets_[kBuckets] = {};  // lists that only grow: a slot that is emptied is used again
+  std::atomic<uint64_t> clock_{0};
+  std::atomic<size_t> plans_{0}, bytes_{0};
 };
 
 }  // namespace sparsecpu

@@ -13,6 +13,7 @@ Planner::Planner(const OpGraph& graph, const std::vector<Stage>& stages, const L
 std::unique_ptr<const Program> Planner::plan(const Part& part) {
   part_ = part;
   program_ = std::make_unique<Program>();
+  program_->workers = workers_;
   values_.assign(graph_.values.size(), {});
   for (size_t v = 0; v < values_.size(); ++v) {
     const OpValue& declared = graph_.values[v];

@@ -87,8 +87,6 @@ struct Region::State {
   std::vector<bool> counted;  // of stages: whether their weights count as their own
   std::vector<OpReport> reports;
   const KernelTable& kernels;
-  const int workers = usable_cpus();
-
   PlanCache plans;
 
   State(OpGraph ops, const KernelTable& table) : graph(std::move(ops)), stages(fuse(graph)), kernels(table) {
@@ -198,7 +196,8 @@ class Region::Lowerer {
     state(r).forget_weights();
     state(r).report();
     attempt(r, [&] {
-      if (fits(r)) result_.regions[r]->plan(assumed_[r]);
+      // A run of a session of as many threads finds this Plan.
+      if (fits(r)) result_.regions[r]->plan(assumed_[r], usable_cpus());
     });
   }
 
@@ -227,10 +226,12 @@ Lowering Region::lower(std::vector<RegionOps> regions, Target target) {
 Region::Region(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Region::~Region() = default;
 
-std::shared_ptr<const Plan> Region::plan(const std::vector<Shape>& input_shapes) {
+std::shared_ptr<const Plan> Region::plan(const std::vector<Shape>& input_shapes, int workers) {
   State& s = *state_;
-  return s.plans.get(input_shapes,
-                     [&] { return plan_region(s.graph, s.stages, s.packs, s.kernels, s.workers, input_shapes); });
+  if (auto plan = s.plans.find(input_shapes, workers)) return plan;
+  auto plan = plan_region(s.graph, s.stages, s.packs, s.kernels, workers, input_shapes);
+  s.plans.keep(plan);
+  return plan;
 }
 
 const OpGraph& Region::ops() const { return state_->graph; }

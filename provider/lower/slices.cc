@@ -48,6 +48,8 @@ class RegionPlanner {
 
   std::shared_ptr<const Plan> plan() {
     plan_ = std::make_shared<Plan>();
+    for (int input : graph_.inputs) plan_->input_shapes.push_back(shapes_[static_cast<size_t>(input)]);
+    plan_->workers = workers_;
     for (int output : graph_.outputs) plan_->output_shapes.push_back(shapes_[static_cast<size_t>(output)]);
     const Slicing slicing = choose_slicing();
     if (slicing.end > 0) {

@@ -213,6 +213,7 @@ bool place_code(const std::vector<PackedJit*>& layers, CodeMemory* memory) {
   size_t bytes = 0;
   for (const PackedJit* layer : layers) bytes += layer->code_bytes;
   *memory = CodeMemory(bytes);
+  if (bytes > 0 && memory->data() == nullptr) return false;
   uint8_t* base = memory->data();
   for (const PackedJit* layer : layers) base = std::copy(layer->code.begin(), layer->code.end(), base);
   if (!memory->seal()) return false;

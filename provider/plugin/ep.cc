@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "abi/ort_api.h"
+#include "base/cpu.h"
 #include "base/name.h"
 #include "graph/reader.h"
 #include "plugin/fused_node.h"
@@ -43,7 +44,8 @@ std::string describe(const Node& node) { return node.op_type + " '" + node.name 
 Ep::Ep(const ort::OrtSessionOptions* session_options, const ort::OrtLogger* logger)
     : ort::OrtEp{},
       log_(logger),
-      report_(std::make_shared<SessionReport>()),
+      threads_(std::make_shared<SessionThreads>(usable_cpus())),
+      report_(std::make_shared<SessionReport>(threads_)),
       scratch_(std::make_shared<ScratchPool>()) {
   ort_version_supported = ort::kApiVersion;
   GetName = [](const ort::OrtEp*) -> const char* { return kProviderName; };
@@ -131,7 +133,7 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
   for (size_t i = 0; i < count; ++i) {
     const std::string name = ort::get_string(api().Node_GetName, fused_nodes[i]);
     Ledger::Entry entry = ledger_.take(made_values(node_handles(graphs[i])), name);
-    nodes.push_back(std::make_unique<FusedNode>(fused_nodes[i], std::move(entry.region), scratch_));
+    nodes.push_back(std::make_unique<FusedNode>(fused_nodes[i], std::move(entry.region), threads_, scratch_));
     report_->add_compiled(entry.number, *nodes.back());
   }
   ledger_.clear();

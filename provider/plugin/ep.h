@@ -9,6 +9,7 @@
 #include "plugin/options.h"
 #include "plugin/report.h"
 #include "plugin/scratch.h"
+#include "run/session_threads.h"
 
 namespace sparsecpu {
 
@@ -30,6 +31,7 @@ class Ep : public ort::OrtEp {
   // the CPU provider, which nobody would notice.
   std::string option_error_;
   Ledger ledger_;
+  std::shared_ptr<SessionThreads> threads_;
   std::shared_ptr<SessionReport> report_;
   std::shared_ptr<ScratchPool> scratch_;
 };

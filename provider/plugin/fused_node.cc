@@ -2,8 +2,9 @@
 
 #include <malloc.h>
 
+#include <utility>
+
 #include "abi/ort_api.h"
-#include "base/cpu.h"
 #include "run/plan.h"
 
 namespace sparsecpu {
@@ -12,23 +13,38 @@ namespace {
 using ort::api;
 using ort::check;
 
-// ORT's thread pool as the executor sees it. The status is kept: an exception may not pass through the
-// executor while its workers run.
-struct HostThreads {
-  const ort::OrtKernelContext* context;
-  ort::OrtStatus* status = nullptr;
+// ORT's thread pool as the executor sees it. The first status that is an error is kept, and nothing is run after it: an
+// exception may not pass through the executor while its workers run.
+class HostThreads {
+ public:
+  explicit HostThreads(const ort::OrtKernelContext* context) : context_(context) {}
+  HostThreads(const HostThreads&) = delete;
+  HostThreads& operator=(const HostThreads&) = delete;
+  ~HostThreads() { ort::ignore(status_); }
 
+  ParallelFor parallel_for() { return {&HostThreads::invoke, this}; }
+  void check() { ort::check(std::exchange(status_, nullptr)); }
+
+ private:
   static void invoke(void* host, void (*fn)(void* user, size_t index), size_t total, void* user) {
     auto* self = static_cast<HostThreads*>(host);
     constexpr size_t kBatchesChosenByOrt = 0;
-    self->status = api().KernelContext_ParallelFor(self->context, fn, total, kBatchesChosenByOrt, user);
+    if (self->status_ != nullptr) return;
+    self->status_ = api().KernelContext_ParallelFor(self->context_, fn, total, kBatchesChosenByOrt, user);
   }
+
+  const ort::OrtKernelContext* context_;
+  ort::OrtStatus* status_ = nullptr;
 };
 
 }  // namespace
 
-FusedNode::FusedNode(const ort::OrtNode* fused, std::unique_ptr<Region> region, std::shared_ptr<ScratchPool> scratch)
-    : ort::OrtNodeComputeInfo{}, region_(std::move(region)), workers_(usable_cpus()), scratch_(std::move(scratch)) {
+FusedNode::FusedNode(const ort::OrtNode* fused, std::unique_ptr<Region> region, std::shared_ptr<SessionThreads> threads,
+                     std::shared_ptr<ScratchPool> scratch)
+    : ort::OrtNodeComputeInfo{},
+      region_(std::move(region)),
+      threads_(std::move(threads)),
+      scratch_(std::move(scratch)) {
   ort_version_supported = ort::kApiVersion;
   CreateState = [](ort::OrtNodeComputeInfo* self, ort::OrtNodeComputeContext*, void** state) -> ort::OrtStatus* {
     // By now ORT has let go of the weights that were packed; glibc would keep their pages.
@@ -81,7 +97,9 @@ void FusedNode::compute(ort::OrtKernelContext* context) const {
     shapes.push_back(ort::tensor_info(value).dims);
     operands.inputs.push_back(ort::get(api().GetTensorData, value));
   }
-  const std::shared_ptr<const Plan> plan = region_->plan(shapes);
+  HostThreads host(context);
+  const ParallelFor parallel_for = host.parallel_for();
+  const std::shared_ptr<const Plan> plan = region_->plan(shapes, threads_->workers(parallel_for));
   const ScratchPool::Lease arena(scratch_.get(), plan->arena_bytes);
   operands.arena = arena.data();
   for (size_t i = 0; i < output_slots_.size(); ++i) {
@@ -94,10 +112,9 @@ void FusedNode::compute(ort::OrtKernelContext* context) const {
     check(api().GetTensorMutableData(value, &data));
     operands.outputs.push_back(data);
   }
-  HostThreads threads{context};
   std::vector<int64_t> step_ns(measured ? plan->steps() : 0);
-  execute(*plan, operands, ParallelFor{&HostThreads::invoke, &threads}, workers_, measured ? step_ns.data() : nullptr);
-  check(threads.status);
+  execute(*plan, operands, parallel_for, threads_.get(), measured ? step_ns.data() : nullptr);
+  host.check();
   if (measured) times_->add(*plan, step_ns, now_ns() - started);
 }
 

@@ -8,6 +8,7 @@
 #include "lower/lower.h"
 #include "plugin/region_times.h"
 #include "plugin/scratch.h"
+#include "run/session_threads.h"
 
 namespace sparsecpu {
 
@@ -15,7 +16,8 @@ namespace sparsecpu {
 class FusedNode : public ort::OrtNodeComputeInfo {
  public:
   // `fused` is ORT's node that stands for the region: its inputs and outputs are matched by name.
-  FusedNode(const ort::OrtNode* fused, std::unique_ptr<Region> region, std::shared_ptr<ScratchPool> scratch);
+  FusedNode(const ort::OrtNode* fused, std::unique_ptr<Region> region, std::shared_ptr<SessionThreads> threads,
+            std::shared_ptr<ScratchPool> scratch);
 
   const Region& region() const { return *region_; }
   const std::string& name() const { return name_; }
@@ -29,7 +31,7 @@ class FusedNode : public ort::OrtNodeComputeInfo {
   std::string name_;
   std::unique_ptr<Region> region_;
   std::vector<int> input_slots_, output_slots_;  // kernel context index of each of the region's inputs, outputs
-  int workers_;
+  std::shared_ptr<SessionThreads> threads_;
   std::shared_ptr<ScratchPool> scratch_;
   std::shared_ptr<RegionTimes> times_;  // the report reads them, also when ORT has released this node
 };

@@ -59,7 +59,8 @@ uint64_t next_id() {
 
 }  // namespace
 
-SessionReport::SessionReport() : id_(next_id()) {}
+SessionReport::SessionReport(std::shared_ptr<const SessionThreads> threads)
+    : id_(next_id()), threads_(std::move(threads)) {}
 
 void SessionReport::set_options(const OptionList& given, const Options& options) {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -220,7 +221,8 @@ std::string SessionReport::json() const {
       .member("provider", kProviderName)
       .member("version", SPARSECPU_VERSION)
       .member("onnxruntime", ort::host_version())
-      .member("isa", isa_name(isa_));
+      .member("isa", isa_name(isa_))
+      .member("threads", static_cast<int64_t>(threads_->seen()));
   json.key("options").begin_object();
   for (const auto& [key, value] : options_) json.member(key, value);
   json.end_object().key("assumed").begin_object();

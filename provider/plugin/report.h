@@ -38,7 +38,7 @@ struct NodeTimes {
 
 class SessionReport {
  public:
-  SessionReport();
+  explicit SessionReport(std::shared_ptr<const SessionThreads> threads);
 
   uint64_t id() const { return id_; }
   void set_options(const OptionList& given, const Options& options);
@@ -64,6 +64,7 @@ class SessionReport {
   std::vector<NodeTimes> node_times(size_t graph) const;
 
   const uint64_t id_;
+  const std::shared_ptr<const SessionThreads> threads_;
   mutable std::mutex mutex_;
   OptionList options_;
   Isa isa_ = Isa::kScalar;

@@ -35,11 +35,10 @@ class SlicedRun {
     for (int w = 0; w < workers; ++w) arenas_.push_back(arena + static_cast<size_t>(w) * pass.program->arena_bytes);
   }
 
-  static void work(void* run, size_t) noexcept { static_cast<SlicedRun*>(run)->walk(); }
+  static void work(void* run, int rank) noexcept { static_cast<SlicedRun*>(run)->walk(static_cast<size_t>(rank)); }
 
  private:
-  void walk() noexcept {
-    const size_t rank = arrivals_.fetch_add(1, std::memory_order_relaxed) % arenas_.size();
+  void walk(size_t rank) noexcept {
     for (size_t slice; (slice = taken_.fetch_add(1, std::memory_order_relaxed)) < addresses_.size();) {
       move_arena(*pass_.program, arenas_[rank], &addresses_[slice]);
       compute(Frame(addresses_[slice]), rank == 0 ? step_ns_ : nullptr);
@@ -59,7 +58,7 @@ class SlicedRun {
 
   const Pass& pass_;
   int64_t* const step_ns_;
-  std::atomic<size_t> arrivals_{0}, taken_{0};
+  std::atomic<size_t> taken_{0};
   std::vector<std::vector<float*>> addresses_;  // [slice]
   std::vector<std::byte*> arenas_;              // [worker]
 };
@@ -78,16 +77,16 @@ size_t Plan::plan_bytes() const {
   return bytes;
 }
 
-void execute(const Plan& plan, const Operands& operands, const ParallelFor& parallel_for, int workers,
+void execute(const Plan& plan, const Operands& operands, const ParallelFor& parallel_for, SessionThreads* threads,
              int64_t* step_ns) {
   std::byte* arena = operands.arena + plan.between_bytes;
   for (const Pass& pass : plan.passes) {
     if (pass.slices > 1) {
-      SlicedRun run(pass, operands, arena, workers, step_ns);
-      parallel_for.invoke(parallel_for.host, &SlicedRun::work, static_cast<size_t>(workers), &run);
+      SlicedRun run(pass, operands, arena, plan.workers, step_ns);
+      threads->run(parallel_for, plan.workers, &SlicedRun::work, &run);
     } else {
       const std::vector<float*> addresses = addresses_of(pass, operands, arena, 0);
-      execute(*pass.program, Frame(addresses), parallel_for, workers, step_ns);
+      execute(*pass.program, Frame(addresses), parallel_for, threads, step_ns);
     }
     if (step_ns != nullptr) step_ns += pass.program->steps.size();
   }

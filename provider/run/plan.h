@@ -25,6 +25,8 @@ struct Pass {
 };
 
 struct Plan {
+  std::vector<std::vector<int64_t>> input_shapes;  // of the region: those that it was made for
+  int workers = 1;                                 // that it was made for
   std::vector<Pass> passes;
   std::vector<std::vector<int64_t>> output_shapes;  // of the region
   size_t between_bytes = 0;                         // at the start of the arena
@@ -43,7 +45,7 @@ struct Operands {
 
 // step_ns: null, or the time of every step of every pass in turn, as execute(Program) gives it; of a pass of slices, as
 // the first worker sees it in all its slices.
-void execute(const Plan& plan, const Operands& operands, const ParallelFor& parallel_for, int workers,
+void execute(const Plan& plan, const Operands& operands, const ParallelFor& parallel_for, SessionThreads* threads,
              int64_t* step_ns = nullptr);
 
 }  // namespace sparsecpu

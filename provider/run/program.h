@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "run/session_threads.h"
 
 namespace sparsecpu {
 
@@ -81,6 +82,7 @@ class Step {
 };
 
 struct Program {
+  int workers = 1;  // that walk the steps together
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<BufferPlace> buffers;
   size_t arena_bytes = 0;               // aligned to 64
@@ -99,20 +101,14 @@ std::vector<float*> buffer_addresses(const Program& program, std::byte* arena, c
 // The same with another arena.
 void move_arena(const Program& program, std::byte* arena, std::vector<float*>* addresses);
 
-// fn(user, i) for i in [0, total), on whatever threads the host has; returns when all are done.
-struct ParallelFor {
-  void (*invoke)(void* host, void (*fn)(void* user, size_t index), size_t total, void* user) = nullptr;
-  void* host = nullptr;
-};
-
 int64_t now_ns();  // of a steady clock
 
-// Runs every step in order. `workers` items walk the steps together: each takes the chunks of its own share of a step
-// one by one, then helps with what is left of others' shares; step s+1 starts when every chunk of s is done. The
-// Program was planned for as many workers. Free of deadlock on any pool, also when one thread runs every item in turn.
+// Runs every step in order. The workers that the Program was planned for walk the steps together: each takes the chunks
+// of its own share of a step one by one, then helps with what is left of others' shares; step s+1 starts when every
+// chunk of s is done. Free of deadlock on any pool, also when one thread is every worker in turn.
 // If step_ns is given (steps.size()), it receives the time from one step's end to the next's, measured by the first
 // worker.
-void execute(const Program& program, const Frame& frame, const ParallelFor& parallel_for, int workers,
+void execute(const Program& program, const Frame& frame, const ParallelFor& parallel_for, SessionThreads* threads,
              int64_t* step_ns = nullptr);
 
 }  // namespace sparsecpu

@@ -156,8 +156,9 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
 
     Returns a dict with
 
-    - ``provider``, ``version``, ``onnxruntime``, ``isa``, ``options`` (as given), ``assumed`` (symbolic axis -> size
-      that the prediction used);
+    - ``provider``, ``version``, ``onnxruntime``, ``isa``, ``threads`` (of the session, for which its work is cut: as
+      many as have been seen to take part, at most one for each CPU; 0 before the first run), ``options`` (as given),
+      ``assumed`` (symbolic axis -> size that the prediction used);
     - ``graphs``: for the main graph and each subgraph a ``name``, the ``parent_node`` that holds it, an ``error`` if
       it could not be analysed, and its ``nodes`` as ONNX Runtime showed them after its basic optimizations. Each node
       has

@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <new>
 #include <utility>
 
 namespace sparsecpu {
@@ -10,10 +9,10 @@ namespace {
 
 constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
 
+// Null if the system refuses it.
 uint8_t* map(size_t bytes) {
   void* raw = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (raw == MAP_FAILED) throw std::bad_alloc();
-  return static_cast<uint8_t*>(raw);
+  return raw == MAP_FAILED ? nullptr : static_cast<uint8_t*>(raw);
 }
 
 void unmap(uint8_t* data, size_t bytes) {
@@ -23,6 +22,7 @@ void unmap(uint8_t* data, size_t bytes) {
 // `bytes`, a multiple of a huge page's, at such a multiple: the kernel does not align by itself before 6.7.
 uint8_t* map_huge(size_t bytes) {
   uint8_t* raw = map(bytes + kHugePage);
+  if (raw == nullptr) return nullptr;
   const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(raw) % kHugePage) % kHugePage;
   unmap(raw, before);
   unmap(raw + before + bytes, kHugePage - before);
@@ -54,15 +54,12 @@ CodeMemory::~CodeMemory() {
   if (data_ != nullptr) munmap(data_, bytes_);
 }
 
-bool CodeMemory::seal() { return data_ == nullptr || mprotect(data_, bytes_, PROT_READ | PROT_EXEC) == 0; }
+bool CodeMemory::seal() { return bytes_ == 0 || mprotect(data_, bytes_, PROT_READ | PROT_EXEC) == 0; }
 
 bool CodeMemory::allowed() {
   static const bool value = [] {
-    try {
-      return CodeMemory(1).seal();
-    } catch (const std::bad_alloc&) {
-      return false;
-    }
+    CodeMemory memory(1);
+    return memory.data() != nullptr && memory.seal();
   }();
   return value;
 }

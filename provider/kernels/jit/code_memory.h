@@ -9,7 +9,7 @@ namespace sparsecpu {
 class CodeMemory {
  public:
   CodeMemory() = default;
-  // Throws std::bad_alloc when the system has no memory.
+  // data() is null when the system has no memory.
   explicit CodeMemory(size_t bytes);
   CodeMemory(CodeMemory&& other) noexcept;
   CodeMemory& operator=(CodeMemory&& other) noexcept;
