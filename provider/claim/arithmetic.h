@@ -1,5 +1,5 @@
-// Multiply-adds of any matrix operator, recognised or not: so that a report can say which share of a model's
-// arithmetic runs here.
+// Multiply-adds of any matrix operator, recognised or not, recurrent layers included: so that a report can say which
+// share of a model's arithmetic runs here.
 #pragma once
 #include "claim/recognise.h"
 

@@ -23,6 +23,10 @@ LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options) {
   }
 }
 
+void Ledger::erase_if(const std::function<bool(size_t number)>& gone) {
+  std::erase_if(entries_, [&](const Entry& entry) { return gone(entry.number); });
+}
+
 Ledger::Entry Ledger::take(const Names& values, const std::string& fused_node) {
   const auto found =
       std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.values == values; });

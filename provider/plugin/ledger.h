@@ -1,5 +1,6 @@
 // What GetCapability has claimed, packed and planned, kept for Compile.
 #pragma once
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -32,6 +33,8 @@ class Ledger {
   void add(Entry entry) { entries_.push_back(std::move(entry)); }
   // Throws Error naming the fused node if no entry has these values.
   Entry take(const Names& values, const std::string& fused_node);
+  // Without the regions of these numbers.
+  void erase_if(const std::function<bool(size_t number)>& gone);
   // What ONNX Runtime was offered and did not take.
   void clear() { entries_.clear(); }
 

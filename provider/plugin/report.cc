@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
-#include <map>
 
 #include "abi/ort_api.h"
 #include "base/cpu.h"
@@ -12,45 +11,6 @@
 
 namespace sparsecpu {
 namespace {
-
-std::vector<std::string> value_names(const Graph& graph, const std::vector<int>& values) {
-  std::vector<std::string> names;
-  for (int value : values) names.push_back(value >= 0 ? graph.values[static_cast<size_t>(value)].name : "");
-  return names;
-}
-
-NodeReport node_report(const Graph& graph, const Node& node) {
-  NodeReport report;
-  report.name = node.name;
-  report.op_type = node.op_type;
-  report.domain = node.domain;
-  report.inputs = value_names(graph, node.inputs);
-  report.outputs = value_names(graph, node.outputs);
-  return report;
-}
-
-// A node as its region computes it. Several Ops may stand for one node.
-struct NodeUse {
-  std::vector<std::string> kernels;  // in order, each once
-  int64_t packed_bytes = 0;
-  int computed_in = -1;  // another node of the graph, if that has all of it
-};
-
-std::map<int, NodeUse> uses_of(const Region& region) {
-  std::map<int, NodeUse> uses;
-  const std::vector<Op>& ops = region.ops().ops;
-  const std::vector<OpReport>& reports = region.reports();
-  for (size_t i = 0; i < ops.size(); ++i) {
-    NodeUse& use = uses[ops[i].node];
-    use.packed_bytes += reports[i].packed_bytes;
-    const std::string& kernel = reports[i].kernel;
-    const int host = ops[static_cast<size_t>(reports[i].computed_with)].node;
-    if (use.kernels.empty()) use.computed_in = host;
-    if (host == ops[i].node) use.computed_in = -1;
-    if (std::find(use.kernels.begin(), use.kernels.end(), kernel) == use.kernels.end()) use.kernels.push_back(kernel);
-  }
-  return uses;
-}
 
 uint64_t next_id() {
   static std::atomic<uint64_t> counter{0};
@@ -66,61 +26,6 @@ void SessionReport::set_options(const OptionList& given, const Options& options)
   const std::lock_guard<std::mutex> lock(mutex_);
   options_ = given;
   isa_ = options.claim.isa;
-}
-
-void SessionReport::add_failed_graph(const Graph& graph, const std::string& parent_node, const std::string& error) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  GraphReport& report = graphs_.emplace_back();
-  report.name = graph.name;
-  report.parent_node = parent_node;
-  report.error = error;
-  for (const Node& node : graph.nodes) {
-    report.nodes.push_back(node_report(graph, node));
-    report.nodes.back().decision.unit = static_cast<int>(report.nodes.size()) - 1;
-    report.nodes.back().decision.reason = "the graph could not be analysed: " + error;
-  }
-}
-
-size_t SessionReport::add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const int first_region = static_cast<int>(regions_.size());
-  for (const std::vector<int>& nodes : result.regions) {
-    RegionReport& region = regions_.emplace_back();
-    region.graph = graphs_.size();
-    region.nodes = nodes;
-  }
-  GraphReport& report = graphs_.emplace_back();
-  report.name = graph.name;
-  report.parent_node = parent_node;
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    report.nodes.push_back(node_report(graph, graph.nodes[i]));
-    NodeReport& node = report.nodes.back();
-    if (i < result.decisions.size()) node.decision = result.decisions[i];
-    if (node.decision.region >= 0) {
-      node.decision.region += first_region;
-      node.provider = kProviderName;
-    }
-  }
-  assumed_.insert(result.assumed.begin(), result.assumed.end());
-  return static_cast<size_t>(first_region);
-}
-
-void SessionReport::add_compiled(size_t number, const FusedNode& compiled) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  RegionReport& region = regions_[number];
-  region.fused_name = compiled.name();
-  region.times = compiled.times();
-  for (const Op& op : compiled.region().ops().ops) region.op_nodes.push_back(op.node);
-  std::vector<NodeReport>& nodes = graphs_[region.graph].nodes;
-  std::map<int, NodeUse> uses = uses_of(compiled.region());
-  for (int index : region.nodes) {
-    const NodeUse& use = uses[index];
-    NodeReport& node = nodes[static_cast<size_t>(index)];
-    for (const std::string& kernel : use.kernels) node.kernel += (node.kernel.empty() ? "" : ", ") + kernel;
-    node.packed_bytes = use.packed_bytes;
-    node.computed_in = use.computed_in;
-    if (use.kernels.empty() && node.decision.unit != index) node.computed_in = node.decision.unit;
-  }
 }
 
 void SessionReport::measure(bool on) {
@@ -169,7 +74,8 @@ int host_of(const GraphReport& graph, int node) {
   return host < 0 ? node : host_of(graph, host);
 }
 
-void write_node(const GraphReport& graph, int index, const NodeTimes& times, JsonWriter* json) {
+void write_node(const GraphReport& graph, int index, const std::vector<int>& regions, const NodeTimes& times,
+                JsonWriter* json) {
   const NodeReport& node = graph.nodes[static_cast<size_t>(index)];
   const NodeDecision& decision = node.decision;
   json->begin_object()
@@ -179,7 +85,7 @@ void write_node(const GraphReport& graph, int index, const NodeTimes& times, Jso
       .member("inputs", node.inputs)
       .member("outputs", node.outputs)
       .member("provider", node.provider)
-      .member("region", int64_t{decision.region})
+      .member("region", int64_t{decision.region < 0 ? -1 : regions[static_cast<size_t>(decision.region)]})
       .member("unit", int64_t{decision.unit})
       .member("reason", decision.reason)
       .member("pattern", decision.pattern)
@@ -200,14 +106,16 @@ void write_node(const GraphReport& graph, int index, const NodeTimes& times, Jso
   json->end_object();
 }
 
-void write_graph(const GraphReport& graph, const std::vector<NodeTimes>& times, JsonWriter* json) {
+// regions: by their numbers, how the report counts those that are left.
+void write_graph(const GraphReport& graph, const std::vector<int>& regions, const std::vector<NodeTimes>& times,
+                 JsonWriter* json) {
   json->begin_object()
       .member("name", graph.name)
       .member("parent_node", graph.parent_node)
       .member("error", graph.error)
       .key("nodes")
       .begin_array();
-  for (size_t i = 0; i < graph.nodes.size(); ++i) write_node(graph, static_cast<int>(i), times[i], json);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) write_node(graph, static_cast<int>(i), regions, times[i], json);
   json->end_array().end_object();
 }
 
@@ -228,7 +136,12 @@ std::string SessionReport::json() const {
   json.end_object().key("assumed").begin_object();
   for (const auto& [axis, size] : assumed_) json.member(axis, size);
   json.end_object().key("regions").begin_array();
-  for (const RegionReport& region : regions_) {
+  std::vector<int> shown(regions_.size(), -1);
+  int count = 0;
+  for (size_t number = 0; number < regions_.size(); ++number) {
+    const RegionReport& region = regions_[number];
+    if (region.nodes.empty()) continue;
+    shown[number] = count++;
     json.begin_object()
         .member("fused_node", region.fused_name)
         .member("graph", static_cast<int64_t>(region.graph))
@@ -241,7 +154,7 @@ std::string SessionReport::json() const {
     json.end_object();
   }
   json.end_array().key("graphs").begin_array();
-  for (size_t i = 0; i < graphs_.size(); ++i) write_graph(graphs_[i], node_times(i), &json);
+  for (size_t i = 0; i < graphs_.size(); ++i) write_graph(graphs_[i], shown, node_times(i), &json);
   json.end_array().end_object();
   return json.text();
 }

@@ -28,11 +28,13 @@ struct GraphReport {
   std::string name, parent_node;  // parent_node: of If, Loop or Scan; "" for the main graph
   std::string error;              // why nothing of this graph was claimed, if that was a failure
   std::vector<NodeReport> nodes;
+  int pass = 0;  // over the model, in which ONNX Runtime showed it last
 };
 
 struct NodeTimes {
   bool measured = false;
   double kernel_us = 0;
+  double multiply_adds = 0;                        // of an average run, at the shapes that ran
   std::array<double, kLayoutChanges> layout_us{};  // to bring its inputs and output into form
 };
 
@@ -46,6 +48,8 @@ class SessionReport {
   void add_failed_graph(const Graph& graph, const std::string& parent_node, const std::string& error);
   // Returns the number of its first region within the session.
   size_t add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result);
+  // Whether the region is still one: ONNX Runtime may show a graph again, as if nothing had been claimed.
+  bool shows(size_t number) const;
   // What became of the nodes of region `number`, which Compile has put into `node`.
   void add_compiled(size_t number, const FusedNode& node);
   // Turns measuring on, from zero, or off: for every compiled region.
@@ -57,10 +61,15 @@ class SessionReport {
   struct RegionReport {
     std::string fused_name;  // "" until compiled
     size_t graph = 0;
-    std::vector<int> nodes;              // of that graph
+    std::vector<int> nodes;              // of that graph; none: it is shown without the region now
+    std::vector<int> claimed_nodes;      // the same, as the Graph counted them that was claimed
     std::shared_ptr<RegionTimes> times;  // null until compiled
     std::vector<int> op_nodes;           // of each Op: the node of `graph` that it belongs to
   };
+  size_t place_of(const std::string& name, const std::string& parent_node);
+  std::vector<int> show_nodes(size_t place, const Graph& graph);
+  void move_region(const std::vector<int>& moved, RegionReport* region);
+  static void forget(RegionReport* region);
   std::vector<NodeTimes> node_times(size_t graph) const;
 
   const uint64_t id_;
@@ -69,6 +78,7 @@ class SessionReport {
   OptionList options_;
   Isa isa_ = Isa::kScalar;
   std::map<std::string, int64_t> assumed_;
+  int pass_ = 0;
   std::vector<GraphReport> graphs_;
   std::vector<RegionReport> regions_;
 };
