@@ -71,7 +71,12 @@ std::pair<int64_t, int64_t> AssumedShapes::sizes(const Value& value, size_t axis
   if (value.dims[axis] >= 0) return {value.dims[axis], value.dims[axis]};
   const int64_t fallback = default_size(value.dims.size(), axis);
   const std::string symbol = axis < value.symbols.size() ? value.symbols[axis] : "";
-  if (symbol.empty()) return {fallback, kProbeUnit * (kFirstUnknownProbe + unknown_++)};
+  if (symbol.empty()) {
+    // By the name of the value and the axis: for a person who knows what will be fed.
+    const auto given = options_.assume.find(value.name + '[' + std::to_string(axis) + ']');
+    if (given != options_.assume.end()) assumed_[given->first] = given->second;
+    return {given != options_.assume.end() ? given->second : fallback, kProbeUnit * (kFirstUnknownProbe + unknown_++)};
+  }
   if (assumed_.count(symbol) == 0) {
     const auto given = options_.assume.find(symbol);
     assumed_[symbol] = given != options_.assume.end() && given->second > 0 ? given->second : fallback;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/memory.h"
+#include "lower/arithmetic.h"
 #include "lower/planner.h"
 
 namespace sparsecpu {
@@ -51,6 +52,7 @@ class RegionPlanner {
     for (int input : graph_.inputs) plan_->input_shapes.push_back(shapes_[static_cast<size_t>(input)]);
     plan_->workers = workers_;
     for (int output : graph_.outputs) plan_->output_shapes.push_back(shapes_[static_cast<size_t>(output)]);
+    plan_->multiply_adds = multiply_adds(graph_, shapes_);
     const Slicing slicing = choose_slicing();
     if (slicing.end > 0) {
       const int64_t images = batch();

@@ -4,7 +4,7 @@ namespace sparsecpu {
 
 void RegionTimes::turn(bool on) {
   if (on) {
-    for (std::vector<Counter>* counters : {&op_ns_, &layout_ns_}) {
+    for (std::vector<Counter>* counters : {&op_ns_, &layout_ns_, &multiply_adds_}) {
       for (Counter& counter : *counters) counter.store(0, std::memory_order_relaxed);
     }
     whole_ns_.store(0, std::memory_order_relaxed);
@@ -29,14 +29,16 @@ void RegionTimes::add(const Plan& plan, const std::vector<int64_t>& step_ns, int
       counter.fetch_add(own, std::memory_order_relaxed);
     }
   }
+  for (size_t op = 0; op < multiply_adds_.size(); ++op) {
+    multiply_adds_[op].fetch_add(static_cast<int64_t>(plan.multiply_adds[op]), std::memory_order_relaxed);
+  }
   whole_ns_.fetch_add(whole_ns, std::memory_order_relaxed);
   runs_.fetch_add(1, std::memory_order_relaxed);
 }
 
-double RegionTimes::average_us(const Counter& sum) const {
-  const int64_t count = runs();
-  return count == 0 ? 0.0
-                    : 1e-3 * static_cast<double>(sum.load(std::memory_order_relaxed)) / static_cast<double>(count);
+double RegionTimes::average(const Counter& sum) const {
+  const auto count = static_cast<double>(runs());
+  return count > 0 ? static_cast<double>(sum.load(std::memory_order_relaxed)) / count : 0.0;
 }
 
 }  // namespace sparsecpu

@@ -43,6 +43,7 @@ std::vector<NodeTimes> SessionReport::node_times(size_t graph) const {
       NodeTimes& node = nodes[static_cast<size_t>(region.op_nodes[op])];
       node.measured = true;
       node.kernel_us += region.times->op_us(op);
+      node.multiply_adds += region.times->multiply_adds(op);
       for (size_t change = 0; change < node.layout_us.size(); ++change) {
         node.layout_us[change] += region.times->layout_us(op, static_cast<LayoutChange>(change));
       }
@@ -102,6 +103,7 @@ void write_node(const GraphReport& graph, int index, const std::vector<int>& reg
       .member("cpu_us", decision.cpu_us)
       .member("here_us", decision.here_us);
   write_or_null("measured_us", times.measured && host == index, times.kernel_us, json);
+  write_or_null("measured_multiply_adds", times.measured, times.multiply_adds, json);
   write_layout(times.layout_us, json);
   json->end_object();
 }

@@ -29,6 +29,7 @@ struct Plan {
   int workers = 1;                                 // that it was made for
   std::vector<Pass> passes;
   std::vector<std::vector<int64_t>> output_shapes;  // of the region
+  std::vector<double> multiply_adds;                // of each Op of the region, zero weights included
   size_t between_bytes = 0;                         // at the start of the arena
   size_t arena_bytes = 0;                           // with those of all workers
 

@@ -18,7 +18,8 @@ min_sparsity   auto, or a number from 0 to 1               share of zeros from w
 neighbours     on, off                                     also take the cheap nodes around the sparse layers
 jit            on, off                                     off: no machine code is generated for sparse layers
 log            off, error, warning, info, verbose          what to write to ONNX Runtime's log
-assume         name=size[,name=size...]                    sizes of symbolic axes for the prediction
+assume         name=size[,name=size...]                    sizes of symbolic axes for the prediction (an axis without
+                                                           a symbol: input[axis]=size)
 =============  ==========================================  ====================================================
 
 An option that is misspelt or out of range makes the creation of the session fail with a sentence that says so.
@@ -173,8 +174,9 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
         of zeros, INT8: of such groups, it is faster here by itself; None where zeros do not help);
       - ``kernel``, ``computed_in`` (index of the node of this graph whose kernel does its work, None: its own),
         ``dense_bytes``, ``packed_bytes``, ``cpu_us`` and ``here_us`` (predicted microseconds of one thread);
-      - after :func:`measure`: ``measured_us`` (its kernel in an average run, else None), ``layout_us`` (kind ->
-        microseconds spent on bringing its inputs and output into form: import, export, relayout, halo, copy);
+      - after :func:`measure`: ``measured_us`` (its kernel in an average run, else None), ``measured_multiply_adds``
+        (at the shapes that ran, zero weights included, else None), ``layout_us`` (kind -> microseconds spent on bringing
+        its inputs and output into form: import, export, relayout, halo, copy);
     - ``regions``: ``fused_node`` (its name in ONNX Runtime's profile), ``graph``, ``nodes`` (indices),
       ``measured_runs``, ``measured_us`` (the whole call in an average run, or None).
 

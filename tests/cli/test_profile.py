@@ -148,3 +148,61 @@ def test_mistakes(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert cli.main(["profile", encoder, *arguments]) == 2
         captured = capsys.readouterr()
         assert part in captured.err and len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_rates_are_of_the_rows_that_ran(repeats: int, tmp_path: Path) -> None:
+    """Rows that only the run tells, in the body of a Loop: chosen = x[condition]; repeats times y = chosen @ w."""
+    kept, width = 7, 256
+    body = helper.make_graph(
+        [
+            helper.make_node("Compress", ["x", "condition"], ["chosen"], name="choose", axis=0),
+            helper.make_node("MatMul", ["chosen", "w"], ["product"], name="product"),
+            helper.make_node("Identity", ["go_on"], ["goes_on"], name="identity"),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("product", TensorProto.FLOAT, None),
+        ],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["times", ""], ["y"], name="loop", body=body)],
+        "main",
+        [
+            helper.make_tensor_value_info("condition", TensorProto.BOOL, [None]),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, width]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(prune_matrix(), "w"), numpy_helper.from_array(np.array(repeats), "times")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    feeds = {"condition": np.arange(64) < kept, "x": np.ones((64, width), np.float32)}
+    result = tools.profile(tools.open_source(str(tmp_path / "m.onnx")), feeds, options={"min_sparsity": "0"}, runs=2)
+    (row,) = rows_of(result, "kernel")
+    node = result["report"]["graphs"][row["graph"]]["nodes"][row["node"]]
+    assert node["measured_multiply_adds"] == kept * width * width
+    assert row["rate"] == pytest.approx(repeats * kept * width * width * (1 - node["sparsity"]) / row["us"] * 1e6)
+
+
+def test_an_axis_without_a_symbol_is_assumed_as_it_is_fed(tmp_path: Path) -> None:
+    g = models.GraphBuilder(sparsity=0.9)
+    y = g.gemm("x", 64, 64)
+    model = g.model({"x": ["n", 64]}, {y: ["n", 64]})
+    model.graph.input[0].type.tensor_type.shape.dim[0].ClearField("dim_param")
+    onnx.save(model, tmp_path / "m.onnx")
+    result = profiled(str(tmp_path / "m.onnx"), {"x[0]": 40}, options={"min_sparsity": "0"})
+    assert result["report"]["assumed"] == {"x[0]": 40}
+    (layer,) = [node for node in result["report"]["graphs"][0]["nodes"] if node["multiply_adds"]]
+    assert layer["multiply_adds"] == layer["measured_multiply_adds"] == 40 * 64 * 64
+
+
+def test_a_symbol_that_the_option_cannot_hold(tmp_path: Path) -> None:
+    g = models.GraphBuilder(sparsity=0.9)
+    y = g.gemm("x", 64, 64)
+    onnx.save(g.model({"x": ["max(1,n)=m", 64]}, {y: ["max(1,n)=m", 64]}), tmp_path / "m.onnx")
+    assert profiled(str(tmp_path / "m.onnx"), {"max(1,n)=m": 4})["report"]["options"] == {}

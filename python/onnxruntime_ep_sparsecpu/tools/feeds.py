@@ -112,18 +112,19 @@ def load_feeds(path: str, model: onnx.ModelProto) -> dict[str, Array]:
 
 
 def axes_in(feeds: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, int]:
-    """The size that each symbolic axis with a name has in these feeds."""
+    """The size that each symbolic axis has in these feeds, by its name for --shape."""
     return {
-        dim.dim_param: size
+        _axis_name(value, axis): size
         for value in model_inputs(model)
         if value.name in feeds
-        for dim, size in zip(value.type.tensor_type.shape.dim, feeds[value.name].shape, strict=False)
-        if dim.dim_param
+        for axis, (dim, size) in enumerate(zip(value.type.tensor_type.shape.dim, feeds[value.name].shape, strict=False))
+        if fixed_size(dim) is None
     }
 
 
 def assuming(feeds: Mapping[str, Array], model: onnx.ModelProto, options: Mapping[str, str] | None) -> dict[str, str]:
     """Provider options with `assume` set to the sizes of these feeds, unless the options have it already: layers are
-    then chosen for the shapes that run."""
-    sizes = ",".join(f"{axis}={size}" for axis, size in axes_in(feeds, model).items())
+    then chosen for the shapes that run. Sizes of 0, and axes whose name the option cannot hold, are left out."""
+    known = axes_in(feeds, model)
+    sizes = ",".join(f"{axis}={size}" for axis, size in known.items() if size and not {",", "="} & set(axis))
     return {**({"assume": sizes} if sizes else {}), **(options or {})}

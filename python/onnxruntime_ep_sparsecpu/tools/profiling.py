@@ -66,8 +66,8 @@ def profile(
       nodes it computes), "layout" (all changes of one sort in a region), "call" (what remains of a region: its call,
       waking threads), "cpu" (a node of another provider) or "rest" (between the nodes, mostly for profiling them). Each
       has ``us``, ``region``, ``graph`` and ``node`` (indices into the report, or -1), ``name``, ``op_type``, ``kernel``.
-      Of a matrix operator ``rate`` is useful multiply-adds a second, zero weights not counted, and ``of_peak`` its share
-      of the peak. Of ours, ``bytes_rate`` is packed weights read a second, ``bound`` says which of "arithmetic" and
+      Of a matrix operator ``rate`` is useful multiply-adds a second, zero weights not counted (of a kernel at the shapes
+      that ran, of a CPU node at the assumed ones), and ``of_peak`` its share of the peak. Of ours, ``bytes_rate`` is packed weights read a second, ``bound`` says which of "arithmetic" and
       "weights" would take longer at the peak, and ``efficiency`` which share of the time that would be;
     - ``report``: of the session, and ``events``: the measured runs as Chrome trace events.
 
@@ -78,7 +78,7 @@ def profile(
     report = measured[-1].report
     times = _medians([_times(run) for run in measured])
     peak = _peak(report, threads or _native.machine.usable_cpus())
-    rows = [_row(key, times[key], report, peak) for key in _ordered(times, measured[-1])]
+    rows = [_row(key, times[key], measured[-1], peak) for key in _ordered(times, measured[-1])]
     return {
         "model": source.name,
         "isa": report["isa"],
@@ -208,27 +208,32 @@ def _peak(report: Report, threads: int) -> dict[str, float | None]:
     }
 
 
-def _row(key: _Key, us: float, report: Report, peak: Mapping[str, float | None]) -> dict[str, Any]:
+def _row(key: _Key, us: float, run: _Run, peak: Mapping[str, float | None]) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": key.kind, "us": us, "region": key.region, "graph": key.graph, "node": key.node}
     row |= {"name": key.name, "op_type": key.op_type, "kernel": "", "fused": []}
     node: Mapping[str, Any] | None = None
+    calls = 1  # in the body of a Loop there are more
     if key.kind == "kernel":
-        nodes = report["graphs"][key.graph]["nodes"]
+        nodes = run.report["graphs"][key.graph]["nodes"]
         node = nodes[key.node]
+        calls = run.report["regions"][key.region]["measured_runs"]
+        row |= {"name": node["name"], "op_type": node["op_type"], "kernel": node["kernel"]}
         row["fused"] = [i for i, other in enumerate(nodes) if other["computed_in"] == key.node]
     elif key.kind == "cpu":
-        node = next((n for n in nodes_of(report) if n["name"] == key.name and not n["provider"]), None)
-    if key.kind == "kernel" and node is not None:
-        row |= {"name": node["name"], "op_type": node["op_type"], "kernel": node["kernel"]}
-    return row | _efficiency(node, us, peak)
+        node = next((n for n in nodes_of(run.report) if n["name"] == key.name and not n["provider"]), None)
+        calls = sum(_name(event) == key.name for event in run.nodes)
+    return row | _efficiency(node, calls, us, peak)
 
 
-def _efficiency(node: Mapping[str, Any] | None, us: float, peak: Mapping[str, float | None]) -> dict[str, Any]:
+def _efficiency(
+    node: Mapping[str, Any] | None, calls: int, us: float, peak: Mapping[str, float | None]
+) -> dict[str, Any]:
     result: dict[str, Any] = dict.fromkeys(("rate", "of_peak", "bytes_rate", "bound", "efficiency"))
-    if node is None or not node["multiply_adds"] or us <= 0:
+    multiply_adds = 0 if node is None else node["measured_multiply_adds"] or node["multiply_adds"]
+    if node is None or not multiply_adds or us <= 0:
         return result
-    seconds = us * 1e-6
-    useful = node["multiply_adds"] * (1 - (node["sparsity"] or 0))
+    seconds = us / calls * 1e-6
+    useful = multiply_adds * (1 - (node["sparsity"] or 0))
     best = peak["int8" if node["group_sparsity"] is not None else "fp32"]
     result["rate"] = useful / seconds
     result["of_peak"] = useful / seconds / best if best else None

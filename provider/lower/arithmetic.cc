@@ -1,0 +1,32 @@
+#include "lower/arithmetic.h"
+
+#include "lower/stage.h"
+
+namespace sparsecpu {
+namespace {
+
+double count(const Shape& shape) {
+  double product = 1;
+  for (int64_t size : shape) product *= static_cast<double>(size);
+  return product;
+}
+
+double multiply_adds(const Op& op, const std::vector<Shape>& shapes) {
+  const auto shape = [&](int value) -> const Shape& { return shapes[static_cast<size_t>(value)]; };
+  if (const std::optional<LinearShape> linear = linear_shape(op.data)) {
+    return count(shape(op.output)) * static_cast<double>(linear->in_channels / linear->groups * linear->taps);
+  }
+  if (!std::holds_alternative<Attention>(op.data) && !std::holds_alternative<QuantizedAttention>(op.data)) return 0;
+  const auto keys = static_cast<double>(shape(op.inputs[1])[1]);  // [batch, keys, channels]
+  return keys * (count(shape(op.inputs[0])) + count(shape(op.output)));
+}
+
+}  // namespace
+
+std::vector<double> multiply_adds(const OpGraph& graph, const std::vector<Shape>& shapes) {
+  std::vector<double> result;
+  for (const Op& op : graph.ops) result.push_back(multiply_adds(op, shapes));
+  return result;
+}
+
+}  // namespace sparsecpu
