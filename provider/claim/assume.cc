@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "claim/infer.h"
+#include "claim/window_memory.h"
 
 namespace sparsecpu {
 namespace {
@@ -120,6 +121,8 @@ std::string AssumedShapes::run_ops(const Recognised& recognised) {
       }
       try {
         made[op.output] = output_shape(op, inputs);
+        const std::string problem = probing ? "" : window_problem(op.data, inputs[0], made[op.output]);
+        if (!problem.empty()) return problem;
       } catch (const Error& error) {
         return error.what();
       }

@@ -266,25 +266,23 @@ Shape shape_of(const LayerNorm& norm, const std::vector<Shape>& inputs) {
 Shape shape_of(const Attention& attention, const std::vector<Shape>& inputs) {
   const Shape &q = inputs[0], &k = inputs[1], &v = inputs[2];
   for (const Shape& shape : {q, k, v}) expect_rank(shape, 3, 3);
-  const bool fits = k[0] == q[0] && v[0] == q[0] && v[1] == k[1] && k[2] == q[2] && q[2] % attention.heads == 0 &&
-                    v[2] % attention.heads == 0;
+  Shape scores{q[0], attention.heads, q[1], k[1]};
+  const auto joins = [&](const Shape& other) {  // as ONNX's operators broadcast
+    const std::optional<Shape> both = broadcast_shape(scores, other);
+    if (both) scores = *both;
+    return both && scores.size() == 4 && scores[1] == attention.heads;
+  };
+  if (attention.mask != MaskKind::kNone && !joins(mask_over_scores(attention.mask, inputs[3], k[1]))) {
+    refuse("its mask has shape " + dims_text(inputs[3]) + "; it has to broadcast to " + dims_text(scores));
+  }
+  const bool fits = joins({k[0], 1, 1, 1}) && joins({v[0], 1, 1, 1}) && scores[3] == v[1] && k[2] == q[2] &&
+                    q[2] % attention.heads == 0 && v[2] % attention.heads == 0;
   if (!fits) {
     refuse("its queries, keys and values have shapes " + dims_text(q) + ", " + dims_text(k) + " and " + dims_text(v) +
            "; [batch,queries,c], [batch,keys,c] and [batch,keys,d] of " + std::to_string(attention.heads) +
            " heads are expected");
   }
-  if (attention.mask != MaskKind::kNone) {
-    const Shape mask = mask_over_scores(attention.mask, inputs[3], k[1]);
-    const Shape scores{q[0], attention.heads, q[1], k[1]};
-    bool broadcasts = mask.size() <= scores.size();
-    for (size_t i = 0; i < mask.size() && broadcasts; ++i) {
-      const int64_t full = scores[i + scores.size() - mask.size()];
-      broadcasts = mask[i] == 1 || mask[i] == full;
-    }
-    if (!broadcasts)
-      refuse("its mask has shape " + dims_text(inputs[3]) + "; it has to broadcast to " + dims_text(scores));
-  }
-  return {q[0], q[1], v[2]};
+  return {scores[0], scores[2], v[2]};
 }
 
 Shape shape_of(const QuantizedAttention& attention, const std::vector<Shape>& inputs) {

@@ -28,10 +28,10 @@ void same_padding(const Window& window, int axis, int64_t size, int64_t* before,
 }
 
 int64_t window_count(const Window& window, int axis, int64_t size, int64_t before, int64_t after) {
-  if (size == 0) return 0;
   const int64_t span = checked_add(checked_mul(window.kernel[axis] - 1, window.dilation[axis]), 1);
   const int64_t room = checked_add(checked_add(size, before), after) - span;
   const int64_t stride = window.stride[axis];
+  if (room < 0 && size == 0) return 0;
   if (room < 0) {
     throw Error("a window of " + std::to_string(span) + " pixels does not fit " + std::to_string(size) +
                 " pixels with padding " + std::to_string(before) + " and " + std::to_string(after));

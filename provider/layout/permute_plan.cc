@@ -1,5 +1,6 @@
 #include "layout/permute_plan.h"
 
+#include <limits>
 #include <string>
 
 #include "base/error.h"
@@ -29,7 +30,7 @@ int64_t source_coordinate(const AxisMap& map, int64_t coordinate, int64_t size, 
 class CopyBuilder {
  public:
   CopyBuilder(PermutePlan* plan, ptrdiff_t destination) : plan_(plan) {
-    copy_ = {destination, static_cast<uint32_t>(plan->sources.size()), 0};
+    copy_ = {destination, checked_index(plan->sources.size()), 0};
   }
   void add(int lane, ptrdiff_t offset, int source_lane) {
     LaneSource& source = find(offset);
@@ -135,6 +136,13 @@ void require_table(const AxisMap& map, int64_t size) {
 }
 
 }  // namespace
+
+uint32_t checked_index(size_t index) {
+  if (index > std::numeric_limits<uint32_t>::max()) {
+    throw Error("a lane permutation of " + std::to_string(index) + " copies; at most 2^32 are supported");
+  }
+  return static_cast<uint32_t>(index);
+}
 
 PermutePlan plan_relayout(const Geometry& source, int64_t source_position_stride, const Geometry& destination,
                           int64_t destination_position_stride, const PixelMap& map) {

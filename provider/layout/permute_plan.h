@@ -35,6 +35,9 @@ struct PermutePlan {
   int64_t source_step = 0, destination_step = 0;
 };
 
+// A place in a plan's lists. Throws Error where it does not fit the 32 bits that copies keep.
+uint32_t checked_index(size_t index);
+
 // The copies that fill every position of `destination`, halo included. Position strides are in floats. Throws
 // Error when the geometries hold different numbers of images, or the source lacks a pixel that is asked for
 // (its grid is smaller than its step). The map's tables have h and w entries of the destination.

@@ -57,7 +57,7 @@ int64_t TransferPlan::group_images(int64_t group) const {
 std::optional<TransferPlan> TransferPlan::of_pixels() const {
   const bool planes_without_gaps = !along_channels_ && strides_.w == 1 && strides_.h == geometry_.w;
   const int64_t image = round_up(image_pixels(), kLanes), channel = geometry_.lanes_n * image;
-  if (!planes_without_gaps || channel > kScratchPixels) return std::nullopt;
+  if (!planes_without_gaps || channel == 0 || channel > kScratchPixels) return std::nullopt;
   return TransferPlan(geometry_, position_stride_, ceil_div(channels_, 4), {image, channel, geometry_.w, 1}, coverage_);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/quantization.h"
+#include "claim/window_memory.h"
 #include "kernels/registry.h"
 
 namespace sparsecpu {
@@ -74,6 +75,10 @@ bool few_rows_are_sparse(const LayerWork& work, double stored, int64_t rows, Isa
   return few_rows_sparse_us(work, stored, m, isa) < few_rows_dense_us(work, m, isa);
 }
 
+// Grid columns between the taps of a window, as the weights' offsets count on them. Of taps that may be gathered
+// nothing is known: at this distance each begins a chunk of its own, since the offsets in a chunk have 16 bits.
+int64_t tap_distance(const Window& window) { return taps_lie_apart(window) ? 1 << 16 : window.dilation[1]; }
+
 bool is_depthwise(const LinearShape& s) {
   return s.groups > 1 && s.groups == s.in_channels && s.groups == s.out_channels;
 }
@@ -124,8 +129,8 @@ LayerPack pack_quantized(const LayerSource& source) {
     pack.qdense = pack_qdense(layer);
     return pack;
   }
-  const int64_t dilation = shape.window.dilation[1];
-  if (generates_code(source.target, work.bytes)) {
+  const int64_t dilation = tap_distance(shape.window);
+  if (generates_code(source.target, work.bytes) && !taps_lie_apart(shape.window)) {
     pack.qjit = pack_qjit(layer, dilation, padded_vectors(groups), source.finish, prefetch_calls(shape.axes, rows));
   } else {
     pack.qspmm = pack_qspmm(layer, dilation, padded_vectors(groups), kQuantizedChunkVectors,
@@ -154,8 +159,8 @@ LayerPack pack_floats(const LayerSource& source) {
     pack.dense = pack_dense(weights);
     return pack;
   }
-  const int64_t dilation = shape.window.dilation[1], vectors = padded_vectors(shape.in_channels);
-  const bool code = runs_code(work, source.target);
+  const int64_t dilation = tap_distance(shape.window), vectors = padded_vectors(shape.in_channels);
+  const bool code = runs_code(work, source.target) && !taps_lie_apart(shape.window);
   if (code) pack.jit = pack_jit(weights, dilation, vectors, source.clamp, prefetch_calls(shape.axes, rows));
   const bool may_be_short = rows < 0 && shape.axes == Axes::kTokens;
   if (!code || may_be_short) pack.spmm = pack_spmm(weights, dilation, vectors, spmm_chunk_vectors(work, stored));

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "claim/window_memory.h"
 #include "layout/permute_plan.h"
 #include "layout/transfer.h"
 #include "lower/layer_pack.h"
@@ -27,11 +28,11 @@ constexpr FillBits fill_of(float value) { return std::bit_cast<FillBits>(value);
 constexpr FillBits fill_of_byte(int value) { return static_cast<FillBits>(value) * 0x01010101u; }
 
 // A window over an input, with all numbers explicit: `tensor` is the lane-blocked tensor to read, `first` the
-// walk to the first tap of each output position.
+// walk to the first tap of each output position, `taps` the way from there to each tap in floats, row by row.
 struct WindowInput {
   LaneTensor tensor;
   Walk first;
-  int64_t row_step = 0, column_step = 0;  // floats between vertically, horizontally neighbouring taps
+  std::vector<ptrdiff_t> taps{0};
 };
 
 class AttentionStep;
@@ -107,8 +108,8 @@ class Planner {
   void demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill);
   bool runs_row_major(size_t stage) const;
   Geometry blocks_of(const Shape& shape, Axes axes) const;
-  static Geometry aligned_input(const Geometry& out, const Geometry& in, const Window& window,
-                                const WindowExtent& extent);
+  bool gathers_taps(const Stage& layer) const;
+  static bool is_empty(const Shape& shape);
   static int64_t element_count(const Shape& shape);
   static int64_t token_count(const Shape& shape);
   static FillBits pool_fill(const Pool& pool, ElementType type);
@@ -123,12 +124,16 @@ class Planner {
   const Version* find_version(int value, Axes axes, const Geometry& need, std::optional<FillBits> fill) const;
   const Version* complete_version(int value, Axes axes) const;  // holds every pixel, whatever its blocks
   LaneTensor imported(int value, const Geometry& geometry, Axes axes, FillBits fill, bool transposed = false);
+  LaneTensor image_of(int value);
+  LaneTensor new_relaid(const LaneTensor& source, const Geometry& destination, int64_t vectors);
   LaneTensor relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, FillBits fill);
   void permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, FillBits fill);
   void add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, FillBits fill,
                    const char* name);
   void add_import(int value, TensorRef source, const LaneTensor& target, const TransferPlan& plan, FillBits fill);
   static WindowInput window_walk(const LaneTensor& tensor, const Geometry& need, const Window& window);
+  WindowInput gathered(int value, const Placed& out, const Window& window, const WindowLayout& layout, FillBits fill);
+  void fill_lanes(const LaneTensor& target, FillBits fill);
   Geometry home_geometry(int value) const;
   LaneTensor new_tensor(const Geometry& geometry, int64_t vectors);
   LaneTensor new_lanes(int value);                              // home tensor of a stage's output
@@ -146,6 +151,7 @@ class Planner {
   Operand constant_operand(const ChannelBytes& constant, int out);
   LaneTensor channel_lanes_of(int value, const Geometry& like);
   TensorRef repeated(int value, const Shape& shape);
+  LaneTensor repeated_lanes(int value, const Shape& shape, const Geometry& blocks, Axes axes);
   static bool is_one_a_channel(const Shape& operand, const Shape& image);
 
   // planner_emit.cc: one function a kind of stage
@@ -205,7 +211,7 @@ class Planner {
   void add_linear_step(std::unique_ptr<S> step, const char* kernel, const LinearShape& linear,
                        const LinearOperands& operands);
   WindowInput linear_input(const Stage& stage, const LinearShape& linear, FillBits fill);
-  static std::vector<ptrdiff_t> tap_offsets(const Window& window, const WindowInput& x);
+  static ptrdiff_t tap_of(const Window& window, const WindowInput& x, const ChunkOrigin& origin);
   void partition(LaneLinearStep& step) const;
   void partition(JitStep& step) const;
 

@@ -92,6 +92,14 @@ ChainPart part_of(std::vector<Share> positions, const ChannelWindowStep& step, c
 
 }  // namespace
 
+bool Planner::gathers_taps(const Stage& layer) const {
+  const std::optional<LinearShape> linear = linear_shape(layer.op.data);
+  if (!linear || linear->axes != Axes::kImage) return false;
+  const Shape& in = at(layer.op.inputs[0]).shape;
+  const WindowExtent extent = window_extent(linear->window, in.size() > 3 ? in[2] : 1, in.size() > 2 ? in.back() : 1);
+  return window_layout(in, at(layer.op.output).blocks, linear->window, extent).gathers();
+}
+
 // Nothing but the next stage reads the value, as the lane-blocked image that its window passes over.
 bool Planner::feeds_only_next(size_t stage) const {
   if (stage + 1 >= part_.end) return false;
@@ -100,7 +108,7 @@ bool Planner::feeds_only_next(size_t stage) const {
   const Placed &v = at(value), &out = at(next.op.output);
   const bool images = v.lanes && v.axes == Axes::kImage && out.lanes && out.axes == Axes::kImage;
   if (!images || v.last_use != static_cast<int>(stage) + 1 || v.region_output != kNone) return false;
-  if (next.op.inputs[0] != value) return false;
+  if (next.op.inputs[0] != value || gathers_taps(next)) return false;
   if (next.residual < 0) return true;
   const Placed& residual = at(next.residual);  // one that is there without another step
   return next.residual != value && residual.lanes && residual.shape == out.shape &&

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/quantization.h"
+#include "claim/constants.h"
 #include "lower/planner.h"
 #include "run/pointwise_steps.h"
 #include "run/quantized_steps.h"
@@ -74,8 +75,10 @@ std::vector<int64_t> resize_table(const Resize& resize, size_t axis, int64_t in,
 
 }  // namespace
 
+// A stage whose output has no elements computes nothing, unless it is the scale of nothing.
 void Planner::emit_stage(size_t index) {
   const Stage& stage = stages_[index];
+  if (is_empty(at(stage.op.output).shape) && !std::holds_alternative<DynamicQuantize>(stage.op.data)) return;
   std::visit(
       [&](const auto& data) {
         if constexpr (std::is_same_v<std::decay_t<decltype(data)>, Linear>) {
@@ -181,10 +184,10 @@ void Planner::emit(const Stage& stage, const Pool& pool) {
   step->vectors = y.vectors;
   step->x = x.first;
   step->y = walk_pixels(y);
-  step->taps = tap_offsets(pool.window, x);
-  if (static_cast<int64_t>(step->taps.size()) > PoolStep::kMaxTaps) {
+  step->taps = x.taps;
+  if (static_cast<int64_t>(step->taps.size()) > kMostPooledPixels) {
     throw Error("node '" + stage.op.name + "': a pooling window of " + std::to_string(step->taps.size()) +
-                " pixels; at most " + std::to_string(PoolStep::kMaxTaps) + " are supported");
+                " pixels; at most " + std::to_string(kMostPooledPixels) + " are supported");
   }
   step->geometry = out.blocks;
   if (average) {
@@ -199,9 +202,11 @@ void Planner::emit(const Stage& stage, const Pool& pool) {
 
 void Planner::emit(const Stage& stage, const GlobalAverage& average) {
   const int in = stage.op.inputs[0];
-  const Geometry blocks =
-      at(in).lanes && at(in).axes == Axes::kImage ? at(in).blocks : blocks_of(at(in).shape, Axes::kImage);
-  const LaneTensor x = lanes_of(in, blocks, Axes::kImage);
+  const LaneTensor x = image_of(in);
+  if (average.bytes && x.geometry.positions() == 0) {
+    throw Error("node '" + stage.op.name + "': an average over an image of shape " + dims_text(at(in).shape) +
+                ", which has no pixels");
+  }
   const TensorRef y = new_dense(stage.op.output);
   const auto finish = [&](auto step) {
     step->kernels = &kernels_;
@@ -281,23 +286,26 @@ void Planner::emit(const Stage& stage, const Resize& resize) {
 
 void Planner::emit_relayout(const Stage& stage, const PixelMap& map, FillBits fill) {
   const int in = stage.op.inputs[0];
-  const Geometry blocks =
-      at(in).lanes && at(in).axes == Axes::kImage ? at(in).blocks : blocks_of(at(in).shape, Axes::kImage);
-  const LaneTensor source = lanes_of(in, blocks, Axes::kImage);
+  const LaneTensor source = image_of(in);
   permute_into(source, new_lanes(stage.op.output), map, fill);
 }
 
 void Planner::emit(const Stage& stage, const Concat&) {
   const Placed& out = at(stage.op.output);
   const Axes axes = out.axes;
-  std::vector<LaneTensor> parts;
-  for (int input : stage.op.inputs) parts.push_back(lanes_of(input, out.blocks, axes));
+  struct Part {
+    LaneTensor lanes;
+    int64_t channels;
+  };
+  std::vector<Part> parts;
+  for (int input : stage.op.inputs) {
+    if (!is_empty(at(input).shape)) parts.push_back({lanes_of(input, out.blocks, axes), channels_of(input, axes)});
+  }
   const LaneTensor whole = new_lanes(stage.op.output);
-  int64_t channel = 0;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const int64_t channels = channels_of(stage.op.inputs[i], axes);
-    copy_channels(parts[i], 0, whole, channel, channels, is_bytes(stage.op.output), "concat");
-    channel += channels;
+  int64_t first = 0;
+  for (const Part& part : parts) {
+    copy_channels(part.lanes, 0, whole, first, part.channels, is_bytes(stage.op.output), "concat");
+    first += part.channels;
   }
 }
 

@@ -58,21 +58,7 @@ FillBits Planner::pool_fill(const Pool& pool, ElementType type) {
   return fill_of(pool.kind == PoolKind::kMax ? -std::numeric_limits<float>::infinity() : 0.0f);
 }
 
-// The input laid out so that each tap of each output position is one vector.
-Geometry Planner::aligned_input(const Geometry& out, const Geometry& in, const Window& window,
-                                const WindowExtent& extent) {
-  Geometry g = in;
-  g.lanes_n = out.lanes_n;
-  g.lanes_h = out.lanes_h;
-  g.lanes_w = out.lanes_w;
-  g.step_h = out.step_h * window.stride[0];
-  g.step_w = out.step_w * window.stride[1];
-  g.origin_h = -extent.pads[0];
-  g.origin_w = -extent.pads[1];
-  g.grid_h = (out.step_h - 1) * window.stride[0] + (window.kernel[0] - 1) * window.dilation[0] + 1;
-  g.grid_w = (out.step_w - 1) * window.stride[1] + (window.kernel[1] - 1) * window.dilation[1] + 1;
-  return g;
-}
+bool Planner::is_empty(const Shape& shape) { return std::ranges::find(shape, 0) != shape.end(); }
 
 void Planner::place_lanes(Placed& out, Axes axes) {
   out.lanes = true;
@@ -96,18 +82,21 @@ void Planner::demand_window(int value, const Placed& out, const Window& window, 
                             FillBits fill) {
   Placed& in = at(value);
   if (!in.lanes || in.axes != Axes::kImage) return;
-  const Geometry need = aligned_input(out.blocks, in.blocks, window, extent);
-  if (!same_blocks(need, in.blocks)) return;
+  const WindowLayout layout = window_layout(in.shape, out.blocks, window, extent);
+  const Geometry& need = layout.aligned();
+  if (layout.gathers() || !same_blocks(need, in.blocks)) return;
   const bool inside = need.origin_h >= 0 && need.origin_w >= 0 && need.origin_h + need.grid_h <= in.blocks.step_h &&
                       need.origin_w + need.grid_w <= in.blocks.step_w;
   if (inside && window.kernel[0] * window.kernel[1] == 1) return;
   if (in.halo && in.fill != fill) return;  // one fill a tensor; the other consumer gets a copy
-  if (!in.halo) in.halo = Extent{0, 0, in.blocks.step_h, in.blocks.step_w};
+  const Extent have = in.halo.value_or(Extent{0, 0, in.blocks.step_h, in.blocks.step_w});
+  const Extent both{std::min(have.top, need.origin_h), std::min(have.left, need.origin_w),
+                    std::max(have.bottom, need.origin_h + need.grid_h),
+                    std::max(have.right, need.origin_w + need.grid_w)};
+  const int64_t apart = with_extent(in.blocks, have).positions() + need.positions();
+  if (in.halo && with_extent(in.blocks, both).positions() > apart) return;  // a tall and a wide one: a copy is smaller
   in.fill = fill;
-  in.halo->top = std::min(in.halo->top, need.origin_h);
-  in.halo->left = std::min(in.halo->left, need.origin_w);
-  in.halo->bottom = std::max(in.halo->bottom, need.origin_h + need.grid_h);
-  in.halo->right = std::max(in.halo->right, need.origin_w + need.grid_w);
+  in.halo = both;
 }
 
 void Planner::form_of_linear(size_t stage, Placed& out) {
@@ -166,9 +155,11 @@ void Planner::same_form(const Placed& in, Placed& out) {
   out.blocks = in.blocks;
 }
 
+// What has no elements stays row-major: nothing is there to be laid out.
 void Planner::set_form(size_t stage) {
   const Op& op = stages_[stage].op;
   Placed& out = at(op.output);
+  if (is_empty(out.shape)) return;
   const Placed& in = at(op.inputs[0]);
   if (linear_shape(op.data)) {
     form_of_linear(stage, out);

@@ -28,10 +28,10 @@ HaloCopies copies_by_source(PermutePlan plan, const LaneTensor& tensor, FillBits
                    [&](const LaneCopy& a, const LaneCopy& b) { return source_of(a) < source_of(b); });
   HaloCopies halo;
   for (const LaneCopy& copy : plan.copies) {
-    const auto index = static_cast<uint32_t>(&copy - plan.copies.data());
+    const uint32_t index = checked_index(static_cast<size_t>(&copy - plan.copies.data()));
     halo.begin.resize(std::max(halo.begin.size(), static_cast<size_t>(source_of(copy)) + 1), index);
   }
-  halo.begin.resize(static_cast<size_t>(positions.in_group()) + 1, static_cast<uint32_t>(plan.copies.size()));
+  halo.begin.resize(static_cast<size_t>(positions.in_group()) + 1, checked_index(plan.copies.size()));
   halo.plan = std::move(plan);
   halo.tensor = tensor.ref;
   halo.fill = std::bit_cast<float>(fill);
@@ -70,6 +70,7 @@ TensorRef Planner::new_dense(int value) {
 
 TensorRef Planner::dense_of(int value) {
   if (at(value).dense_buffer != kNone) return {at(value).dense_buffer, 0};
+  if (is_empty(at(value).shape)) return new_dense(value);
   const Version source = at(value).versions.front();
   const LaneTensor& lanes = source.tensor;
   const TensorRef target = new_dense(value);
@@ -80,7 +81,7 @@ TensorRef Planner::dense_of(int value) {
     step->tensor = target;
     auto& s = add(std::move(step), "export", {lanes.ref.buffer, target.buffer});
     s.layout = LayoutChange::kExport;
-    s.chunks = chunks_for(s.units(), ceil_div(lanes.floats(), s.units()));
+    s.chunks = chunks_for(s.units(), lanes.floats() / std::max<int64_t>(1, s.units()));
   };
   if (is_bytes(value)) {
     auto step = std::make_unique<ByteExportStep>(kernels_, plan);
@@ -146,7 +147,7 @@ void Planner::add_import(int value, TensorRef source, const LaneTensor& target, 
     step->lanes = target.ref;
     auto& s = add(std::move(step), "import", {source.buffer, target.ref.buffer});
     s.layout = LayoutChange::kImport;
-    s.chunks = chunks_for(s.units(), ceil_div(target.floats(), s.units()));
+    s.chunks = chunks_for(s.units(), target.floats() / std::max<int64_t>(1, s.units()));
   };
   if (is_bytes(value)) {
     auto step = std::make_unique<ByteImportStep>(kernels_, plan);
@@ -162,10 +163,14 @@ void Planner::add_import(int value, TensorRef source, const LaneTensor& target, 
   }
 }
 
-LaneTensor Planner::relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, FillBits fill) {
+// Memory for another layout of `source`.
+LaneTensor Planner::new_relaid(const LaneTensor& source, const Geometry& destination, int64_t vectors) {
   const bool scratch = chain_ && source.ref.buffer == chain_->scratch;
-  const LaneTensor target =
-      scratch ? scratch_tensor(destination, source.vectors) : new_tensor(destination, source.vectors);
+  return scratch ? scratch_tensor(destination, vectors) : new_tensor(destination, vectors);
+}
+
+LaneTensor Planner::relaid(const LaneTensor& source, const Geometry& destination, const PixelMap& map, FillBits fill) {
+  const LaneTensor target = new_relaid(source, destination, source.vectors);
   permute_into(source, target, map, fill);
   program_->steps.back()->layout = LayoutChange::kRelayout;
   return target;
@@ -228,6 +233,13 @@ const Planner::Version* Planner::complete_version(int value, Axes axes) const {
   return nullptr;
 }
 
+// The whole image without a halo, in its home form if that is one of images.
+LaneTensor Planner::image_of(int value) {
+  const Placed& v = at(value);
+  const bool is_home = v.lanes && v.axes == Axes::kImage;
+  return lanes_of(value, is_home ? v.blocks : blocks_of(v.shape, Axes::kImage), Axes::kImage);
+}
+
 LaneTensor Planner::lanes_of(int value, const Geometry& blocks, Axes axes) {
   if (const Version* found = find_version(value, axes, blocks, std::nullopt)) return found->tensor;
   const Version* source = complete_version(value, axes);
@@ -240,12 +252,9 @@ LaneTensor Planner::lanes_of(int value, const Geometry& blocks, Axes axes) {
 // In place if a version with the blocks has the border, else a copy made for this window.
 WindowInput Planner::window_of(int value, const Placed& out, const Window& window, const WindowExtent& extent,
                                FillBits fill) {
-  const Geometry out_blocks = out.blocks;
-  Geometry in_image = out_blocks;
-  const Shape& shape = at(value).shape;
-  in_image.h = shape.size() > 3 ? shape[2] : 1;
-  in_image.w = shape.size() > 2 ? shape.back() : 1;
-  const Geometry need = aligned_input(out_blocks, in_image, window, extent);
+  const WindowLayout layout = window_layout(at(value).shape, out.blocks, window, extent);
+  if (layout.gathers()) return gathered(value, out, window, layout, fill);
+  const Geometry& need = layout.aligned();
   const bool pointwise = window.kernel[0] * window.kernel[1] == 1;
   const bool borderless = pointwise && need.origin_h >= 0 && need.origin_w >= 0;
   const std::optional<FillBits> border = borderless ? std::nullopt : std::optional<FillBits>(fill);
@@ -255,30 +264,60 @@ WindowInput Planner::window_of(int value, const Placed& out, const Window& windo
   // A border that only the run knows is filled by an import.
   const Version* complete = at(value).quantization ? nullptr : complete_version(value, Axes::kImage);
   if (complete == nullptr) return window_walk(imported(value, need, Axes::kImage, fill), need, window);
-  const LaneTensor source = complete->tensor;
-  if (!pointwise) {
-    const LaneTensor made = relaid(source, need, {}, fill);
-    at(value).versions.push_back({made, Axes::kImage, fill});
-    return window_walk(made, need, window);
-  }
   // A strided 1x1 window reads one pixel an output: copy just those.
-  PixelMap map;
-  for (int64_t y = 0; y < out_blocks.h; ++y) map.rows.table.push_back(y * window.stride[0] - extent.pads[0]);
-  for (int64_t x = 0; x < out_blocks.w; ++x) map.columns.table.push_back(x * window.stride[1] - extent.pads[1]);
-  const LaneTensor picked = relaid(source, out_blocks, map, fill);
-  return {picked, walk_pixels(picked), 0, 0};
+  if (pointwise) return gathered(value, out, window, layout, fill);
+  const LaneTensor source = complete->tensor;
+  const LaneTensor made = relaid(source, need, {}, fill);
+  at(value).versions.push_back({made, Axes::kImage, fill});
+  return window_walk(made, need, window);
+}
+
+WindowInput Planner::gathered(int value, const Placed& out, const Window& window, const WindowLayout& layout,
+                              FillBits fill) {
+  const Version* complete = complete_version(value, Axes::kImage);
+  const LaneTensor source = complete != nullptr ? complete->tensor : image_of(value);
+  LaneTensor target = new_relaid(source, out.blocks, layout.slots() * source.vectors);
+  const int64_t slot_step = source.vectors * kLanes;
+  add_permute(layout.gather(source.geometry, source.position_stride, target.position_stride, slot_step), source, target,
+              fill, "relayout");
+  auto& step = dynamic_cast<PermuteStep&>(*program_->steps.back());
+  step.layout = LayoutChange::kRelayout;
+  step.quantization = at(value).quantization;
+  if (step.quantization) also_uses(*step.quantization);
+  WindowInput result{target, walk_pixels(target), {}};
+  for (int64_t row = 0; row < window.kernel[0]; ++row) {
+    for (int64_t column = 0; column < window.kernel[1]; ++column) {
+      result.taps.push_back(layout.slot(row, column) * slot_step);
+    }
+  }
+  return result;
 }
 
 WindowInput Planner::window_walk(const LaneTensor& t, const Geometry& need, const Window& window) {
-  if (t.by_index) return {t, walk_pixels(t), 0, 0};
-  WindowInput result;
-  result.tensor = t;
-  result.first = {t.ref, t.group_stride(), window.stride[0] * t.row_stride(), window.stride[1] * t.position_stride};
+  if (t.by_index) return {t, walk_pixels(t)};
+  WindowInput result{
+      t, {t.ref, t.group_stride(), window.stride[0] * t.row_stride(), window.stride[1] * t.position_stride}, {}};
   result.first.ref.offset += (need.origin_h - t.geometry.origin_h) * t.row_stride() +
                              (need.origin_w - t.geometry.origin_w) * t.position_stride;
-  result.row_step = window.dilation[0] * t.row_stride();
-  result.column_step = window.dilation[1] * t.position_stride;
+  for (int64_t row = 0; row < window.kernel[0]; ++row) {
+    for (int64_t column = 0; column < window.kernel[1]; ++column) {
+      result.taps.push_back(row * window.dilation[0] * t.row_stride() +
+                            column * window.dilation[1] * t.position_stride);
+    }
+  }
   return result;
+}
+
+// An import of images without pixels leaves nothing but the fill value.
+void Planner::fill_lanes(const LaneTensor& target, FillBits fill) {
+  Geometry nothing = target.geometry;
+  nothing.h = 0;
+  auto step = std::make_unique<ImportStep>(
+      kernels_, TransferPlan(nothing, target.position_stride, target.vectors, {}, Coverage::kWholeGrid));
+  step->tensor = step->lanes = target.ref;
+  step->fill = std::bit_cast<float>(fill);
+  ImportStep& s = add(std::move(step), "fill", {target.ref.buffer});
+  s.chunks = chunks_for(s.units(), target.vectors * kLanes);
 }
 
 }  // namespace sparsecpu

@@ -78,7 +78,9 @@ void Planner::emit_jit(const Linear& linear, const PackedJit& code, const Linear
 
 void Planner::set_code(JitStep& step, const Window& window, const PackedJit& code, const LinearOperands& operands) {
   step.code = &code;
-  for (int64_t i = 0; i < window.kernel[0]; ++i) step.row_base.push_back(i * operands.x.row_step);
+  for (int64_t i = 0; i < window.kernel[0]; ++i) {
+    step.row_base.push_back(operands.x.taps[static_cast<size_t>(i * window.kernel[1])]);
+  }
   step.tile =
       static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
   // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
@@ -103,19 +105,19 @@ void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerP
   };
   if (pack.depthwise) {
     auto step = std::make_unique<DepthwiseStep>();
-    step->tap_offsets = tap_offsets(linear.window, x);
+    step->tap_offsets = x.taps;
     step->work_per_position = linear.out_channels * linear.weight.taps;
     finish(std::move(step), "depthwise", *pack.depthwise, kernels_.depthwise_tile, linear.out_channels, 1);
   } else if (pack.spmm) {
     auto step = std::make_unique<SpmmStep>();
     for (const ChunkOrigin& o : pack.spmm->origins) {
-      step->chunk_base.push_back(o.kernel_row * x.row_step + o.kernel_column * x.column_step + o.channel * kLanes);
+      step->chunk_base.push_back(tap_of(linear.window, x, o) + o.channel * kLanes);
     }
     step->work_per_position = pack.spmm->nonzeros;
     finish(std::move(step), "spmm", *pack.spmm, kernels_.spmm_tile, pack.spmm->view.blocks(), kSpmmRows);
   } else {
     auto step = std::make_unique<DenseStep>();
-    for (ptrdiff_t tap : tap_offsets(linear.window, x)) {
+    for (ptrdiff_t tap : x.taps) {
       for (int64_t c = 0; c < linear.in_channels; ++c) step->offsets.push_back(tap + c * kLanes);
     }
     step->work_per_position = linear.out_channels * linear.weight.taps * linear.in_channels;
@@ -123,12 +125,8 @@ void Planner::emit_stream(const Stage& stage, const Linear& linear, const LayerP
   }
 }
 
-std::vector<ptrdiff_t> Planner::tap_offsets(const Window& window, const WindowInput& x) {
-  std::vector<ptrdiff_t> offsets;
-  for (int64_t i = 0; i < window.kernel[0]; ++i) {
-    for (int64_t j = 0; j < window.kernel[1]; ++j) offsets.push_back(i * x.row_step + j * x.column_step);
-  }
-  return offsets;
+ptrdiff_t Planner::tap_of(const Window& window, const WindowInput& x, const ChunkOrigin& origin) {
+  return x.taps[static_cast<size_t>(origin.kernel_row * window.kernel[1] + origin.kernel_column)];
 }
 
 WindowInput Planner::linear_input(const Stage& stage, const LinearShape& linear, FillBits fill) {
@@ -142,7 +140,7 @@ WindowInput Planner::linear_input(const Stage& stage, const LinearShape& linear,
   }
   const LaneTensor x = linear.transposed_input ? imported(in, out.blocks, Axes::kTokens, 0, true)
                                                : lanes_of(in, out.blocks, Axes::kTokens);
-  return {x, walk_pixels(x), 0, 0};
+  return {x, walk_pixels(x)};
 }
 
 // Work is cut by positions first (each thread keeps its own pixels in its cache from layer to layer), then by

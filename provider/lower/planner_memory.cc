@@ -27,17 +27,9 @@ std::unique_ptr<const Program> Planner::plan(const Part& part) {
     at(part.inputs[i]).dense_buffer = fixed_buffer(BufferPlace::Kind::kInput, i);
   }
   for (size_t i = 0; i < part.outputs.size(); ++i) at(part.outputs[i]).region_output = static_cast<int>(i);
-  const auto is_empty = [](const Shape& shape) { return std::find(shape.begin(), shape.end(), 0) != shape.end(); };
-  const bool nothing =
-      std::all_of(part.outputs.begin(), part.outputs.end(), [&](int value) { return is_empty(at(value).shape); });
-  if (!nothing) {
-    for (const Placed& v : values_) {
-      if (is_empty(v.shape)) throw Error("a tensor inside the network has no elements, but an output has some");
-    }
-    find_forms();
-    emit_stages();
-    emit_outputs();
-  }
+  find_forms();
+  emit_stages();
+  emit_outputs();
   place_buffers();
   return std::move(program_);
 }
@@ -136,7 +128,7 @@ void Planner::place_buffers() {
 int Planner::chunks_for(int64_t units, int64_t floats_per_unit) const {
   constexpr int64_t kMinFloats = 8 * 1024;
   const int64_t worth = units * floats_per_unit / kMinFloats;
-  return static_cast<int>(even_chunks(std::clamp<int64_t>(worth, 1, std::min<int64_t>(units, most_chunks()))));
+  return static_cast<int>(even_chunks(std::clamp<int64_t>(worth, 1, std::clamp<int64_t>(units, 1, most_chunks()))));
 }
 
 // As many for every worker, so that it finds in its cache what it wrote there in the step before: a line that another

@@ -28,12 +28,17 @@ Planner::Operand Planner::operand_of(int value, int out) {
     const LaneTensor lanes = channel_lanes_of(value, y.blocks);
     return {lanes, walk_broadcast(lanes)};
   }
-  const TensorRef copy = repeated(value, y.shape);
-  const LaneTensor lanes = new_tensor(y.blocks, vectors_of(out, y.axes));
-  const TransferPlan plan(lanes.geometry, lanes.position_stride, channels_of(out, y.axes), strides_of(y.shape, y.axes),
-                          Coverage::kWholeGrid);
-  add_import(value, copy, lanes, plan, 0);
+  const LaneTensor lanes = repeated_lanes(value, y.shape, y.blocks, y.axes);
   return {lanes, walk_pixels(lanes)};
+}
+
+LaneTensor Planner::repeated_lanes(int value, const Shape& shape, const Geometry& blocks, Axes axes) {
+  const TensorRef copy = repeated(value, shape);
+  const int64_t channels = axes == Axes::kTokens ? shape.back() : shape[1];
+  const LaneTensor lanes = new_tensor(blocks, is_bytes(value) ? ceil_div(channels, 4) : channels);
+  add_import(value, copy, lanes,
+             TransferPlan(blocks, lanes.position_stride, channels, strides_of(shape, axes), Coverage::kWholeGrid), 0);
+  return lanes;
 }
 
 TensorRef Planner::dense_operand_of(int value, int out) {

@@ -232,7 +232,7 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
   };
   if (pack.qdepthwise) {
     auto step = std::make_unique<QDepthwiseStep>();
-    step->tap_offsets = tap_offsets(linear.window, x);
+    step->tap_offsets = x.taps;
     step->work_per_position = groups_in * shape.taps;
     finish(std::move(step), "depthwise int8", *pack.qdepthwise, kernels_.quantized->depthwise_tile, groups_in, 4);
   } else if (pack.qjit) {
@@ -248,14 +248,14 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
   } else if (pack.qspmm) {
     auto step = std::make_unique<QSpmmStep>();
     for (const ChunkOrigin& o : pack.qspmm->origins) {
-      step->chunk_base.push_back(o.kernel_row * x.row_step + o.kernel_column * x.column_step + o.channel / 4 * kLanes);
+      step->chunk_base.push_back(tap_of(linear.window, x, o) + o.channel / 4 * kLanes);
     }
     step->work_per_position = pack.qspmm->groups;
     finish(std::move(step), "spmm int8", *pack.qspmm, kernels_.quantized->spmm_tile, pack.qspmm->view.blocks(),
            kQuantizedRows);
   } else {
     auto step = std::make_unique<QDenseStep>();
-    for (ptrdiff_t tap : tap_offsets(linear.window, x)) {
+    for (ptrdiff_t tap : x.taps) {
       for (int64_t g = 0; g < groups_in; ++g) step->offsets.push_back(tap + g * kLanes);
     }
     step->work_per_position = shape.out_channels * shape.taps * groups_in;

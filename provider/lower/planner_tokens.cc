@@ -136,12 +136,12 @@ void Planner::emit(const Stage& stage, const Attention& attention) {
 
 void Planner::set_softmax(const Stage& stage, const QuantizedAttention& attention, ByteAttentionStep* step) const {
   const ByteSoftmax& softmax = *attention.softmax;
-  const Shape &q = at(stage.op.inputs[0]).shape, &v = at(stage.op.inputs[2]).shape;
-  const int64_t keys = v[1];
+  const Shape& out = at(stage.op.output).shape;
+  const int64_t keys = at(stage.op.inputs[2]).shape[1];
   SoftmaxOfBytes& bytes = step->bytes.softmax;
   bytes.steps = std::floor(1.0f / softmax.y.scale);
   bytes.zero = softmax.y.stored_zero_point();
-  if (softmax.sum) set_sum(softmax, {q[0], attention.heads, q[1], keys}, at(stage.op.inputs[3]).shape, &bytes);
+  if (softmax.sum) set_sum(softmax, {out[0], attention.heads, out[1], keys}, at(stage.op.inputs[3]).shape, &bytes);
   step->set_tables(softmax_powers(softmax.x.scale, keys), float_table(softmax.before, attention.scores->is_signed),
                    float_table(softmax.after, softmax.y.is_signed));
 }
@@ -174,19 +174,29 @@ void Planner::emit(const Stage& stage, const QuantizedAttention& attention) {
 
 void Planner::add_attention(const Stage& stage, const Attention& attention, std::unique_ptr<AttentionStep> step,
                             const char* kernel) {
-  const auto lanes = [&](size_t input) {
+  if (is_empty(at(stage.op.inputs[2]).shape)) {  // no keys: sums of nothing
+    const auto* quantized = std::get_if<QuantizedAttention>(&stage.op.data);
+    const bool bytes = quantized != nullptr && quantized->y;
+    return fill_lanes(new_lanes(stage.op.output), bytes ? fill_of_byte(quantized->y->stored_zero_point()) : 0);
+  }
+  // Operands of fewer sequences (or queries, or keys) than others are repeated.
+  const Shape& out = at(stage.op.output).shape;
+  const int64_t keys = at(stage.op.inputs[2]).shape[1];
+  const auto lanes = [&](size_t input, int64_t rows) {
     const int value = stage.op.inputs[input];
-    return lanes_of(value, blocks_of(at(value).shape, Axes::kTokens), Axes::kTokens);
+    const Shape &have = at(value).shape, want{out[0], rows, have[2]};
+    const Geometry blocks = blocks_of(want, Axes::kTokens);
+    return have == want ? lanes_of(value, blocks, Axes::kTokens) : repeated_lanes(value, want, blocks, Axes::kTokens);
   };
   step->kernels = &kernels_;
-  step->q = lanes(0);
-  step->k = lanes(1);
-  step->v = lanes(2);
+  step->q = lanes(0, out[1]);
+  step->k = lanes(1, keys);
+  step->v = lanes(2, keys);
   step->y = new_lanes(stage.op.output);
   const Shape &q = at(stage.op.inputs[0]).shape, &v = at(stage.op.inputs[2]).shape;
-  step->sequences = q[0];
-  step->queries = q[1];
-  step->keys = v[1];
+  step->sequences = out[0];
+  step->queries = out[1];
+  step->keys = keys;
   step->heads = attention.heads;
   step->depth = q[2] / attention.heads;
   step->value_depth = v[2] / attention.heads;

@@ -98,7 +98,11 @@ class RegionPlanner {
         const OpValue& value = graph_.values[static_cast<size_t>(input)];
         return value.constant.empty() || value.dims.size() < out.size() || value.dims[0] == 1;
       });
-      return constants && !out.empty() && out[0] == batch() && std::visit(KeepsImagesApart{}, op.data);
+      // The first axis of an operand of a lower rank is another one: it has no images.
+      const bool operands = std::all_of(op.inputs.begin(), op.inputs.end(), [&](int input) {
+        return shapes_[static_cast<size_t>(input)].size() == out.size() || op.inputs.size() == 1;
+      });
+      return constants && operands && !out.empty() && out[0] == batch() && std::visit(KeepsImagesApart{}, op.data);
     });
   }
 

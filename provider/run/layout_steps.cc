@@ -11,6 +11,11 @@ namespace {
 
 uint8_t* bytes_of(float* p) { return reinterpret_cast<uint8_t*>(p); }
 
+// What lies around an image of bytes: what the plan says, or this run's zero point.
+uint32_t border_of(const std::optional<TensorRef>& quantization, uint32_t fill, const Frame& frame) {
+  return quantization ? static_cast<uint32_t>(frame.at(*quantization)[1]) * 0x01010101u : fill;
+}
+
 // call(transfer, channels) for the share of the plan's rows, segments and units of `outer` channels.
 template <class F>
 void for_each_transfer(const TransferPlan& plan, int64_t outer, Share share, F call) {
@@ -102,7 +107,7 @@ ByteRows ByteTransferStep::planes_of(int64_t quad, uint32_t fill) const {
 void ByteImportStep::run(int chunk, const Frame& frame) const noexcept {
   const uint8_t* source = bytes_of(frame.at(tensor));
   float* target = frame.at(lanes);
-  const uint32_t border = quantization ? static_cast<uint32_t>(frame.at(*quantization)[1]) * 0x01010101u : fill;
+  const uint32_t border = border_of(quantization, fill, frame);
   const Share share = share_of(units(), chunk, chunks);
   if (pixels) return import_pixels(share, border, source, target);
   for_each_transfer(plan, ceil_div(plan.outer(), 4), share, [&](const RowTransfer& t, Share quads) {
@@ -205,10 +210,11 @@ void RepeatStep::run(int chunk, const Frame& frame) const noexcept {
 
 void PermuteStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(vectors, chunk, chunks);
+  const auto border = std::bit_cast<float>(border_of(quantization, std::bit_cast<uint32_t>(fill), frame));
   for (int64_t r = 0; r < plan.repeats; ++r) {
     kernels->permute(plan.copies.data(), static_cast<int64_t>(plan.copies.size()), plan.sources.data(),
                      frame.at(x) + r * plan.source_step, frame.at(y) + r * plan.destination_step, share.begin,
-                     share.end, fill);
+                     share.end, border);
   }
 }
 

@@ -94,7 +94,8 @@ class PermuteStep final : public Step {
   PermutePlan plan;
   int64_t vectors = 0;  // in a position
   TensorRef x, y;
-  float fill = 0;  // or four bytes, as a float's bits
+  float fill = 0;                         // or four bytes, as a float's bits
+  std::optional<TensorRef> quantization;  // DynamicQuantizeStep's: fills with this run's zero point instead
   void run(int chunk, const Frame& frame) const noexcept override;
 };
 

@@ -16,7 +16,7 @@ void PoolStep::pixels_covered(PositionRange::At at, float* pixels) const noexcep
 
 void PoolStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(positions.count(), chunk, chunks);
-  const float* sources[kMaxTaps];
+  const float* sources[kMostPooledPixels];
   alignas(64) float pixels[kLanes] = {};
   for (int64_t i = share.begin; i < share.end; ++i) {
     const PositionRange::At at = positions.at(i);
@@ -71,7 +71,7 @@ void GlobalAverageStep::average_images(const float* sums, int64_t group, int64_t
                                        const Frame& frame) const noexcept {
   const Geometry& g = x.geometry;
   const int lanes_per_image = g.lanes_h * g.lanes_w;
-  const float pixels = static_cast<float>(g.h * g.w);
+  const auto pixels = static_cast<float>(std::max<int64_t>(1, g.h * g.w));  // of none: 0, as ReduceMean has it
   for (int64_t image = 0; image < g.lanes_n && group * g.lanes_n + image < g.n; ++image) {
     float* out = frame.at(y) + (group * g.lanes_n + image) * channels;
     for (int64_t k = begin; k < end; ++k) {

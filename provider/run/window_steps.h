@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/quantized.h"
+#include "layout/window_layout.h"
 #include "run/lane_step.h"
 
 namespace sparsecpu {
@@ -11,12 +12,11 @@ namespace sparsecpu {
 // Pools; the subclasses say over what.
 class PoolStep : public Step {
  public:
-  static constexpr int64_t kMaxTaps = 4096;
   const KernelTable* kernels = nullptr;
   PositionRange positions;
   int64_t vectors = 0;          // in a position
   Walk x, y;                    // x: the first tap of each window
-  std::vector<ptrdiff_t> taps;  // in floats from the first tap; at most kMaxTaps
+  std::vector<ptrdiff_t> taps;  // in floats from the first tap; at most kMostPooledPixels
   // Averages: pixels that the window of output row (lane block row, grid row) covers, and likewise columns;
   // index block*positions.rows + row. A lane's window has rows_covered * columns_covered pixels.
   Geometry geometry;  // of the output

@@ -9,6 +9,7 @@
 #include "layout/permute_plan.h"
 #include "layout/stored_pixels.h"
 #include "layout/transfer.h"
+#include "layout/window_layout.h"
 #include "run/layout_steps.h"
 
 namespace py = pybind11;
@@ -115,6 +116,18 @@ void bind_layout(py::module_& module) {
     return plan_relayout(source, source_stride, destination, destination_stride, {axis_map(rows), axis_map(columns)});
   });
   module.def("plan_halo", &plan_halo);
+  py::class_<WindowLayout>(module, "WindowLayout")
+      .def(py::init([](const Geometry& out, const std::array<int64_t, 2>& image, const std::array<int64_t, 4>& rows,
+                       const std::array<int64_t, 4>& columns) {
+        return WindowLayout(out, image[0], image[1], {rows[0], rows[1], rows[2], rows[3]},
+                            {columns[0], columns[1], columns[2], columns[3]});
+      }))
+      .def_property_readonly("aligned", &WindowLayout::aligned)
+      .def_property_readonly("gathers", &WindowLayout::gathers)
+      .def_property_readonly("positions", &WindowLayout::positions)
+      .def_property_readonly("slots", &WindowLayout::slots)
+      .def("slot", &WindowLayout::slot)
+      .def("gather", &WindowLayout::gather);
   py::class_<TransferPlan>(module, "TransferPlan")
       .def(py::init([](const Geometry& g, int64_t position_stride, int64_t channels,
                        const std::array<int64_t, 4>& strides, bool whole_grid) {
