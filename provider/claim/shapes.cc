@@ -20,7 +20,10 @@ void expect_rank(const Shape& shape, size_t least, size_t most) {
 }
 
 size_t channel_axis(Axes axes, const Shape& shape) {
-  if (shape.size() < 2) refuse("its input has shape " + dims_text(shape) + "; at least rank 2 is expected");
+  const size_t least = axes == Axes::kImage ? 2 : 1;
+  if (shape.size() < least) {
+    refuse("its input has shape " + dims_text(shape) + "; at least rank " + std::to_string(least) + " is expected");
+  }
   if (axes == Axes::kImage && shape.size() > 4)
     refuse("its input has shape " + dims_text(shape) + "; at most rank 4 is expected");
   return axes == Axes::kImage ? 1 : shape.size() - 1;

@@ -16,7 +16,7 @@ int64_t product(const Shape& shape, size_t begin, size_t end) {
 }  // namespace
 
 int64_t Planner::element_count(const Shape& shape) { return product(shape, 0, shape.size()); }
-int64_t Planner::token_count(const Shape& shape) { return product(shape, 0, shape.size() - 1); }
+int64_t Planner::token_count(const Shape& shape) { return shape.empty() ? 1 : product(shape, 0, shape.size() - 1); }
 
 // Tokens: lanes are 16 consecutive tokens. Images: the split with the fewest positions.
 Geometry Planner::blocks_of(const Shape& shape, Axes axes) const {

@@ -41,7 +41,7 @@ HaloCopies copies_by_source(PermutePlan plan, const LaneTensor& tensor, FillBits
 }  // namespace
 
 TensorStrides Planner::strides_of(const Shape& shape, Axes axes) {
-  if (axes == Axes::kTokens) return {shape.back(), 1, 0, 0};
+  if (axes == Axes::kTokens) return {shape.empty() ? 1 : shape.back(), 1, 0, 0};
   const int64_t c = shape.size() > 1 ? shape[1] : 1;
   const int64_t h = shape.size() > 3 ? shape[2] : 1;
   const int64_t w = shape.size() > 2 ? shape.back() : 1;
@@ -50,7 +50,7 @@ TensorStrides Planner::strides_of(const Shape& shape, Axes axes) {
 
 int64_t Planner::channels_of(int value, Axes axes) const {
   const Shape& shape = at(value).shape;
-  if (axes == Axes::kTokens) return shape.back();
+  if (axes == Axes::kTokens) return shape.empty() ? 1 : shape.back();
   return shape.size() > 1 ? shape[1] : 1;
 }
 

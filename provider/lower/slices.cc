@@ -89,6 +89,18 @@ class RegionPlanner {
     return value_shapes(graph_, ops_of(stages_, 0, end), inputs);
   }
 
+  // No op of the first stages reads what a later one makes: an activation that comes before a Reshape here, but behind
+  // it in the graph, is cut off from its shape where the Reshape is in another pass.
+  bool is_closed(size_t end) const {
+    std::set<int> later;
+    for (int index : ops_of(stages_, end, stages_.size())) later.insert(graph_.ops[static_cast<size_t>(index)].output);
+    const std::vector<int> first = ops_of(stages_, 0, end);
+    return std::none_of(first.begin(), first.end(), [&](int index) {
+      const std::vector<int>& inputs = graph_.ops[static_cast<size_t>(index)].inputs;
+      return std::any_of(inputs.begin(), inputs.end(), [&](int input) { return later.count(input) > 0; });
+    });
+  }
+
   // No constant of theirs holds something for each image.
   bool keeps_images_apart(const Stage& stage) const {
     return std::all_of(stage.op_indices.begin(), stage.op_indices.end(), [&](int index) {
@@ -113,6 +125,7 @@ class RegionPlanner {
     if (images < 2) return {};
     size_t end = 0;
     while (end < stages_.size() && keeps_images_apart(stages_[end])) ++end;
+    while (!is_closed(end)) --end;
     // Measured on ResNet-50: slices of two images, which fill the lanes at 7x7, are 8 % faster than single ones.
     constexpr double kMostIdle = 1.2, kMostUnused = 1.05;
     for (int64_t slice = 1; slice < images; slice *= 2) {
