@@ -95,17 +95,6 @@ QuantizedLayer quantized_layer(const QuantizedLinear& linear) {
   return layer;
 }
 
-// What generated code does with the sums of this stage.
-JitFinishForm finish_form(const Stage& stage, const QuantizedLinear& linear) {
-  using Kind = JitFinishForm::Kind;
-  if (linear.output == QuantizedLinear::Output::kFloat) return {};
-  const bool lookup = stage.table && jit_looks_up();
-  if (!stage.sum) return {Kind::kBytes, lookup};
-  const SumRatios ratios = quantized_sum(stage.sum->a, stage.sum->b, stage.sum->y);
-  if (stage.sum->y.is_signed || !jit_clamps(ratios.a_ratio, ratios.b_ratio, ratios.shift)) return {};
-  return {stage.residual_is_a ? Kind::kResidualIsA : Kind::kSum, lookup};
-}
-
 LayerPack pack_quantized(const LayerSource& source) {
   const QuantizedLayer& layer = source.bytes;
   const LinearShape& shape = source.shape;
@@ -218,7 +207,17 @@ void add_bytes(const LayerSource& source, ContentHash* hash) {
 
 }  // namespace
 
-LayerSource layer_source(const Stage& stage, int64_t rows, Target target) {
+JitFinishForm finish_form(const Stage& stage, const QuantizedLinear& linear) {
+  using Kind = JitFinishForm::Kind;
+  if (linear.output == QuantizedLinear::Output::kFloat) return {};
+  const bool lookup = stage.table && jit_looks_up();
+  if (!stage.sum) return {Kind::kBytes, lookup};
+  const SumRatios ratios = quantized_sum(stage.sum->a, stage.sum->b, stage.sum->y);
+  if (stage.sum->y.is_signed || !jit_clamps(ratios.a_ratio, ratios.b_ratio, ratios.shift)) return {};
+  return {stage.residual_is_a ? Kind::kResidualIsA : Kind::kSum, lookup};
+}
+
+LayerSource layer_source(const Stage& stage, bool certain_sum, int64_t rows, Target target) {
   LayerSource source;
   source.shape = *linear_shape(stage.op.data);
   source.rows = rows;
@@ -232,7 +231,7 @@ LayerSource layer_source(const Stage& stage, int64_t rows, Target target) {
         !quantized->x.is_signed && (quantized->output == QuantizedLinear::Output::kFloat || !quantized->y.is_signed);
   } else {
     source.floats = layer_weights(stage, std::get<Linear>(stage.op.data));
-    source.clamp = stage.clamp;
+    source.clamp = certain_sum ? stage.clamp : kNoClamp;
   }
   return source;
 }

@@ -60,7 +60,12 @@ struct LayerSource {
   std::pair<const void*, size_t> stored() const;
   Digest content(const Digest& stored) const;
 };
-LayerSource layer_source(const Stage& stage, int64_t rows, Target target);
+// certain_sum: the stage's sum, if it has one, has the product's shape in every run. Else the code of floats must do
+// without the clamp that follows the sum.
+LayerSource layer_source(const Stage& stage, bool certain_sum, int64_t rows, Target target);
+
+// What generated code can do with the sums of a layer of bytes.
+JitFinishForm finish_form(const Stage& stage, const QuantizedLinear& linear);
 
 // With the kernels that are predicted to be fastest on the target. Code is yet to be placed.
 LayerPack pack_layer(const LayerSource& source);

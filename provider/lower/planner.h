@@ -107,6 +107,7 @@ class Planner {
   void place_lanes(Placed& out, Axes axes);
   void demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent, FillBits fill);
   bool runs_row_major(size_t stage) const;
+  bool has_pixels(size_t stage) const;  // its output is an image of several pixels
   Geometry blocks_of(const Shape& shape, Axes axes) const;
   bool gathers_taps(const Stage& layer) const;
   static bool is_empty(const Shape& shape);
@@ -130,6 +131,7 @@ class Planner {
   void permute_into(const LaneTensor& source, const LaneTensor& target, const PixelMap& map, FillBits fill);
   void add_permute(PermutePlan plan, const LaneTensor& source, const LaneTensor& target, FillBits fill,
                    const char* name);
+  void add_export(int value, const LaneTensor& lanes, TensorRef target, const TransferPlan& plan);
   void add_import(int value, TensorRef source, const LaneTensor& target, const TransferPlan& plan, FillBits fill);
   static WindowInput window_walk(const LaneTensor& tensor, const Geometry& need, const Window& window);
   WindowInput gathered(int value, const Placed& out, const Window& window, const WindowLayout& layout, FillBits fill);
@@ -200,7 +202,6 @@ class Planner {
     std::optional<FloatTail> tail;
     std::vector<int> more_buffers;  // the tail's
   };
-  void emit_few_rows(const Stage& stage, const LayerPack& pack, const std::optional<Activation>& post);
   void emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack,
                         const std::optional<Activation>& post);
   void emit_jit(const Linear& linear, const PackedJit& code, const LinearOperands& operands);
@@ -215,6 +216,17 @@ class Planner {
   void partition(LaneLinearStep& step) const;
   void partition(JitStep& step) const;
 
+  // planner_rows.cc
+  void emit_few_rows(const Stage& stage, const LayerPack& pack, const std::optional<Activation>& post);
+  void emit_quantized_few_rows(const Stage& stage, const QuantizedLinear& linear, const PackedQFewRows& packed,
+                               const std::optional<Activation>& post);
+  TensorRef row_major_of(int value, size_t stage);
+  TensorRef row_major_residual(const Stage& stage, size_t index);
+  TensorRef new_row_major(int value, size_t stage);
+  void place_row_major(int value, TensorRef rows, size_t stage);
+  TensorRef channels_last(int value, TensorRef tensor, const Shape& shape);
+  size_t index_of(const Stage& stage) const { return static_cast<size_t>(&stage - stages_.data()); }
+
   // planner_quantized.cc
   void emit(const Stage& stage, const Quantize& quantize);
   void emit(const Stage& stage, const Dequantize& dequantize);
@@ -227,8 +239,6 @@ class Planner {
                         const std::optional<ChannelBytes>& constant, bool exchange);
   void emit_quantized_lanes(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack,
                             const LinearShape& shape, const LinearOperands& operands);
-  void emit_quantized_few_rows(const Stage& stage, const QuantizedLinear& linear, const PackedQFewRows& packed,
-                               const std::optional<Activation>& post);
   QuantizedFinish finish_of(const Stage& stage, const QuantizedLinear& linear, const QuantizedRows& rows);
   const float* float_bias_of(const Stage& stage) const;
   void also_uses(const QuantizedFinish& output);  // the run's own scales

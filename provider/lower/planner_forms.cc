@@ -73,9 +73,13 @@ bool Planner::runs_row_major(size_t stage) const {
   const Shape& shape = at(stages_[stage].op.output).shape;
   const LinearShape linear = *linear_shape(stages_[stage].op.data);
   const int64_t rows = product(shape, 0, shape.size()) / linear.out_channels;
-  const bool channels_last = linear.axes == Axes::kTokens || product(shape, 2, shape.size()) == 1;
   const bool sparse = pack.few_rows && pack.few_rows->view.columns != nullptr;
-  return channels_last && rows < row_major_below(pack.qfew_rows.has_value(), sparse);
+  return !has_pixels(stage) && rows < row_major_below(pack.qfew_rows.has_value(), sparse);
+}
+
+bool Planner::has_pixels(size_t stage) const {
+  const Shape& shape = at(stages_[stage].op.output).shape;
+  return linear_shape(stages_[stage].op.data)->axes == Axes::kImage && product(shape, 2, shape.size()) > 1;
 }
 
 void Planner::demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent,
@@ -104,7 +108,10 @@ void Planner::form_of_linear(size_t stage, Placed& out) {
   const LinearShape linear = *linear_shape(op.data);
   const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
   const FillBits fill = quantized != nullptr ? fill_of_byte(quantized->x.stored_zero_point()) : fill_of(0.0f);
-  if (runs_row_major(stage)) return;
+  if (runs_row_major(stage)) {
+    if (has_pixels(stage)) place_lanes(out, Axes::kImage);  // comes channels last
+    return;
+  }
   place_lanes(out, linear.axes);
   if (linear.axes != Axes::kImage) return;
   const Shape& in = at(op.inputs[0]).shape;

@@ -74,8 +74,13 @@ TensorRef Planner::dense_of(int value) {
   const Version source = at(value).versions.front();
   const LaneTensor& lanes = source.tensor;
   const TensorRef target = new_dense(value);
-  const TransferPlan plan(lanes.geometry, lanes.position_stride, channels_of(value, source.axes),
-                          strides_of(at(value).shape, source.axes), Coverage::kCanonical);
+  add_export(value, lanes, target,
+             TransferPlan(lanes.geometry, lanes.position_stride, channels_of(value, source.axes),
+                          strides_of(at(value).shape, source.axes), Coverage::kCanonical));
+  return target;
+}
+
+void Planner::add_export(int value, const LaneTensor& lanes, TensorRef target, const TransferPlan& plan) {
   const auto finish = [&](auto step) {
     step->lanes = lanes.ref;
     step->tensor = target;
@@ -90,7 +95,6 @@ TensorRef Planner::dense_of(int value) {
   } else {
     finish(std::make_unique<ExportStep>(kernels_, plan));
   }
-  return target;
 }
 
 Geometry Planner::home_geometry(int value) const {

@@ -12,6 +12,15 @@ constexpr int64_t kMinChunkRows = 16;
 // The inputs of a tile share half of the L2 cache with the code.
 constexpr int64_t kTileBytes = 384 * 1024;
 
+// The stage's clamp, if it is not part of the code.
+std::optional<Unary> clamp_after(const Stage& stage, const PackedJit& code) {
+  if (code.clamp.lo == stage.clamp.lo && code.clamp.hi == stage.clamp.hi) return {};
+  if (as_unary(code.clamp)) {
+    throw Error("node '" + stage.op.name + "': its code clamps a sum whose shape was to be that of its output");
+  }
+  return as_unary(stage.clamp);
+}
+
 int64_t position_bytes(const LaneTensor& tensor) {
   return tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
 }
@@ -21,29 +30,11 @@ int64_t position_bytes(const LaneTensor& tensor) {
 void Planner::emit(const Stage& stage, const Linear& linear, const LayerPack& pack) {
   std::optional<Activation> post;
   if (stage.post) post = Activation{stage.post->kind, stage.post->a, stage.post->b};
-  if (at(stage.op.output).lanes) {
-    emit_lane_linear(stage, linear, pack, post);
-  } else {
+  if (runs_row_major(index_of(stage))) {
     emit_few_rows(stage, pack, post);
+  } else {
+    emit_lane_linear(stage, linear, pack, post);
   }
-}
-
-void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, const std::optional<Activation>& post) {
-  const FewRowsWeights& weights = pack.few_rows->view;
-  auto step = std::make_unique<FewRowsStep>();
-  step->kernels = &kernels_;
-  step->weights = &weights;
-  step->x = dense_of(stage.op.inputs[0]);
-  if (stage.residual >= 0) step->residual = dense_operand_of(stage.residual, stage.op.output);
-  step->y = new_dense(stage.op.output);
-  step->m = 1;
-  for (int64_t d : at(stage.op.output).shape) step->m *= d;
-  step->m /= weights.rows;
-  step->clamp = stage.clamp;
-  step->post = post;
-  const int x = step->x.buffer, y = step->y.buffer, r = step->residual ? step->residual->buffer : x;
-  FewRowsStep& s = add(std::move(step), weights.columns != nullptr ? "few rows, sparse" : "few rows, dense", {x, y, r});
-  s.chunks = chunks_for(ceil_div(weights.rows, kMinChunkRows), kMinChunkRows * weights.k * s.m / 4);
 }
 
 void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const LayerPack& pack,
@@ -53,6 +44,8 @@ void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const L
   if (pack.streams(pixels_of(operands.y.geometry).count())) {
     emit_stream(stage, linear, pack, operands);
   } else {
+    if (const auto limits = clamp_after(stage, *pack.jit))
+      operands.post = Activation{limits->kind, limits->a, limits->b};
     emit_jit(linear, *pack.jit, operands);
   }
 }

@@ -198,14 +198,14 @@ QuantizedFinish Planner::finish_of(const Stage& stage, const QuantizedLinear& li
 }
 
 const float* Planner::float_bias_of(const Stage& stage) const {
-  const size_t index = static_cast<size_t>(&stage - stages_.data());
+  const size_t index = index_of(stage);
   return packs_[index]->float_bias.empty() ? nullptr : packs_[index]->float_bias.data();
 }
 
 void Planner::emit(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack) {
   std::optional<Activation> post;
   if (stage.post) post = Activation{stage.post->kind, stage.post->a, stage.post->b};
-  if (!at(stage.op.output).lanes) {
+  if (runs_row_major(index_of(stage))) {
     emit_quantized_few_rows(stage, linear, *pack.qfew_rows, post);
     return;
   }
@@ -242,7 +242,8 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
     step->packed = &*pack.qjit;
     const QuantizedFinish output = finish_of(stage, linear, pack.qjit->rows);
     step->finish_with = output;
-    step->finishes = pack.qjit->form != JitFinishForm() && output.output.residual_is_a == stage.residual_is_a;
+    step->finishes = pack.qjit->form != JitFinishForm() && pack.qjit->form == finish_form(stage, linear) &&
+                     output.output.residual_is_a == stage.residual_is_a;
     add_linear_step(std::move(step), "jit spmm int8", shape, operands);
     also_uses(output);
   } else if (pack.qspmm) {
@@ -262,29 +263,6 @@ void Planner::emit_quantized_lanes(const Stage& stage, const QuantizedLinear& li
     finish(std::move(step), "dense int8", *pack.qdense, kernels_.quantized->dense_tile, pack.qdense->view.blocks(),
            kQuantizedRows);
   }
-}
-
-void Planner::emit_quantized_few_rows(const Stage& stage, const QuantizedLinear& linear, const PackedQFewRows& packed,
-                                      const std::optional<Activation>& post) {
-  auto step = std::make_unique<QFewRowsStep>();
-  step->kernels = &kernels_;
-  step->weights = &packed.view;
-  const QuantizedFinish output = finish_of(stage, linear, packed.rows);
-  step->finish_with = output;
-  step->x = dense_of(stage.op.inputs[0]);
-  if (stage.residual >= 0) {
-    step->residual = dense_operand_of(stage.residual, stage.op.output);
-    step->residual_stride = packed.view.rows;
-  } else if (stage.sum) {
-    step->residual = TensorRef{constant_buffer(stage.sum->constant->values.data()), 0};
-  }
-  step->y = new_dense(stage.op.output);
-  step->m = element_count(at(stage.op.output).shape) / packed.view.rows;
-  step->post = post;
-  const int x = step->x.buffer, y = step->y.buffer, r = step->residual ? step->residual->buffer : x;
-  QFewRowsStep& s = add(std::move(step), "few rows int8", {x, y, r});
-  also_uses(output);
-  s.chunks = chunks_for(ceil_div(packed.view.rows, kQuantizedRows), kQuantizedRows * packed.view.k * s.m / 16);
 }
 
 }  // namespace sparsecpu

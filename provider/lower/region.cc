@@ -1,5 +1,6 @@
 // A claimed region: its packed weights, and its Plans.
 #include <algorithm>
+#include <mutex>
 
 #include "base/cpu.h"
 #include "kernels/registry.h"
@@ -7,6 +8,7 @@
 #include "lower/pack_layers.h"
 #include "lower/plan_cache.h"
 #include "lower/slices.h"
+#include "lower/sums.h"
 
 namespace sparsecpu {
 namespace {
@@ -84,19 +86,33 @@ struct Region::State {
   std::vector<Stage> stages;
   std::vector<int64_t> rows;  // of each value, as static_rows
   LayerPacks packs;
+  std::vector<bool> certain;  // of stages: whether the shape of their sum is that of the product in every run
   std::vector<bool> counted;  // of stages: whether their weights count as their own
   std::vector<OpReport> reports;
   const KernelTable& kernels;
   PlanCache plans;
+  std::once_flag apart_once;
+  StagesApart apart;  // made when shapes first need it
 
   State(OpGraph ops, const KernelTable& table) : graph(std::move(ops)), stages(fuse(graph)), kernels(table) {
     rows = static_rows(graph);
+    certain = certain_sums(graph, stages);
     packs.resize(stages.size(), std::make_shared<const LayerPack>());
     counted.resize(stages.size());
   }
+  std::shared_ptr<const Plan> plan(const std::vector<Shape>& input_shapes, int workers);
   void forget_weights();
   void report();
 };
+
+std::shared_ptr<const Plan> Region::State::plan(const std::vector<Shape>& input_shapes, int workers) {
+  const std::vector<Shape> shapes = value_shapes(graph, ops_of(stages, 0, stages.size()), input_shapes);
+  if (products_are_whole(graph, stages, shapes)) {
+    return plan_region(graph, stages, packs, kernels, workers, input_shapes);
+  }
+  std::call_once(apart_once, [&] { apart = with_sums_apart(graph, stages, packs); });
+  return plan_region(graph, apart.stages, apart.packs, kernels, workers, input_shapes);
+}
 
 // The graph that the views point into ends with Compile.
 void Region::State::forget_weights() {
@@ -172,7 +188,8 @@ class Region::Lowerer {
       const State& region = state(layer.region);
       const Stage& stage = region.stages[layer.stage];
       const int own_output = region.graph.ops[static_cast<size_t>(stage.op_indices.front())].output;
-      sources.push_back(layer_source(stage, region.rows[static_cast<size_t>(own_output)], target_));
+      sources.push_back(
+          layer_source(stage, region.certain[layer.stage], region.rows[static_cast<size_t>(own_output)], target_));
     }
     PackedLayers packed = pack_layers(sources);
     result_.packed += packed.made;
@@ -229,7 +246,7 @@ Region::~Region() = default;
 std::shared_ptr<const Plan> Region::plan(const std::vector<Shape>& input_shapes, int workers) {
   State& s = *state_;
   if (auto plan = s.plans.find(input_shapes, workers)) return plan;
-  auto plan = plan_region(s.graph, s.stages, s.packs, s.kernels, workers, input_shapes);
+  auto plan = s.plan(input_shapes, workers);
   s.plans.keep(plan);
   return plan;
 }

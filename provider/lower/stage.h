@@ -1,5 +1,6 @@
 // Stages: what remains of a region's Ops after fusion. A stage is one pass over its output.
 #pragma once
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -7,6 +8,10 @@
 #include "kernels/kernels.h"
 
 namespace sparsecpu {
+
+constexpr Clamp kNoClamp{-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
+// The same as a function of its own; nothing if it changes nothing.
+std::optional<Unary> as_unary(Clamp clamp);
 
 struct Stage {
   Op op;                                    // inputs and output are OpGraph values

@@ -67,6 +67,7 @@ class LayerEmitter {
         prefetch_calls_(prefetch_calls),
         blocks_(ceil_div(matrix.rows, kJitRows)) {
     packed_.nonzeros = matrix.begin.back();
+    if (!matrix.integer) packed_.clamp = matrix.clamp;
   }
 
   PackedJit emit() {

@@ -1,5 +1,6 @@
 // A sparse layer as generated code.
 #pragma once
+#include <limits>
 #include <vector>
 
 #include "kernels/jit/code_memory.h"
@@ -21,6 +22,7 @@ struct PackedJit {
   std::vector<JitSegment> segments;   // block by block, each block's in order
   std::vector<uint32_t> block_begin;  // blocks + 1: into segments
   int64_t nonzeros = 0;
+  Clamp clamp{-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};  // floats: in the code
   std::vector<uint8_t> code;  // until place_code() moves it; whole cache lines
   size_t code_bytes = 0;
   size_t segments_at = 0;         // in the code
