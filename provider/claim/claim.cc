@@ -75,6 +75,7 @@ class Claimer {
     const size_t count = graph_.nodes.size();
     pricing_.candidate.assign(count, false);
     pricing_.forced.assign(count, false);
+    WeightCounts counts;
     for (size_t i = 0; i < count; ++i) {
       const Recognised& node = recognised_.nodes[i];
       NodeDecision& decision = result_.decisions[i];
@@ -83,7 +84,8 @@ class Claimer {
       if (const auto refused = refused_.find(static_cast<int>(i)); refused != refused_.end()) {
         decision.reason = refused->second;
       }
-      pricing_.nodes.push_back(node_cost(graph_, recognised_, static_cast<int>(i), {options_.isa, options_.jit}));
+      pricing_.nodes.push_back(
+          node_cost(graph_, recognised_, static_cast<int>(i), {options_.isa, options_.jit}, &counts));
       const NodeCost& cost = pricing_.nodes.back();
       decision.sparsity = cost.sparsity;
       decision.group_density = cost.group_density;

@@ -106,8 +106,11 @@ void price_many_rows(const Linear& linear, const Layer& layer, Target target, No
   cost->kernel = sparse < dense ? "sparse" : "dense";
 }
 
-void count_weights(const Linear& linear, Layer* layer, NodeCost* cost) {
-  layer->nonzeros = count_nonzeros(linear.weight);
+void count_weights(const Linear& linear, Layer* layer, NodeCost* cost, WeightCounts* counts) {
+  const WeightView& w = linear.weight;
+  const auto [counted, is_new] = counts->try_emplace(weight_key(w, w.scale == 0.0f));
+  if (is_new) counted->second.nonzeros = count_nonzeros(w);
+  layer->nonzeros = counted->second.nonzeros;
   layer->weights = linear.weight.rows * linear.weight.channels * linear.weight.taps;
   cost->linear = true;
   cost->dense_bytes = layer->weights * static_cast<int64_t>(sizeof(float));
@@ -248,14 +251,15 @@ bool in_channel_blocks(const Graph& graph, int node) {
 
 }  // namespace
 
-NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target) {
+NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target,
+                   WeightCounts* counts) {
   NodeCost cost;
   std::map<int, Shape> inside;  // of values between the Ops of a node
   bool in_layer = false;        // an activation of its own costs a layer nothing, here and on the CPU provider
   for (const Op& op : recognised.nodes[node].ops) {
     Layer layer;
     const auto* linear = std::get_if<Linear>(&op.data);
-    if (linear != nullptr) count_weights(*linear, &layer, &cost);
+    if (linear != nullptr) count_weights(*linear, &layer, &cost, counts);
     std::vector<Shape> inputs;
     for (int input : op.inputs) {
       const Shape* shape = input >= 0                ? shape_of(recognised, input)
@@ -269,7 +273,7 @@ NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int no
                           : inside.count(op.output) > 0 ? &inside[op.output]
                                                         : nullptr;
     const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
-    if (quantized != nullptr) price_quantized_linear(*quantized, output, target, &cost);
+    if (quantized != nullptr) price_quantized_linear(*quantized, output, target, &cost, counts);
     if (output == nullptr || !complete) return cost;
     if (quantized != nullptr || (in_layer && std::holds_alternative<Unary>(op.data))) continue;
     in_layer |= linear != nullptr;

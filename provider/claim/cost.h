@@ -1,6 +1,8 @@
 // Predicted times, in microseconds on one thread: a node on the CPU provider, the same node here, and what a
 // value costs where it crosses from one to the other. Used as ratios: only which side is faster has to be right.
 #pragma once
+#include <array>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,7 +32,13 @@ struct NodeCost {
   double needed_density = 0;      // up to here sparse_wins
   std::string kernel, situation;  // "sparse"; "a 3x3 convolution at 56x56"
 };
-NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target);
+// What was counted in weights, by their view: several layers may use the same.
+struct WeightCount {
+  int64_t nonzeros = 0, groups = 0, nonzero_groups = 0;  // groups of 4 input channels: of bytes
+};
+using WeightCounts = std::map<std::array<int64_t, 7>, WeightCount>;
+NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target,
+                   WeightCounts* counts);
 
 // A value that enters (leaves) our layout: the conversion, and the CPU provider's own if it keeps the value in
 // blocks of channels (NCHWc) between its convolutions.

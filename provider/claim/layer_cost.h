@@ -31,6 +31,13 @@ double worth_us(double cpu_us, Target target, bool bytes);
 bool price_tokens(const Op& op, const std::vector<Shape>& inputs, Isa isa, NodeCost* cost);
 
 // Counts the weights (into cost), then prices the layer if `output` is known.
-void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Target target, NodeCost* cost);
+void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Target target, NodeCost* cost,
+                            WeightCounts* counts);
+
+// `also`: what the count depends on beside the view.
+template <class View>
+std::array<int64_t, 7> weight_key(const View& w, int64_t also) {
+  return {reinterpret_cast<intptr_t>(w.data), w.rows, w.channels, w.taps, w.row_stride, w.channel_stride, also};
+}
 
 }  // namespace sparsecpu

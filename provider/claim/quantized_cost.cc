@@ -7,13 +7,9 @@
 namespace sparsecpu {
 namespace {
 
-struct Count {
-  int64_t nonzeros = 0, groups = 0, nonzero_groups = 0;
-};
-
 // The groups of `width` weights that lie next to each other: at(channel, i) is the i-th of them.
 template <class At>
-void add_groups(int64_t channels, int64_t width, const At& at, Count* count) {
+void add_groups(int64_t channels, int64_t width, const At& at, WeightCount* count) {
   std::vector<uint8_t> any(width);
   for (int64_t first = 0; first < channels; first += 4) {
     std::fill(any.begin(), any.end(), uint8_t{0});
@@ -30,8 +26,8 @@ void add_groups(int64_t channels, int64_t width, const At& at, Count* count) {
 }
 
 // Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
-Count count_groups(const QuantizedWeightView& w) {
-  Count count;
+WeightCount count_groups(const QuantizedWeightView& w) {
+  WeightCount count;
   if (w.row_stride == 1 && w.taps == 1) {
     add_groups(w.channels, w.rows, [&](int64_t c, int64_t r) { return w.at(r, c, 0); }, &count);
     return count;
@@ -54,9 +50,12 @@ Linear geometry_of(const QuantizedLinear& linear) {
 
 }  // namespace
 
-void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Target target, NodeCost* cost) {
+void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Target target, NodeCost* cost,
+                            WeightCounts* counts) {
   const QuantizedWeightView& w = linear.weight;
-  const Count count = count_groups(w);
+  const auto [counted, is_new] = counts->try_emplace(weight_key(w, reinterpret_cast<intptr_t>(w.zero_points)));
+  if (is_new) counted->second = count_groups(w);
+  const WeightCount& count = counted->second;
   Layer layer;
   layer.weights = w.rows * w.channels * w.taps;
   layer.nonzeros = count.nonzeros;

@@ -7,6 +7,7 @@
 
 #include "claim/claim.h"
 #include "claim/kernel_times.h"
+#include "lower/layer_pack.h"
 #include "run/plan.h"
 
 namespace sparsecpu {
@@ -29,6 +30,7 @@ struct Lowering {
   };
   std::vector<std::unique_ptr<Region>> regions;  // in order; null where refused
   std::vector<Refusal> refusals;
+  LayerPacks packs;    // of all layers; who lowers again without what was refused keeps them meanwhile
   int64_t packed = 0;  // layers whose weights were packed for this, and not for another before
 };
 

@@ -192,7 +192,7 @@ class Region::Lowerer {
           layer_source(stage, region.certain[layer.stage], region.rows[static_cast<size_t>(own_output)], target_));
     }
     PackedLayers packed = pack_layers(sources);
-    result_.packed += packed.made;
+    result_.packed = packed.made;
     for (size_t i = 0; i < layers_.size(); ++i) {
       if (!packed.failures[i].empty()) continue;
       state(layers_[i].region).packs[layers_[i].stage] = packed.packs[i];
@@ -205,6 +205,7 @@ class Region::Lowerer {
       refused.push_back(
           {region, state(region).stages[stage].op.node, "its weights cannot be packed: " + packed.failures[i]});
     }
+    result_.packs = std::move(packed.packs);
     for (Lowering::Refusal& refusal : refused) refuse(refusal.region, refusal.node, std::move(refusal.reason));
   }
 

@@ -89,6 +89,7 @@ void Ep::get_capability(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo*
   const std::vector<std::vector<int>>& regions = claimed.result.regions;
   const std::vector<const ort::OrtNode*> handles = node_handles(handle);
   const size_t first = report_->add_graph(graph, parent, claimed.result);
+  report_->add_packed(claimed.packed);
   ledger_.erase_if([&](size_t number) { return !report_->shows(number); });
   for (size_t r = 0; r < regions.size(); ++r) {
     std::vector<const ort::OrtNode*> nodes;

@@ -9,11 +9,15 @@ namespace sparsecpu {
 
 LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options) {
   Refusals refused;
+  int64_t packed = 0;
+  LayerPacks kept;  // of the last round, for the next one
   // Every round refuses a node that was claimed, so there is a last one; nearly always it is the first.
   for (;;) {
     ClaimResult result = claim(graph, options, refused);
     Lowering lowering = Region::lower(std::exchange(result.ops, {}), {options.isa, options.jit});
-    if (lowering.refusals.empty()) return {std::move(result), std::move(lowering.regions)};
+    packed += lowering.packed;
+    kept = std::move(lowering.packs);
+    if (lowering.refusals.empty()) return {std::move(result), std::move(lowering.regions), packed};
     for (const Lowering::Refusal& refusal : lowering.refusals) {
       const std::vector<int> alone{refusal.node};
       for (int node : refusal.node >= 0 ? alone : result.regions[refusal.region]) {

@@ -15,6 +15,7 @@ namespace sparsecpu {
 struct LoweredClaim {
   ClaimResult result;
   std::vector<std::unique_ptr<Region>> regions;  // of result.regions, in order
+  int64_t packed = 0;                            // layers whose weights were packed for it, each content once
 };
 // Claims without the nodes that cannot be packed or planned; the decisions say why.
 LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options);

@@ -132,7 +132,8 @@ std::string SessionReport::json() const {
       .member("version", SPARSECPU_VERSION)
       .member("onnxruntime", ort::host_version())
       .member("isa", isa_name(isa_))
-      .member("threads", static_cast<int64_t>(threads_->seen()));
+      .member("threads", static_cast<int64_t>(threads_->seen()))
+      .member("layers_packed", layers_packed_);
   json.key("options").begin_object();
   for (const auto& [key, value] : options_) json.member(key, value);
   json.end_object().key("assumed").begin_object();

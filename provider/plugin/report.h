@@ -50,6 +50,8 @@ class SessionReport {
   size_t add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result);
   // Whether the region is still one: ONNX Runtime may show a graph again, as if nothing had been claimed.
   bool shows(size_t number) const;
+  // Layers whose weights were packed for this session, not shared with one that was there.
+  void add_packed(int64_t layers);
   // What became of the nodes of region `number`, which Compile has put into `node`.
   void add_compiled(size_t number, const FusedNode& node);
   // Turns measuring on, from zero, or off: for every compiled region.
@@ -79,6 +81,7 @@ class SessionReport {
   Isa isa_ = Isa::kScalar;
   std::map<std::string, int64_t> assumed_;
   int pass_ = 0;
+  int64_t layers_packed_ = 0;
   std::vector<GraphReport> graphs_;
   std::vector<RegionReport> regions_;
 };

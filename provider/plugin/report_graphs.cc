@@ -153,6 +153,11 @@ size_t SessionReport::add_graph(const Graph& graph, const std::string& parent_no
   return first_region;
 }
 
+void SessionReport::add_packed(int64_t layers) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  layers_packed_ += layers;
+}
+
 void SessionReport::add_compiled(size_t number, const FusedNode& compiled) {
   const std::lock_guard<std::mutex> lock(mutex_);
   RegionReport& region = regions_[number];

@@ -25,11 +25,6 @@ BY_REASON: dict[str, list[str]] = {
         "SiLU of minus infinity",
         "HardSwish of minus infinity",
     ],
-    "what the file declares is trusted": [
-        "declared 4x64x1x1, is 1x64x17x16",
-        "declared 1x64x1x1, is 1x64x17x16",
-        "declared 1x2048x1x1, is 1x2048x7x7",
-    ],
     "coordinates are computed otherwise than onnxruntime does": [
         "nearest resize to 24, floor",
         "nearest resize by 1.2, floor",
