@@ -11,15 +11,9 @@
 namespace sparsecpu {
 namespace {
 
-constexpr int64_t kBatch = 1, kPixels = 224, kTokens = 128;
 // Probe sizes are multiples of 32, as networks that halve five times and double again ask for, and larger
 // than any size that is assumed, so that none becomes 1 on the way.
 constexpr int64_t kProbeUnit = 32, kFirstSymbolProbe = 40, kFirstUnknownProbe = 40000;
-
-int64_t default_size(size_t rank, size_t axis) {
-  if (axis == 0) return kBatch;
-  return rank == 4 && axis >= 2 ? kPixels : kTokens;
-}
 
 // Operators outside the recognised ones whose output has the shape of the first input.
 bool keeps_shape(const Node& node) {
@@ -62,25 +56,33 @@ bool is_integer(ElementType type) { return type == ElementType::kInt64 || type =
 
 }  // namespace
 
-AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts)
-    : graph_(graph), options_(options), facts_(*facts) {
+AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts,
+                             const OpenSizes& sizes)
+    : graph_(graph), options_(options), facts_(*facts), open_sizes_(sizes) {
   // The inputs first: a symbol is a batch, a pixel or a token count by its first place there.
   for (int input : graph.inputs) ensure(input);
 }
 
+int64_t AssumedShapes::open_size(size_t rank, size_t axis) {
+  const bool batch = axis == 0, pixels = !batch && rank == 4 && axis >= 2;
+  (batch ? open_.batch : pixels ? open_.pixels : open_.tokens) = true;
+  return batch ? open_sizes_.batch : pixels ? open_sizes_.pixels : open_sizes_.tokens;
+}
+
 std::pair<int64_t, int64_t> AssumedShapes::sizes(const Value& value, size_t axis) {
   if (value.dims[axis] >= 0) return {value.dims[axis], value.dims[axis]};
-  const int64_t fallback = default_size(value.dims.size(), axis);
+  const size_t rank = value.dims.size();
   const std::string symbol = axis < value.symbols.size() ? value.symbols[axis] : "";
   if (symbol.empty()) {
     // By the name of the value and the axis: for a person who knows what will be fed.
     const auto given = options_.assume.find(value.name + '[' + std::to_string(axis) + ']');
     if (given != options_.assume.end()) assumed_[given->first] = given->second;
-    return {given != options_.assume.end() ? given->second : fallback, kProbeUnit * (kFirstUnknownProbe + unknown_++)};
+    return {given != options_.assume.end() ? given->second : open_size(rank, axis),
+            kProbeUnit * (kFirstUnknownProbe + unknown_++)};
   }
   if (assumed_.count(symbol) == 0) {
     const auto given = options_.assume.find(symbol);
-    assumed_[symbol] = given != options_.assume.end() && given->second > 0 ? given->second : fallback;
+    assumed_[symbol] = given != options_.assume.end() && given->second > 0 ? given->second : open_size(rank, axis);
     probe_[symbol] = kProbeUnit * (kFirstSymbolProbe + static_cast<int64_t>(probe_.size()));
   }
   return {assumed_[symbol], probe_[symbol]};
@@ -202,6 +204,18 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
     }
   }
   return problem;
+}
+
+std::vector<ValueFacts> facts_with(const Graph& graph, const std::vector<Recognised>& nodes,
+                                   const ClaimOptions& options, const OpenSizes& sizes, OpenAxes* open) {
+  std::vector<ValueFacts> facts(graph.values.size());
+  AssumedShapes shapes(graph, options, &facts, sizes);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    for (int input : graph.nodes[i].inputs) shapes.ensure(input);
+    shapes.propagate(graph.nodes[i], nodes[i]);
+  }
+  *open = shapes.open();
+  return facts;
 }
 
 }  // namespace sparsecpu

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "claim/arithmetic.h"
+#include "claim/assume.h"
 #include "claim/atoms.h"
 #include "claim/quantized.h"
 #include "claim/recognise.h"
@@ -44,6 +45,22 @@ double needed_sparsity(const NodeCost& cost) {
   return cost.group_density >= 0 ? 1 - cost.needed_density : cost.needed_sparsity;
 }
 
+// Sizes beside the assumed ones with which a claim must not lose either.
+std::vector<OpenSizes> other_sizes(const OpenAxes& open) {
+  const OpenSizes usual;
+  std::vector<OpenSizes> sizes;
+  for (const int64_t rows : {1, 2, 4, 8, 16}) {
+    if (open.tokens) sizes.push_back({usual.batch, usual.pixels, rows});
+    if (open.batch && rows > 1) sizes.push_back({rows, usual.pixels, open.tokens ? 1 : usual.tokens});
+  }
+  if (open.pixels) sizes.push_back({usual.batch, usual.pixels / 2, usual.tokens});
+  return sizes;
+}
+
+bool is_over_tokens(const Recognised& node) {
+  return std::any_of(node.ops.begin(), node.ops.end(), [](const Op& op) { return own_axes(op.data) == Axes::kTokens; });
+}
+
 class Claimer {
  public:
   Claimer(const Graph& graph, const RecognisedGraph& recognised, const ClaimOptions& options, Refusals refused)
@@ -65,6 +82,7 @@ class Claimer {
     else
       choose_single_nodes();
     drop_groups();
+    drop_losers();
     number_regions();
     give_reasons();
     return std::move(result_);
@@ -73,9 +91,9 @@ class Claimer {
  private:
   void price() {
     const size_t count = graph_.nodes.size();
+    set_prices(recognised_.facts, &pricing_);
     pricing_.candidate.assign(count, false);
     pricing_.forced.assign(count, false);
-    WeightCounts counts;
     for (size_t i = 0; i < count; ++i) {
       const Recognised& node = recognised_.nodes[i];
       NodeDecision& decision = result_.decisions[i];
@@ -84,9 +102,7 @@ class Claimer {
       if (const auto refused = refused_.find(static_cast<int>(i)); refused != refused_.end()) {
         decision.reason = refused->second;
       }
-      pricing_.nodes.push_back(
-          node_cost(graph_, recognised_, static_cast<int>(i), {options_.isa, options_.jit}, &counts));
-      const NodeCost& cost = pricing_.nodes.back();
+      const NodeCost& cost = pricing_.nodes[i];
       decision.sparsity = cost.sparsity;
       decision.group_density = cost.group_density;
       decision.dense_bytes = cost.dense_bytes;
@@ -101,8 +117,21 @@ class Claimer {
       }
       pricing_.candidate[i] = decision.reason.empty();
     }
+  }
+
+  void set_prices(const std::vector<ValueFacts>& facts, Pricing* pricing) {
+    int64_t weights = 0;
+    for (const Recognised& node : recognised_.nodes) {
+      for (const Op& op : node.ops) weights += dense_weight_bytes(op.data);
+    }
+    const Target target{options_.isa, options_.jit, weights <= kCachedWeights};
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      pricing->nodes.push_back(node_cost(graph_, recognised_.nodes[i], facts, static_cast<int>(i), target, &counts_));
+    }
+    const std::vector<LayoutLoss> losses = layout_losses(graph_, facts);
+    for (size_t i = 0; i < losses.size(); ++i) pricing->nodes[i].layout = losses[i];
     for (size_t v = 0; v < graph_.values.size(); ++v) {
-      pricing_.values.push_back(edge_cost(graph_, recognised_, static_cast<int>(v), options_.isa));
+      pricing->values.push_back(edge_cost(graph_, facts, static_cast<int>(v), options_.isa));
     }
   }
 
@@ -149,8 +178,7 @@ class Claimer {
     }
     for (size_t i = 0; i < group_.size(); ++i) {
       const int g = group_[i];
-      if (g < 0 || forced[g] || (linear[g] && reason_to_run[g] && prices[g].gain_us() > kMargin * prices[g].cpu_us))
-        continue;
+      if (g < 0 || forced[g] || (linear[g] && reason_to_run[g] && gains(prices[g]))) continue;
       if (linear[g] && reason_to_run[g]) {
         result_.decisions[i].reason = "its group would save " + microseconds(prices[g].cpu_us - prices[g].here_us) +
                                       " but pay " + microseconds(prices[g].edges_us) +
@@ -158,6 +186,41 @@ class Claimer {
       }
       group_[i] = -1;
     }
+  }
+
+  static bool gains(const GroupPrice& price) { return price.gain_us() > kMargin * price.cpu_us; }
+
+  // Groups that would be slower with other sizes of the axes that the model leaves open. Few tokens mean nothing to
+  // convolutions, and sizes that do not fit the model nothing at all.
+  void drop_losers() {
+    OpenAxes open;
+    facts_with(graph_, recognised_.nodes, options_, {}, &open);
+    for (const OpenSizes& sizes : other_sizes(open)) {
+      if (group_.empty()) return;
+      const auto groups = static_cast<size_t>(1 + *std::max_element(group_.begin(), group_.end()));
+      Pricing pricing{graph_, {}, {}, {}, {}};
+      set_prices(facts_with(graph_, recognised_.nodes, options_, sizes, &open), &pricing);
+      std::vector<bool> asked(groups, sizes.tokens == OpenSizes{}.tokens), excused(groups, false);
+      for (size_t i = 0; i < group_.size(); ++i) {
+        if (group_[i] < 0) continue;
+        if (is_over_tokens(recognised_.nodes[i])) asked[group_[i]] = true;
+        if (pricing_.forced[i] || (pricing_.nodes[i].known && !pricing.nodes[i].known)) excused[group_[i]] = true;
+      }
+      const std::vector<GroupPrice> prices = price_groups(pricing, group_);
+      for (size_t i = 0; i < group_.size(); ++i) {
+        const int g = group_[i];
+        if (g < 0 || !asked[g] || excused[g] || gains(prices[g])) continue;
+        result_.decisions[i].reason = loser_reason(sizes, prices[g]);
+        group_[i] = -1;
+      }
+    }
+  }
+
+  static std::string loser_reason(const OpenSizes& sizes, const GroupPrice& price) {
+    return "with a batch of " + std::to_string(sizes.batch) + ", " + std::to_string(sizes.pixels) +
+           " pixels a side and " + std::to_string(sizes.tokens) + " tokens its group would take " +
+           microseconds(price.here_us + price.edges_us) + ", " + microseconds(price.cpu_us) +
+           " on the CPU provider (say which sizes run with the option assume)";
   }
 
   void number_regions() {
@@ -238,6 +301,7 @@ class Claimer {
   const ClaimOptions& options_;
   const RecognisedGraph& recognised_;
   const Refusals refused_;
+  WeightCounts counts_;
   Pricing pricing_;
   std::vector<int> group_;  // per node, -1: on the CPU provider
   ClaimResult result_;

@@ -12,31 +12,34 @@
 namespace sparsecpu {
 namespace {
 
-// Vectors of 16 lanes that n images of h x w pixels take, lanes split over images, rows and columns.
-int64_t position_vectors(int64_t n, int64_t h, int64_t w) {
-  int64_t best = INT64_MAX;
+// How n images of h x w pixels are cut into 16 lanes, over images, rows and columns.
+struct LaneSplit {
+  int64_t groups = 1, step_h = 1, step_w = 1;  // positions of a lane
+  int64_t vectors() const { return groups * step_h * step_w; }
+};
+LaneSplit split_lanes(int64_t n, int64_t h, int64_t w) {
+  LaneSplit best;
+  int64_t fewest = INT64_MAX;
   for (int64_t images = 1; images <= 16; images *= 2) {
     for (int64_t rows = 1; images * rows <= 16; rows *= 2) {
-      const int64_t columns = 16 / (images * rows);
-      best = std::min(best, ceil_div(n, images) * ceil_div(h, rows) * ceil_div(w, columns));
+      const LaneSplit split{ceil_div(n, images), ceil_div(h, rows), ceil_div(w, 16 / (images * rows))};
+      if (split.vectors() >= fewest) continue;
+      fewest = split.vectors();
+      best = split;
     }
   }
   return best;
 }
 
-int64_t count_nonzeros(const WeightView& w) {
-  int64_t nonzeros = 0;
-  if (w.scale == 0.0f) return 0;
-  // Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
-  const bool rows_inside = w.row_stride == 1 && w.taps == 1;
-  for (int64_t a = 0; a < (rows_inside ? w.channels : w.rows); ++a) {
-    const float* line = w.data + a * (rows_inside ? w.channel_stride : w.row_stride);
-    for (int64_t b = 0; b < (rows_inside ? w.rows : w.channels); ++b) {
-      const float* taps = line + b * (rows_inside ? w.row_stride : w.channel_stride);
-      for (int64_t t = 0; t < w.taps; ++t) nonzeros += taps[t * w.tap_stride] != 0.0f;
-    }
-  }
-  return nonzeros;
+// Vectors of the input that a wide window copies at the borders of lanes. Fewer are part of a layer's measured time.
+int64_t border_vectors(const Window& window, const LaneSplit& split) {
+  constexpr int64_t kWide = 8;  // times the image itself
+  const auto reach = [&](int axis, int64_t step) {
+    return (step - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+  };
+  const int64_t inside = window.stride[0] * split.step_h * window.stride[1] * split.step_w;
+  const int64_t all = reach(0, split.step_h) * reach(1, split.step_w);
+  return all > kWide * inside ? split.groups * (all - inside) : 0;
 }
 
 int64_t elements(const Shape& shape) {
@@ -51,11 +54,29 @@ void place_layer(const Linear& linear, const Shape& output, Layer* layer) {
   layer->positions = elements(output) / std::max<int64_t>(1, linear.out_channels);
   if (linear.axes == Axes::kImage) {
     const int64_t h = output.size() == 4 ? output[2] : 1;
-    layer->vectors = position_vectors(output[0], h, output.back());
+    const LaneSplit split = split_lanes(output[0], h, output.back());
+    layer->vectors = split.vectors();
+    layer->border_vectors = border_vectors(linear.window, split) * linear.in_channels;
   } else {
     layer->vectors = ceil_div(layer->positions, 16);
   }
   if (layer->positions > 0) layer->waste = 16.0 * layer->vectors / layer->positions;
+}
+
+bool runs_few_rows(const Linear& linear, const Layer& layer, const Shape& output) {
+  const bool channels_last = linear.axes == Axes::kTokens || layer.positions <= output[0];
+  return channels_last && layer.positions < kFewRows && linear.window.kernel == std::array<int64_t, 2>{1, 1};
+}
+
+FewRowsTime few_rows_time(const LayerWork& work, double stored, const Layer& layer, Isa isa) {
+  const bool sparse = few_rows_are_sparse(work, stored, layer.open ? -1 : layer.positions, isa);
+  return {
+      sparse ? few_rows_sparse_us(work, stored, layer.positions, isa) : few_rows_dense_us(work, layer.positions, isa),
+      sparse};
+}
+
+double border_us(const Layer& layer, Isa isa) {
+  return 2.0 * 16 * sizeof(float) * static_cast<double>(layer.border_vectors) / pass_speed(isa).convert * 1e-3;
 }
 
 double conv_call_us(const Linear& linear, const Layer& layer, double output_ns) {
@@ -83,14 +104,13 @@ LayerWork work_of(const Linear& linear, const Layer& layer) {
   return {false, linear.out_channels, linear.weight.channels * linear.weight.taps, layer.vectors};
 }
 
-void price_few_rows(const Linear& linear, const Layer& layer, Isa isa, NodeCost* cost) {
+void price_few_rows(const Linear& linear, const Layer& layer, Target target, NodeCost* cost) {
   const LayerWork work = work_of(linear, layer);
-  cost->cpu_us = kCallUs + few_rows_cpu_us(work, layer.positions, isa);
+  cost->cpu_us = kCallUs + few_rows_cpu_us(work, layer.positions, target.isa, !target.cached);
   cost->needed_sparsity = 1 - few_rows_share(/*bytes=*/false, layer.positions);
-  const double sparse = few_rows_sparse_us(work, static_cast<double>(layer.nonzeros), layer.positions, isa);
-  const double dense = few_rows_dense_us(work, layer.positions, isa);
-  cost->here_us = std::min(sparse, dense);
-  cost->kernel = sparse < dense ? "sparse" : "dense";
+  const FewRowsTime time = few_rows_time(work, static_cast<double>(layer.nonzeros), layer, target.isa);
+  cost->here_us = time.us;
+  cost->kernel = time.sparse ? "sparse" : "dense";
 }
 
 void price_many_rows(const Linear& linear, const Layer& layer, Target target, NodeCost* cost) {
@@ -102,15 +122,12 @@ void price_many_rows(const Linear& linear, const Layer& layer, Target target, No
   const double sparse = sparse_us(work, static_cast<double>(layer.nonzeros), target);
   cost->needed_sparsity = 1 - break_even(work, worth_us(cost->cpu_us, target, /*bytes=*/false), target);
   const double dense = linear.groups > 1 ? HUGE_VAL : dense_us(work, target.isa);
-  cost->here_us = std::min(sparse, dense);
+  cost->here_us = std::min(sparse, dense) + border_us(layer, target.isa);
   cost->kernel = sparse < dense ? "sparse" : "dense";
 }
 
-void count_weights(const Linear& linear, Layer* layer, NodeCost* cost, WeightCounts* counts) {
-  const WeightView& w = linear.weight;
-  const auto [counted, is_new] = counts->try_emplace(weight_key(w, w.scale == 0.0f));
-  if (is_new) counted->second.nonzeros = count_nonzeros(w);
-  layer->nonzeros = counted->second.nonzeros;
+void count_weights(const Linear& linear, WeightCounts* counts, Layer* layer, NodeCost* cost) {
+  layer->nonzeros = counts->of(linear.weight).nonzeros;
   layer->weights = linear.weight.rows * linear.weight.channels * linear.weight.taps;
   cost->linear = true;
   cost->dense_bytes = layer->weights * static_cast<int64_t>(sizeof(float));
@@ -129,8 +146,8 @@ void price_linear(const Linear& linear, Layer layer, const Shape& output, Target
     cost->kernel = "depthwise";
     return;  // its zeros are not used: alone it is no reason to claim
   }
-  if (layer.positions < kFewRows && linear.weight.taps == 1)
-    price_few_rows(linear, layer, target.isa, cost);
+  if (runs_few_rows(linear, layer, output))
+    price_few_rows(linear, layer, target, cost);
   else
     price_many_rows(linear, layer, target, cost);
   cost->sparse_wins = cost->kernel == "sparse" && cost->sparsity > 0 && cost->sparsity >= cost->needed_sparsity;
@@ -230,8 +247,8 @@ bool cpu_fuses(const Graph& graph, const Node& node) {
   return (prior == "Gemm" || prior == "MatMul") && (type == "Relu" || type == "LeakyRelu" || type == "Sigmoid");
 }
 
-const Shape* shape_of(const RecognisedGraph& recognised, int value) {
-  return value >= 0 && recognised.facts[value].assumed ? &*recognised.facts[value].assumed : nullptr;
+const Shape* shape_of(const std::vector<ValueFacts>& facts, int value) {
+  return value >= 0 && facts[value].assumed ? &*facts[value].assumed : nullptr;
 }
 
 // Shapes that were only assumed may not fit.
@@ -251,29 +268,30 @@ bool in_channel_blocks(const Graph& graph, int node) {
 
 }  // namespace
 
-NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target,
-                   WeightCounts* counts) {
+NodeCost node_cost(const Graph& graph, const Recognised& recognised, const std::vector<ValueFacts>& facts, int node,
+                   Target target, WeightCounts* counts) {
   NodeCost cost;
   std::map<int, Shape> inside;  // of values between the Ops of a node
   bool in_layer = false;        // an activation of its own costs a layer nothing, here and on the CPU provider
-  for (const Op& op : recognised.nodes[node].ops) {
+  for (const Op& op : recognised.ops) {
     Layer layer;
     const auto* linear = std::get_if<Linear>(&op.data);
-    if (linear != nullptr) count_weights(*linear, &layer, &cost, counts);
+    if (linear != nullptr) count_weights(*linear, counts, &layer, &cost);
+    layer.open = op.output >= 0 && facts[op.output].assumed != facts[op.output].probe;
     std::vector<Shape> inputs;
     for (int input : op.inputs) {
-      const Shape* shape = input >= 0                ? shape_of(recognised, input)
-                           : inside.count(input) > 0 ? &inside[input]
-                                                     : nullptr;
+      const Shape* shape = input >= 0 ? shape_of(facts, input) : inside.count(input) > 0 ? &inside[input] : nullptr;
       if (shape != nullptr) inputs.push_back(*shape);
     }
     const bool complete = inputs.size() == op.inputs.size();
     if (op.output < 0 && complete) try_shape(op, inputs, &inside);
-    const Shape* output = op.output >= 0                ? shape_of(recognised, op.output)
+    const Shape* output = op.output >= 0                ? shape_of(facts, op.output)
                           : inside.count(op.output) > 0 ? &inside[op.output]
                                                         : nullptr;
     const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
-    if (quantized != nullptr) price_quantized_linear(*quantized, output, target, &cost, counts);
+    if (quantized != nullptr) {
+      price_quantized_linear(*quantized, counts->of(quantized->weight), output, layer, target, &cost);
+    }
     if (output == nullptr || !complete) return cost;
     if (quantized != nullptr || (in_layer && std::holds_alternative<Unary>(op.data))) continue;
     in_layer |= linear != nullptr;
@@ -286,17 +304,16 @@ NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int no
     }
   }
   cost.known = true;
-  const Recognised& mine = recognised.nodes[node];
   const bool follows = node_before(graph, graph.nodes[node], &cost.before) != nullptr;
-  cost.fuses_here = follows && mine.ok() && is_elementwise(mine.ops[0].data);
+  cost.fuses_here = follows && recognised.ok() && is_elementwise(recognised.ops[0].data);
   cost.fuses_on_cpu = cpu_fuses(graph, graph.nodes[node]);
   if (!cost.fuses_here) cost.fused_here_us = cost.here_us;
   if (!cost.fuses_on_cpu) cost.fused_cpu_us = cost.cpu_us;
   return cost;
 }
 
-EdgeCost edge_cost(const Graph& graph, const RecognisedGraph& recognised, int value, Isa isa) {
-  const Shape* shape = shape_of(recognised, value);
+EdgeCost edge_cost(const Graph& graph, const std::vector<ValueFacts>& facts, int value, Isa isa) {
+  const Shape* shape = shape_of(facts, value);
   if (shape == nullptr) return {};
   const double share = is_byte(graph.values[value].type) ? kEdgeByteShare : 1.0;
   const double convert = kEdgeUs + 8.0 * share * static_cast<double>(elements(*shape)) / pass_speed(isa).convert * 1e-3;

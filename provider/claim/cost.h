@@ -1,15 +1,15 @@
 // Predicted times, in microseconds on one thread: a node on the CPU provider, the same node here, and what a
 // value costs where it crosses from one to the other. Used as ratios: only which side is faster has to be right.
 #pragma once
-#include <array>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "claim/claim.h"
+#include "claim/cpu_layout.h"
 #include "claim/kernel_times.h"
 #include "claim/recognise.h"
 #include "claim/speeds.h"
+#include "claim/weight_counts.h"
 
 namespace sparsecpu {
 
@@ -22,6 +22,7 @@ struct NodeCost {
   int before = -1;  // that node
   bool fuses_on_cpu = false, fuses_here = false;
   double fused_cpu_us = 0, fused_here_us = 0;
+  LayoutLoss layout;  // on the CPU provider
   bool linear = false;
   bool sparse_wins = false;  // the sparse kernel beats the CPU provider, edges aside
   double sparsity = -1;
@@ -32,19 +33,15 @@ struct NodeCost {
   double needed_density = 0;      // up to here sparse_wins
   std::string kernel, situation;  // "sparse"; "a 3x3 convolution at 56x56"
 };
-// What was counted in weights, by their view: several layers may use the same.
-struct WeightCount {
-  int64_t nonzeros = 0, groups = 0, nonzero_groups = 0;  // groups of 4 input channels: of bytes
-};
-using WeightCounts = std::map<std::array<int64_t, 7>, WeightCount>;
-NodeCost node_cost(const Graph& graph, const RecognisedGraph& recognised, int node, Target target,
-                   WeightCounts* counts);
+// `recognised`: what the node means; `facts`: one per value.
+NodeCost node_cost(const Graph& graph, const Recognised& recognised, const std::vector<ValueFacts>& facts, int node,
+                   Target target, WeightCounts* counts);
 
 // A value that enters (leaves) our layout: the conversion, and the CPU provider's own if it keeps the value in
 // blocks of channels (NCHWc) between its convolutions.
 struct EdgeCost {
   double enter_us = 0, leave_us = 0;
 };
-EdgeCost edge_cost(const Graph& graph, const RecognisedGraph& recognised, int value, Isa isa);
+EdgeCost edge_cost(const Graph& graph, const std::vector<ValueFacts>& facts, int value, Isa isa);
 
 }  // namespace sparsecpu

@@ -15,11 +15,13 @@ namespace {
 double lanes_us(const KernelSpeed& speed, const LayerWork& work, double stored, int64_t chunk_vectors) {
   const double ends = static_cast<double>(work.rows * ceil_div(work.inputs, std::max<int64_t>(1, chunk_vectors)));
   const double vectors = std::max(static_cast<double>(work.vectors), speed.least);
-  return vectors * (stored + speed.row_end * ends) / speed.rate * 1e-3;
+  const bool spills = std::min(chunk_vectors, work.inputs) > kSmallCacheVectors && vectors > 2;
+  return vectors * (stored + speed.row_end * ends) / (speed.rate * (spills ? speed.spilled : 1)) * 1e-3;
 }
 
-double stream_us(const KernelSpeed& speed, const LayerWork& work, double stored) {
-  return lanes_us(speed, work, stored, work.bytes ? kQuantizedChunkVectors : spmm_chunk_vectors(work, stored));
+double stream_us(const LayerWork& work, double stored, Isa isa) {
+  const int64_t chunk = work.bytes ? kQuantizedChunkVectors : spmm_chunk_vectors(work, stored, isa);
+  return lanes_us(layer_speed(isa, work.bytes).stream, work, stored, chunk);
 }
 
 // A block of kJitRows rows loads each input vector that any of them needs; all code is fetched once.
@@ -39,15 +41,16 @@ bool runs_code(const LayerWork& work, Target target) {
   return generates_code(target, work.bytes) && (work.bytes || work.vectors > kStreamVectors);
 }
 
-int64_t spmm_chunk_vectors(const LayerWork& work, double stored) {
+int64_t spmm_chunk_vectors(const LayerWork& work, double stored, Isa isa) {
   const double density = std::max(stored / std::max(1.0, work.all()), 0.01);
+  if (isa < Isa::kAvx512 && density >= kSmallCacheNonzeros) return kSmallCacheVectors;
   return std::max<int64_t>(kSpmmChunkVectors, static_cast<int64_t>(kChunkRowNonzeros / density));
 }
 
 double sparse_us(const LayerWork& work, double stored, Target target) {
   const LayerSpeed& speed = layer_speed(target.isa, work.bytes);
   if (runs_code(work, target)) return code_us(speed.code, work, stored);
-  return stream_us(speed.stream, work, stored);
+  return stream_us(work, stored, target.isa);
 }
 
 double dense_us(const LayerWork& work, Isa isa) {
@@ -64,9 +67,10 @@ double break_even(const LayerWork& work, double limit_us, Target target) {
   return below;
 }
 
-double few_rows_cpu_us(const LayerWork& work, int64_t rows, Isa isa) {
+double few_rows_cpu_us(const LayerWork& work, int64_t rows, Isa isa, bool remote) {
   const LayerSpeed& speed = layer_speed(isa, work.bytes);
-  const double read = 4 * work.all() / speed.weight_bytes;  // a float, or a group of four bytes
+  const double bytes_ns = remote && isa < Isa::kAvx512 ? kRemoteBytes : speed.weight_bytes;
+  const double read = 4 * work.all() / bytes_ns;  // a float, or a group of four bytes
   const double operations = (work.bytes ? 8 : 2) * work.all() * static_cast<double>(std::max<int64_t>(1, rows));
   return std::max(read, operations / speed.cpu) * 1e-3;
 }
@@ -79,12 +83,22 @@ double few_rows_share(bool bytes, int64_t rows) {
 
 double few_rows_sparse_us(const LayerWork& work, double stored, int64_t rows, Isa isa) {
   const LayerSpeed& speed = layer_speed(isa, work.bytes);
-  if (rows >= row_major_below(work.bytes, /*sparse=*/true)) return stream_us(speed.stream, work, stored);
+  if (rows >= row_major_below(work.bytes, /*sparse=*/true)) return stream_us(work, stored, isa);
   return static_cast<double>(std::max<int64_t>(1, rows)) * stored / speed.few_rows * 1e-3;
 }
 
 double few_rows_dense_us(const LayerWork& work, int64_t rows, Isa isa) {
-  return few_rows_cpu_us(work, rows, isa) / (work.bytes ? kFewRowsDenseBytes : kFewRowsDense);
+  const LayerSpeed& speed = layer_speed(isa, work.bytes);
+  const double one = few_rows_cpu_us(work, 1, isa) / speed.few_rows_one;
+  return std::max(one, few_rows_cpu_us(work, rows, isa) / speed.few_rows_dense);
+}
+
+bool few_rows_are_sparse(const LayerWork& work, double stored, int64_t rows, Isa isa) {
+  // Where the model leaves rows open, most calls with a few have one. Lanes are packed, too: up to a third of nonzeros
+  // dense weights would take more than 1.5 times the memory of both in sparse forms.
+  if (rows < 0 && !work.bytes && isa != Isa::kScalar && 3 * stored < work.all()) return true;
+  const int64_t m = rows < 0 ? 1 : rows;
+  return few_rows_sparse_us(work, stored, m, isa) < few_rows_dense_us(work, m, isa);
 }
 
 }  // namespace sparsecpu

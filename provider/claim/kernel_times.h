@@ -12,6 +12,7 @@ namespace sparsecpu {
 struct Target {
   Isa isa = Isa::kScalar;
   bool jit = false;
+  bool cached = true;  // of claiming: the graph's weights, dense, stay in the last cache from run to run
 };
 
 // Whether sparse layers of floats, of bytes, get generated code, if they have enough positions for it.
@@ -39,12 +40,15 @@ constexpr int64_t row_major_below(bool bytes, bool sparse) { return sparse && !b
 
 // Layers of fewer than kFewRows rows, where reading the weights takes the time, and the CPU provider's. share: of
 // weights (groups) stored, up to which the sparse kernel is sure to be faster than that.
-double few_rows_cpu_us(const LayerWork& work, int64_t rows, Isa isa);
+// remote: weights come from memory in every run, as those of a graph that is larger than the last cache do.
+double few_rows_cpu_us(const LayerWork& work, int64_t rows, Isa isa, bool remote = false);
 double few_rows_sparse_us(const LayerWork& work, double stored, int64_t rows, Isa isa);
 double few_rows_dense_us(const LayerWork& work, int64_t rows, Isa isa);
 double few_rows_share(bool bytes, int64_t rows);
+// Whether the row-major weights that are packed are sparse. rows: -1 where the model leaves them open.
+bool few_rows_are_sparse(const LayerWork& work, double stored, int64_t rows, Isa isa);
 
 // Input vectors of a chunk of K of the stream kernel of floats.
-int64_t spmm_chunk_vectors(const LayerWork& work, double stored);
+int64_t spmm_chunk_vectors(const LayerWork& work, double stored, Isa isa);
 
 }  // namespace sparsecpu

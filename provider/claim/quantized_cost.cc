@@ -7,37 +7,6 @@
 namespace sparsecpu {
 namespace {
 
-// The groups of `width` weights that lie next to each other: at(channel, i) is the i-th of them.
-template <class At>
-void add_groups(int64_t channels, int64_t width, const At& at, WeightCount* count) {
-  std::vector<uint8_t> any(width);
-  for (int64_t first = 0; first < channels; first += 4) {
-    std::fill(any.begin(), any.end(), uint8_t{0});
-    for (int64_t c = first; c < std::min(first + 4, channels); ++c) {
-      for (int64_t i = 0; i < width; ++i) {
-        const bool nonzero = at(c, i) != 0;
-        count->nonzeros += nonzero;
-        any[i] |= static_cast<uint8_t>(nonzero);
-      }
-    }
-    count->nonzero_groups += std::count(any.begin(), any.end(), uint8_t{1});
-    count->groups += width;
-  }
-}
-
-// Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
-WeightCount count_groups(const QuantizedWeightView& w) {
-  WeightCount count;
-  if (w.row_stride == 1 && w.taps == 1) {
-    add_groups(w.channels, w.rows, [&](int64_t c, int64_t r) { return w.at(r, c, 0); }, &count);
-    return count;
-  }
-  for (int64_t r = 0; r < w.rows; ++r) {
-    add_groups(w.channels, w.taps, [&](int64_t c, int64_t t) { return w.at(r, c, t); }, &count);
-  }
-  return count;
-}
-
 Linear geometry_of(const QuantizedLinear& linear) {
   Linear geometry;
   geometry.axes = linear.axes;
@@ -50,13 +19,9 @@ Linear geometry_of(const QuantizedLinear& linear) {
 
 }  // namespace
 
-void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, Target target, NodeCost* cost,
-                            WeightCounts* counts) {
+void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& count, const Shape* output, Layer layer,
+                            Target target, NodeCost* cost) {
   const QuantizedWeightView& w = linear.weight;
-  const auto [counted, is_new] = counts->try_emplace(weight_key(w, reinterpret_cast<intptr_t>(w.zero_points)));
-  if (is_new) counted->second = count_groups(w);
-  const WeightCount& count = counted->second;
-  Layer layer;
   layer.weights = w.rows * w.channels * w.taps;
   layer.nonzeros = count.nonzeros;
   cost->linear = true;
@@ -78,23 +43,24 @@ void price_quantized_linear(const QuantizedLinear& linear, const Shape* output, 
   }
   const LayerWork lanes{true, linear.out_channels, count.groups / std::max<int64_t>(1, w.rows), layer.vectors};
   const auto stored = static_cast<double>(count.nonzero_groups);
-  double cpu = work / speed.cpu, sparse = 0, dense = 0;
+  double cpu = work / speed.cpu;
   if (w.taps > 1 && w.channels < kFewChannels) cpu *= kFewChannelsSlowdown;
   if (linear.groups > 1) cpu *= 1 + kGroupChannels / static_cast<double>(w.channels);
   cpu += conv_call_us(geometry, layer, kByteOutputNs);
-  if (layer.positions < kFewRows && w.taps == 1) {
-    cpu = kCallUs + few_rows_cpu_us(lanes, layer.positions, target.isa);
+  if (runs_few_rows(geometry, layer, *output)) {
+    const FewRowsTime time = few_rows_time(lanes, stored, layer, target.isa);
+    cpu = kCallUs + few_rows_cpu_us(lanes, layer.positions, target.isa, !target.cached);
     cost->needed_density = few_rows_share(/*bytes=*/true, layer.positions);
-    sparse = few_rows_sparse_us(lanes, stored, layer.positions, target.isa);
-    dense = few_rows_dense_us(lanes, layer.positions, target.isa);
+    cost->here_us += time.us;
+    cost->kernel = time.sparse ? "sparse" : "dense";
   } else {
-    sparse = sparse_us(lanes, stored, target);
+    const double sparse = sparse_us(lanes, stored, target);
+    const double dense = linear.groups > 1 ? sparse : dense_us(lanes, target.isa);
     cost->needed_density = break_even(lanes, worth_us(cpu, target, /*bytes=*/true), target);
-    dense = linear.groups > 1 ? sparse : dense_us(lanes, target.isa);
+    cost->here_us += std::min(sparse, dense) + border_us(layer, target.isa) / 4;
+    cost->kernel = sparse <= dense ? "sparse" : "dense";
   }
   cost->cpu_us += cpu;
-  cost->here_us += std::min(sparse, dense);
-  cost->kernel = sparse <= dense ? "sparse" : "dense";
   // Without pruning, integer layers are not worth a claim, whatever the prediction says.
   cost->sparse_wins |=
       cost->kernel == "sparse" && cost->group_density < 1 && cost->group_density <= cost->needed_density;

@@ -13,7 +13,7 @@ constexpr int kHere = 0, kCpu = 1;  // source and sink
 class Cut {
  public:
   Cut(const Pricing& pricing, const std::vector<bool>& allowed, const std::vector<int>& group)
-      : pricing_(pricing), group_(group), vertex_(allowed.size(), kCpu), cut_(2) {
+      : pricing_(pricing), group_(group), vertex_(allowed.size(), kCpu), lost_(allowed.size(), -1), cut_(2) {
     for (size_t i = 0; i < allowed.size(); ++i) {
       if (allowed[i]) vertex_[i] = cut_.add_vertex();
     }
@@ -41,6 +41,7 @@ class Cut {
     if (cost.fuses_on_cpu && before >= 0 && vertex_[before] != kCpu) {
       cut_.add_edge(vertex_[before], vertex_[i], cost.cpu_us - cost.fused_cpu_us);
     }
+    add_layout(i);
     if (vertex_[i] == kCpu) return;
     cut_.add_edge(kHere, vertex_[i], pricing_.forced[i] ? MinCut::kInfinite : cost.fused_cpu_us);
     if (!cost.fuses_here) {
@@ -49,6 +50,16 @@ class Cut {
     }
     cut_.add_edge(vertex_[i], kCpu, cost.fused_here_us);
     cut_.add_edge(vertex_[i], together(before, i) ? vertex_[before] : kCpu, cost.here_us - cost.fused_here_us);
+  }
+
+  // A vertex that is here if a node is whose layout this one follows.
+  void add_layout(int i) {
+    const LayoutLoss& layout = pricing_.nodes[i].layout;
+    if (layout.before < 0) return;
+    lost_[i] = cut_.add_vertex();
+    if (lost_[layout.before] >= 0) cut_.add_edge(lost_[layout.before], lost_[i], MinCut::kInfinite);
+    if (vertex_[layout.before] != kCpu) cut_.add_edge(vertex_[layout.before], lost_[i], MinCut::kInfinite);
+    cut_.add_edge(lost_[i], vertex_[i], layout.us);
   }
 
   // However many consumers a value has, it is converted once a group.
@@ -81,6 +92,7 @@ class Cut {
   const Pricing& pricing_;
   const std::vector<int>& group_;
   std::vector<int> vertex_;
+  std::vector<int> lost_;  // of nodes on the CPU provider in a layout of their own, see add_layout
   MinCut cut_;
 };
 
@@ -101,7 +113,12 @@ std::vector<GroupPrice> price_groups(const Pricing& pricing, const std::vector<i
     if (cost.fuses_on_cpu && before >= 0 && before != group[i]) {
       prices[before].edges_us += cost.cpu_us - cost.fused_cpu_us;
     }
-    if (group[i] < 0) continue;
+    if (group[i] < 0) {
+      int from = cost.layout.before;
+      while (from >= 0 && group[from] < 0) from = pricing.nodes[from].layout.before;
+      if (from >= 0) prices[group[from]].edges_us += cost.layout.us;
+      continue;
+    }
     prices[group[i]].cpu_us += cost.fused_cpu_us;
     prices[group[i]].here_us += cost.fuses_here && before == group[i] ? cost.fused_here_us : cost.here_us;
   }

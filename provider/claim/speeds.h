@@ -1,10 +1,10 @@
 // Every measured number in one table. Claiming prices nodes by it (cost.h), lowering chooses kernels and forms by it
 // (kernel_times.h, layer_pack.h). Times are of one thread.
 //
-// Where no other source is given: one core of a Zen 5 at 4.4 GHz. Our kernels and the CPU provider's large layers are
-// fitted to the single layers of tests/kernels/bench_layers.py, which prints measured beside predicted times (most
-// within 15 %); everything else to the times of all nodes of 27 networks, the CPU provider's by its profile, ours by
-// measure().
+// Where no other source is given: one core of a Zen 5 at 4.4 GHz; AVX2: one of a Zen 3 at 3.5 GHz, whose ratios are
+// what counts. Our kernels and the CPU provider's large layers are fitted to the single layers of
+// tests/kernels/bench_layers.py, which prints measured beside predicted times (most within 15 %); everything else to
+// the times of all nodes of 27 networks, the CPU provider's by its profile, ours by measure().
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,9 +17,10 @@ namespace sparsecpu {
 // A kernel of layers on lanes. The unit is a multiply-add of one vector of 16 lanes; of bytes, of four channels in
 // each.
 struct KernelSpeed {
-  double rate;     // units a nanosecond
-  double row_end;  // units that the end of an output row takes, for each chunk of K
-  double least;    // fewer vectors of positions take as long as so many: loops overlap positions
+  double rate;         // units a nanosecond
+  double row_end;      // units that the end of an output row takes, for each chunk of K
+  double least;        // fewer vectors of positions take as long as so many: loops overlap positions
+  double spilled = 1;  // the rate where the inputs of a chunk of K leave a small L1 cache, against `rate`
 };
 
 // Layers of floats or bytes at one level. Operations (two for a multiply-add) a nanosecond where not said otherwise.
@@ -28,21 +29,23 @@ struct LayerSpeed {
   KernelSpeed dense, stream;
   KernelSpeed code;  // generated; rate 0: none is
   double depthwise_cpu, depthwise;
-  double weight_bytes;  // bytes a nanosecond: weights read once, from memory, for a few rows
-  double few_rows;      // the sparse kernel's nonzeros (groups) a nanosecond and row
+  double weight_bytes;    // bytes a nanosecond: weights read once by the CPU provider, for a few rows
+  double few_rows;        // the sparse kernel's nonzeros (groups) a nanosecond and row
+  double few_rows_one;    // our dense kernel for one row against the CPU provider's
+  double few_rows_dense;  // and for a few
 };
 constexpr LayerSpeed kFloatLayers[] = {
     // Scalar: the CPU provider has SSE2 everywhere.
-    {62, {0.44, 2, 1}, {0.37, 3, 1}, {}, 45, 12, 30, 0.5},
-    {115, {3.8, 2, 1.2}, {2.9, 3, 1.3}, {}, 80, 34, 30, 3.3},              // AVX2
-    {245, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5},  // AVX-512
-    {245, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5},  // AVX-512 VNNI: no other floats
+    {62, {0.44, 2, 1}, {0.37, 3, 1}, {}, 45, 12, 30, 0.5, 0.95, 0.95},
+    {90, {2.5, 2, 1.5}, {1.9, 3, 1.6, 0.62}, {}, 62, 26, 52, 1.95, 0.95, 0.55},        // AVX2
+    {245, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5, 0.95, 0.95},  // AVX-512
+    {245, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5, 0.95, 0.95},  // AVX-512 VNNI: the same
 };
 constexpr LayerSpeed kByteLayers[] = {
-    {166, {0.44, 4, 1}, {0.08, 4, 1}, {}, 12, 14, 25, 0.2},
-    {445, {1.35, 4, 1}, {2.0, 8, 1.3}, {}, 58, 68, 30, 1.2},
-    {595, {2.6, 4, 1}, {2.6, 8, 2}, {}, 78, 90, 30, 1.2},
-    {892, {8.1, 4, 1.9}, {5.7, 8, 3}, {8.0, 4.5, 1}, 117, 135, 30, 1.8},
+    {166, {0.44, 4, 1}, {0.08, 4, 1}, {}, 12, 14, 25, 0.2, 0.7, 0.7},
+    {180, {0.75, 4, 1.2}, {1.2, 8, 1.2}, {}, 24, 38, 35, 0.6, 0.5, 0.45},  // AVX2
+    {595, {2.6, 4, 1}, {2.6, 8, 2}, {}, 78, 90, 30, 1.2, 0.7, 0.7},
+    {892, {8.1, 4, 1.9}, {5.7, 8, 3}, {8.0, 4.5, 1}, 117, 135, 30, 1.8, 0.7, 0.7},
 };
 
 // Everything else, in bytes a nanosecond.
@@ -50,7 +53,7 @@ struct PassSpeed {
   double cache;    // elementwise passes, read and written bytes alike
   double convert;  // row-major <-> lanes, and NCHW <-> NCHWc
 };
-constexpr PassSpeed kPasses[] = {{27, 12}, {41, 24}, {50, 30}, {50, 30}};
+constexpr PassSpeed kPasses[] = {{27, 12}, {31, 18}, {50, 30}, {50, 30}};
 
 constexpr std::size_t kLevels = static_cast<std::size_t>(Isa::kAvx512Vnni) + 1;
 static_assert(std::size(kFloatLayers) == kLevels && std::size(kByteLayers) == kLevels && std::size(kPasses) == kLevels);
@@ -72,14 +75,17 @@ constexpr double kStepUs = 1.0;    // a step here
 constexpr double kRegionUs = 6.0;  // a fused node: the call, one parallel section, waking the workers
 constexpr double kEdgeUs = 2.0;    // a conversion at its edge: a step
 
-// Fewer rows than kFewRows. Our dense kernels' rate against the CPU provider's, of floats and of bytes; and the share
-// of nonzeros (groups) up to which a layer is claimed for its zeros, with one row and with kFewRows: so no layer is
-// slower than there even where its weights lie in the cache, whatever runs between.
-constexpr double kFewRowsDense = 0.95, kFewRowsDenseBytes = 0.7;
+// Fewer rows than kFewRows: the share of nonzeros (groups) up to which a layer is claimed for its zeros, with one row
+// and with kFewRows: so no layer is slower than there even where its weights lie in the cache, whatever runs between.
 struct FewRowsShare {
   double one, most;
 };
 constexpr FewRowsShare kFewRowsNonzeros{0.15, 0.13}, kFewRowsGroups{0.4, 0.55};
+
+// A graph of more dense weights than this reads them from memory in every run, at so many bytes a nanosecond. On
+// AVX-512 weight_bytes is no more than twice that.
+constexpr int64_t kCachedWeights = 32 << 20;
+constexpr double kRemoteBytes = 15;
 
 // The CPU provider's convolutions.
 constexpr double kFloatOutputNs = 0.068, kByteOutputNs = 0.036;  // for each value of the output
@@ -90,6 +96,10 @@ constexpr double kGroupChannels = 200;
 // int8 windows of few channels are gathered byte by byte (ResNet-50's first layer).
 constexpr int64_t kFewChannels = 16;
 constexpr double kFewChannelsSlowdown = 3.0;
+
+// What the CPU provider's nodes lose in NCHW, against the layout that onnxruntime gives them behind convolutions, for
+// each value that they make: linear Resize; of bytes Softmax over channels, and pools for each tap. Zen 3.
+constexpr double kPlainResizeNs = 1.2, kPlainSoftmaxNs = 8, kPlainMaxTapNs = 3, kPlainAverageTapNs = 0.65;
 
 // Passes over values.
 constexpr double kTranscendental = 6.0;  // Erf, Tanh, Sigmoid, ... against a plain pass over the values
@@ -121,7 +131,10 @@ constexpr int64_t kSmallCode = 256 * 1024;
 constexpr int kLeastPositions = 4, kLeastPositionsOfLargeCode = 8;
 // Nonzeros in a row of a chunk of K of the stream: a row's end takes as long as some ten, so that the sparser the rows,
 // the longer their chunks, though inputs then leave the L1 cache. Against chunks of kSpmmChunkVectors ResNet-50 on AVX2
-// takes 0.94 of the time with 90 % zeros, 0.90 with 95 %, the same with 80 %.
+// takes 0.94 of the time with 90 % zeros, 0.90 with 95 %, the same with 80 % (Zen 5). On a Zen 3, whose L1 cache holds
+// 32 KB, layers with 30 to 80 % zeros take 0.6 to 0.8 of the time with chunks that stay there.
 constexpr double kChunkRowNonzeros = 100;
+constexpr int64_t kSmallCacheVectors = 128;   // of four positions, 32 KB
+constexpr double kSmallCacheNonzeros = 0.15;  // share of nonzeros from which a chunk stays in such a cache
 
 }  // namespace sparsecpu

@@ -69,12 +69,6 @@ int prefetch_calls(Axes axes, int64_t rows) {
 // Where the model leaves positions open, as many as a small image has.
 int64_t vectors_of(int64_t rows) { return rows < 0 ? 16 : ceil_div(rows, kLanes); }
 
-// Where the model leaves rows open, most calls with a few have one.
-bool few_rows_are_sparse(const LayerWork& work, double stored, int64_t rows, Isa isa) {
-  const int64_t m = rows < 0 ? 1 : rows;
-  return few_rows_sparse_us(work, stored, m, isa) < few_rows_dense_us(work, m, isa);
-}
-
 // Grid columns between the taps of a window, as the weights' offsets count on them. Of taps that may be gathered
 // nothing is known: at this distance each begins a chunk of its own, since the offsets in a chunk have 16 bits.
 int64_t tap_distance(const Window& window) { return taps_lie_apart(window) ? 1 << 16 : window.dilation[1]; }
@@ -152,7 +146,8 @@ LayerPack pack_floats(const LayerSource& source) {
   const bool code = runs_code(work, source.target) && !taps_lie_apart(shape.window);
   if (code) pack.jit = pack_jit(weights, dilation, vectors, source.clamp, prefetch_calls(shape.axes, rows));
   const bool may_be_short = rows < 0 && shape.axes == Axes::kTokens;
-  if (!code || may_be_short) pack.spmm = pack_spmm(weights, dilation, vectors, spmm_chunk_vectors(work, stored));
+  if (!code || may_be_short)
+    pack.spmm = pack_spmm(weights, dilation, vectors, spmm_chunk_vectors(work, stored, source.target.isa));
   return pack;
 }
 

@@ -1,0 +1,17 @@
+// Layouts that onnxruntime's transformers give the CPU provider's nodes, and what such a node loses when a node that
+// it follows runs here: it then runs in its slower plain form. Sources: optimizer/nchwc_transformer.cc and
+// optimizer/nhwc_transformer.cc.
+#pragma once
+#include <vector>
+
+#include "claim/recognise.h"
+
+namespace sparsecpu {
+
+struct LayoutLoss {
+  int before = -1;  // the node whose layout it follows; if that or one before it in this chain runs here, it loses
+  double us = 0;
+};
+std::vector<LayoutLoss> layout_losses(const Graph& graph, const std::vector<ValueFacts>& facts);  // one per node
+
+}  // namespace sparsecpu

@@ -1,0 +1,70 @@
+"""Prices that decide whether a claim is slower than the CPU provider: its layouts, its sizes, wide windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from describe import Description, Network
+from onnxruntime_ep_sparsecpu import _native
+
+claim = _native.claim.claim
+AVX2, AVX512 = 1, 2
+
+
+def claims(description: Description, isa: int, **options: object) -> int:
+    return len(claim(description, isa=isa, **options)["regions"])
+
+
+def upsampled(channels: int, mode: str | None) -> Description:
+    """A pruned convolution, its size doubled or not."""
+    g = Network()
+    y = g.add("Relu", g.conv(g.input("x", [1, channels, 56, 56]), channels, channels, 3, 0.8))
+    if mode is not None:
+        y = g.add("Resize", y, "", g.constant([1, 1, 2, 2]), mode=mode)
+    return g.describe(y)
+
+
+@pytest.mark.parametrize("isa", [AVX2, AVX512])
+def test_a_resize_that_would_lose_its_layout_keeps_its_convolution(isa: int) -> None:
+    assert claims(upsampled(32, None), isa) == 1
+    assert claims(upsampled(32, "linear"), isa) == 0
+    assert claims(upsampled(128, "linear"), isa) == 1, "here the convolution saves more than the Resize loses"
+
+
+def test_a_reader_without_a_layout_of_its_own_loses_nothing() -> None:
+    g = Network()
+    y = g.conv(g.input("x", [1, 32, 56, 56]), 32, 32, 3, 0.8)
+    y = g.add("Where", g.add("Greater", y, g.constant(0.0)), y, g.constant(1.0))
+    assert claims(g.describe(y), AVX2) == 1
+
+
+def product(rows: str | int | None, zeros: float) -> Description:
+    g = Network()
+    return g.describe(g.add("MatMul", g.input("x", [1, rows, 256]), g.weight((256, 1024), zeros)))
+
+
+@pytest.mark.parametrize("rows", ["s", None])
+def test_open_rows_are_claimed_only_if_no_number_of_them_loses(rows: str | None) -> None:
+    assert claims(product(128, 0.6), AVX2) == 1
+    assert claims(product(rows, 0.6), AVX2) == 0
+    reasons = [d["reason"] for d in claim(product(rows, 0.6), isa=AVX2)["decisions"]]
+    assert "say which sizes run with the option assume" in reasons[0]
+    assert claims(product(rows, 0.97), AVX2) == 1
+
+
+def test_rows_that_are_assumed_by_name_are_taken_as_given() -> None:
+    assert claims(product("s", 0.6), AVX2, assume={"s": 128}) == 1
+    assert claims(product("s", 0.6), AVX2, assume={"s": 4}) == 0
+
+
+@pytest.mark.parametrize("isa", [AVX2, AVX512])
+def test_borders_of_wide_windows_are_paid(isa: int) -> None:
+    def network(dilation: int) -> Description:
+        g = Network()
+        weight = g.weight((64, 64, 3), 0.9)
+        x = g.input("x", [1, 64, 8192])
+        y = g.add("Conv", x, weight, g.constant(np.zeros(64)), dilations=[dilation], pads=[dilation, dilation])
+        return g.describe(y)
+
+    assert claims(network(2), isa) == 1
+    assert claims(network(4096), isa) == 0
