@@ -39,14 +39,13 @@ def normal(*shape: int) -> np.ndarray:
 @every_float_variant
 @pytest.mark.parametrize("shape", [(0, 8, 16, 16), (2, 8, 0, 16), (2, 8, 16, 0), (0, 8, 0, 0)])
 def test_zero_size_image(shape: tuple[int, ...], variant: Variant) -> None:
-    """The CPU provider refuses a convolution of no pixels; an empty result is as right as its error."""
+    """The CPU provider refuses some convolutions of no pixels; there a result is as right as its error."""
     for model in (small.one_conv(normal(5, 8, 1, 1), ["n", 8, "h", "w"]), small.residual_net()):
         expected = outcome(cpu_session, model, small.feed(*shape))
         actual = outcome(sparse_session, model, small.feed(*shape), min_sparsity=0, **variant)
         if expected is not None:
             assert actual is not None
             assert_close(actual, expected)
-        assert actual is None or all(output.size == 0 for output in actual)
 
 
 @every_float_variant
