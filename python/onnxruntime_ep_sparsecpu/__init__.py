@@ -158,8 +158,9 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
     Returns a dict with
 
     - ``provider``, ``version``, ``onnxruntime``, ``isa``, ``threads`` (of the session, for which its work is cut: as
-      many as have been seen to take part, at most one for each CPU; 0 before the first run), ``options`` (as given),
-      ``assumed`` (symbolic axis -> size that the prediction used);
+      many as have been seen to take part, at most one for each CPU; 0 before the first run), ``layers_packed`` (whose
+      weights were packed for this session: equal ones once, and none that another session has packed), ``options`` (as
+      given), ``assumed`` (symbolic axis -> size that the prediction used);
     - ``graphs``: for the main graph and each subgraph a ``name``, the ``parent_node`` that holds it, an ``error`` if
       it could not be analysed, and its ``nodes`` as ONNX Runtime showed them after its basic optimizations. Each node
       has
@@ -173,7 +174,8 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
         (INT8: share of the groups of 4 input channels without a nonzero weight), ``needed_sparsity`` (from which share
         of zeros, INT8: of such groups, it is faster here by itself; None where zeros do not help);
       - ``kernel``, ``computed_in`` (index of the node of this graph whose kernel does its work, None: its own),
-        ``dense_bytes``, ``packed_bytes``, ``cpu_us`` and ``here_us`` (predicted microseconds of one thread);
+        ``dense_bytes``, ``packed_bytes`` (0 where a node before it has the same), ``cpu_us`` and ``here_us`` (predicted
+        microseconds of one thread);
       - after :func:`measure`: ``measured_us`` (its kernel in an average run, else None), ``measured_multiply_adds``
         (at the shapes that ran, zero weights included, else None), ``layout_us`` (kind -> microseconds spent on bringing
         its inputs and output into form: import, export, relayout, halo, copy);
