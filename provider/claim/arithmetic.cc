@@ -34,7 +34,7 @@ constexpr std::array<std::string_view, 9> kProducts{"Gemm",
 
 }  // namespace
 
-double multiply_adds(const Graph& graph, const std::vector<ValueFacts>& facts, const Node& node) {
+double multiply_adds(const Graph& graph, const Table<ValueFacts>& facts, const Node& node) {
   if (!node.domain.empty() && node.domain != "ai.onnx" && node.domain != "com.microsoft") return 0;
   static const Shape kUnknown;
   const auto shape_of = [&](int value) -> const Shape& {

@@ -6,6 +6,6 @@
 namespace sparsecpu {
 
 // At the assumed shapes, zero weights included; 0 for other operators and where a shape is unknown.
-double multiply_adds(const Graph& graph, const std::vector<ValueFacts>& facts, const Node& node);
+double multiply_adds(const Graph& graph, const Table<ValueFacts>& facts, const Node& node);
 
 }  // namespace sparsecpu

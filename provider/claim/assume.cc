@@ -19,8 +19,8 @@ constexpr int64_t kProbeUnit = 32, kFirstSymbolProbe = 40, kFirstUnknownProbe = 
 bool keeps_shape(const Node& node) {
   static constexpr std::array kNames{"Softplus",
                                      "Softmax",
-                                     "QLinearSoftmax",
-                                     "QLinearSigmoid",
+                                     "com.microsoft.QLinearSoftmax",
+                                     "com.microsoft.QLinearSigmoid",
                                      "LogSoftmax",
                                      "DynamicQuantizeLinear",
                                      "QuantizeLinear",
@@ -38,7 +38,7 @@ bool keeps_shape(const Node& node) {
                                      "InstanceNormalization",
                                      "GroupNormalization",
                                      "SimplifiedLayerNormalization",
-                                     "SkipLayerNormalization",
+                                     "com.microsoft.SkipLayerNormalization",
                                      "BatchNormalization",
                                      "Clip",
                                      "Relu",
@@ -48,15 +48,15 @@ bool keeps_shape(const Node& node) {
                                      "IsNaN",
                                      "Round",
                                      "Sign",
-                                     "BiasGelu"};
-  return std::find(kNames.begin(), kNames.end(), node.op_type) != kNames.end();
+                                     "com.microsoft.BiasGelu"};
+  return std::find(kNames.begin(), kNames.end(), node.op) != kNames.end();
 }
 
 bool is_integer(ElementType type) { return type == ElementType::kInt64 || type == ElementType::kInt32; }
 
 }  // namespace
 
-AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts,
+AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, Table<ValueFacts>* facts,
                              const OpenSizes& sizes)
     : graph_(graph), options_(options), facts_(*facts), open_sizes_(sizes) {
   // The inputs first: a symbol is a batch, a pixel or a token count by its first place there.
@@ -206,9 +206,9 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
   return problem;
 }
 
-std::vector<ValueFacts> facts_with(const Graph& graph, const std::vector<Recognised>& nodes,
-                                   const ClaimOptions& options, const OpenSizes& sizes, OpenAxes* open) {
-  std::vector<ValueFacts> facts(graph.values.size());
+Table<ValueFacts> facts_with(const Graph& graph, const Table<Recognised>& nodes, const ClaimOptions& options,
+                             const OpenSizes& sizes, OpenAxes* open) {
+  Table<ValueFacts> facts(graph.values.size());
   AssumedShapes shapes(graph, options, &facts, sizes);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     for (int input : graph.nodes[i].inputs) shapes.ensure(input);

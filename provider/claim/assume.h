@@ -19,8 +19,7 @@ struct OpenAxes {
 
 class AssumedShapes {
  public:
-  AssumedShapes(const Graph& graph, const ClaimOptions& options, std::vector<ValueFacts>* facts,
-                const OpenSizes& sizes = {});
+  AssumedShapes(const Graph& graph, const ClaimOptions& options, Table<ValueFacts>* facts, const OpenSizes& sizes = {});
 
   // Fills the facts of a value from its declared shape, unless they are known.
   void ensure(int value);
@@ -40,7 +39,7 @@ class AssumedShapes {
 
   const Graph& graph_;
   const ClaimOptions& options_;
-  std::vector<ValueFacts>& facts_;
+  Table<ValueFacts>& facts_;
   const OpenSizes open_sizes_;
   std::map<std::string, int64_t> assumed_, probe_;
   OpenAxes open_;
@@ -48,7 +47,7 @@ class AssumedShapes {
 };
 
 // The facts of a recognised graph with other sizes of its open axes, which are added to `open`.
-std::vector<ValueFacts> facts_with(const Graph& graph, const std::vector<Recognised>& nodes,
-                                   const ClaimOptions& options, const OpenSizes& sizes, OpenAxes* open);
+Table<ValueFacts> facts_with(const Graph& graph, const Table<Recognised>& nodes, const ClaimOptions& options,
+                             const OpenSizes& sizes, OpenAxes* open);
 
 }  // namespace sparsecpu

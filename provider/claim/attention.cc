@@ -41,7 +41,7 @@ class AttentionMatcher {
   const Node& at(int node) const { return graph_.nodes[node]; }
   const Shape* probe(int value) const { return context_.facts[value].probe ? &*context_.facts[value].probe : nullptr; }
 
-  bool is(int node, const char* type) const { return node >= 0 && at(node).op_type == type; }
+  bool is(int node, const char* type) const { return node >= 0 && at(node).op == type; }
   // From the joined heads back to the core: Softmax between two products, or an Attention operator.
   bool find_core() {
     int value = at(last_).outputs[0];
@@ -49,7 +49,7 @@ class AttentionMatcher {
     while (node >= 0 && (only_moves(at(node)) || requantizes(at(node)))) {
       after_.push_back(node);
       value = at(node).inputs[0];
-      node = maker(graph_, value);
+      node = graph_.producer(value);
     }
     core_ = value;
     nodes_ = after_;
@@ -106,12 +106,13 @@ class AttentionMatcher {
   }
 
   std::string read() {
-    std::string problem = at(main_).op_type == "Attention" ? read_operator() : read_softmax();
+    std::string problem = at(main_).op == "Attention" ? read_operator() : read_softmax();
     if (!problem.empty()) return problem;
     if (queries_.heads != keys_.heads || keys_.heads != values_.heads)
       return "its sides have different numbers of heads";
     if (queries_.width != keys_.width) return "the heads of its queries and keys have different widths";
     if (values_.scale != 1.0f) return "its values are scaled";
+    if (!std::isnormal(scale_ * queries_.scale * keys_.scale)) return "its scores are scaled by a number out of range";
     if (first_.quantized() && (queries_.width % 4 != 0 || values_.width % 4 != 0))
       return "its heads have " + std::to_string(queries_.width) + " channels; of bytes, multiples of 4 are supported";
     return read_output();
@@ -156,11 +157,11 @@ class AttentionMatcher {
     if (std::string problem = read_mask(&scores); !problem.empty()) return problem;
     std::optional<Product> first;
     while (!(first = find_product(context_, scores))) {
-      const int node = maker(graph_, scores);
+      const int node = graph_.producer(scores);
       int before = -1;
       const auto number = node >= 0 && scales(at(node)) ? with_number(context_, at(node), &before) : std::nullopt;
       if (!number) return "its Softmax is not over scaled and masked products of two activations";
-      scale_ *= at(node).op_type == "Div" ? 1.0f / *number : *number;
+      scale_ *= at(node).op == "Div" ? 1.0f / *number : *number;
       nodes_.push_back(node);
       scores = before;
     }
@@ -174,18 +175,18 @@ class AttentionMatcher {
   // The product behind scales; scores may be masked and scaled after it.
   bool leads_to_product(int value) const {
     while (!find_product(context_, value)) {
-      const int node = maker(graph_, value);
+      const int node = graph_.producer(value);
       if (node < 0 || !scales(at(node)) || !with_number(context_, at(node), &value)) return false;
     }
     return true;
   }
 
   std::string read_mask(int* scores) {
-    const int node = maker(graph_, *scores);
-    if (node < 0 || (at(node).op_type != "Add" && at(node).op_type != "Where")) return "";
+    const int node = graph_.producer(*scores);
+    if (node < 0 || (at(node).op != "Add" && at(node).op != "Where")) return "";
     const Node& masking = at(node);
     nodes_.push_back(node);
-    if (masking.op_type == "Add") {
+    if (masking.op == "Add") {
       const int side = leads_to_product(masking.inputs[0]) ? 0 : 1;
       *scores = masking.inputs[side];
       mask_.value = masking.inputs[1 - side];

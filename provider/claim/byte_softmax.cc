@@ -49,7 +49,7 @@ std::optional<FoundByteSoftmax> softmax_before(const RecogniseContext& context, 
   const int last = graph.producer(value);
   if (last < 0) return std::nullopt;
   FoundByteSoftmax found;
-  if (graph.nodes[last].op_type == "QLinearSoftmax") {
+  if (graph.nodes[last].op == "com.microsoft.QLinearSoftmax") {
     found.main = last;
     found.nodes = {last};
     found.scores = graph.nodes[last].inputs[0];
@@ -99,7 +99,7 @@ std::optional<ByteSum> find_sum(const RecogniseContext& context, int value) {
   if (last < 0) return std::nullopt;
   ByteSum sum;
   std::array<std::optional<Quantization>, 3> quantizations;
-  if (graph.nodes[last].op_type == "QLinearAdd") {
+  if (graph.nodes[last].op == "com.microsoft.QLinearAdd") {
     sum.nodes = {last};
     sum.operands = {graph.nodes[last].inputs[0], graph.nodes[last].inputs[3]};
     quantizations = {quantization_of(context, last, 1), quantization_of(context, last, 4),

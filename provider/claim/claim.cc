@@ -31,13 +31,14 @@ constexpr double kMargin = 0.03;
 std::string place_problem(const Graph& graph, const Node& node) {
   if (node.assigned_elsewhere) return "another provider has taken it already";
   if (node.has_subgraph) return "it has a subgraph";
+  bool used = false;
   for (int output : node.outputs) {
-    if (output < 0) continue;
+    used |= graph.values[output].is_graph_output || !graph.values[output].consumers.empty();
     for (int consumer : graph.values[output].consumers) {
       if (graph.nodes[consumer].has_subgraph) return "a subgraph uses its output";
     }
   }
-  return "";
+  return used ? "" : "nobody uses what it makes";
 }
 
 double needed_sparsity(const NodeCost& cost) {
@@ -119,7 +120,7 @@ class Claimer {
     }
   }
 
-  void set_prices(const std::vector<ValueFacts>& facts, Pricing* pricing) {
+  void set_prices(const Table<ValueFacts>& facts, Pricing* pricing) {
     int64_t weights = 0;
     for (const Recognised& node : recognised_.nodes) {
       for (const Op& op : node.ops) weights += dense_weight_bytes(op.data);

@@ -55,6 +55,17 @@ int64_t element_count(const std::vector<int64_t>& dims) {
   return count;
 }
 
+std::string vector_problem(const std::vector<int64_t>& dims, int rank, int axis, int64_t channels) {
+  const int offset = rank - static_cast<int>(dims.size());
+  bool fits = offset >= 0;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    fits &= dims[i] == 1 || (offset + static_cast<int>(i) == axis && dims[i] == channels);
+  }
+  if (fits) return "";
+  return "shape " + dims_text(dims) + " is neither one number nor one for each of " + std::to_string(channels) +
+         " channels on axis " + std::to_string(axis) + " of " + std::to_string(rank);
+}
+
 namespace {
 
 int64_t element_bytes(ElementType type) {

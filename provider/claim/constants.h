@@ -15,6 +15,11 @@ std::string dims_text(const std::vector<int64_t>& dims);  // "[1,64,-1,-1]"
 // Number of elements, or -1 when a dimension is negative or the product does not fit.
 int64_t element_count(const std::vector<int64_t>& dims);
 
+// Why a constant of shape `dims` is neither one number for a whole tensor of `rank` axes nor one for each of the
+// `channels` of its `axis`, as numpy broadcasts it: its length alone does not say along which axis it lies. "" if it
+// is.
+std::string vector_problem(const std::vector<int64_t>& dims, int rank, int axis, int64_t channels);
+
 // Why `value` cannot be read as a constant of `type`; "" if it can.
 std::string constant_problem(const Value& value, ElementType type);
 

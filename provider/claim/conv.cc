@@ -74,7 +74,7 @@ Recognised recognise_conv(const RecogniseContext& context, const Node& node) {
   if (const Value* bias = context.input(node, 2)) {
     const auto floats = constant_floats(*bias);
     if (!floats) return decline("its bias cannot be used: " + constant_problem(*bias, ElementType::kFloat));
-    if (static_cast<int64_t>(floats->size()) != linear.out_channels) {
+    if (bias->constant.dims != std::vector<int64_t>{linear.out_channels}) {
       return decline("its bias has shape " + dims_text(bias->constant.dims) + "; [" + std::to_string(dims[0]) +
                      "] is expected");
     }

@@ -236,7 +236,7 @@ bool cpu_fuses(const Graph& graph, const Node& node) {
   int index = -1;
   const Node* before = node_before(graph, node, &index);
   if (before == nullptr) return false;
-  const std::string &type = node.op_type, &prior = before->op_type;
+  const std::string &type = node.op, &prior = before->op;
   if (type == "Erf") return prior == "Div" || prior == "Mul";
   if (type == "Add" && prior == "Erf") return true;
   if (type == "Mul" && (prior == "Add" || prior == "Mul" || prior == "Sigmoid")) return true;
@@ -247,7 +247,7 @@ bool cpu_fuses(const Graph& graph, const Node& node) {
   return (prior == "Gemm" || prior == "MatMul") && (type == "Relu" || type == "LeakyRelu" || type == "Sigmoid");
 }
 
-const Shape* shape_of(const std::vector<ValueFacts>& facts, int value) {
+const Shape* shape_of(const Table<ValueFacts>& facts, int value) {
   return value >= 0 && facts[value].assumed ? &*facts[value].assumed : nullptr;
 }
 
@@ -261,14 +261,14 @@ void try_shape(const Op& op, const std::vector<Shape>& inputs, std::map<int, Sha
 
 bool in_channel_blocks(const Graph& graph, int node) {
   // Integer convolutions work on channels last: at a boundary the CPU provider pays a transpose, too.
-  static constexpr const char* kOps[] = {"Conv",        "FusedConv",         "MaxPool",
-                                         "AveragePool", "GlobalAveragePool", "QLinearConv"};
-  return node >= 0 && std::find(std::begin(kOps), std::end(kOps), graph.nodes[node].op_type) != std::end(kOps);
+  static constexpr const char* kOps[] = {"Conv",        "com.microsoft.FusedConv", "MaxPool",
+                                         "AveragePool", "GlobalAveragePool",       "QLinearConv"};
+  return node >= 0 && std::find(std::begin(kOps), std::end(kOps), graph.nodes[node].op) != std::end(kOps);
 }
 
 }  // namespace
 
-NodeCost node_cost(const Graph& graph, const Recognised& recognised, const std::vector<ValueFacts>& facts, int node,
+NodeCost node_cost(const Graph& graph, const Recognised& recognised, const Table<ValueFacts>& facts, int node,
                    Target target, WeightCounts* counts) {
   NodeCost cost;
   std::map<int, Shape> inside;  // of values between the Ops of a node
@@ -312,7 +312,7 @@ NodeCost node_cost(const Graph& graph, const Recognised& recognised, const std::
   return cost;
 }
 
-EdgeCost edge_cost(const Graph& graph, const std::vector<ValueFacts>& facts, int value, Isa isa) {
+EdgeCost edge_cost(const Graph& graph, const Table<ValueFacts>& facts, int value, Isa isa) {
   const Shape* shape = shape_of(facts, value);
   if (shape == nullptr) return {};
   const double share = is_byte(graph.values[value].type) ? kEdgeByteShare : 1.0;

@@ -34,7 +34,7 @@ struct NodeCost {
   std::string kernel, situation;  // "sparse"; "a 3x3 convolution at 56x56"
 };
 // `recognised`: what the node means; `facts`: one per value.
-NodeCost node_cost(const Graph& graph, const Recognised& recognised, const std::vector<ValueFacts>& facts, int node,
+NodeCost node_cost(const Graph& graph, const Recognised& recognised, const Table<ValueFacts>& facts, int node,
                    Target target, WeightCounts* counts);
 
 // A value that enters (leaves) our layout: the conversion, and the CPU provider's own if it keeps the value in
@@ -42,6 +42,6 @@ NodeCost node_cost(const Graph& graph, const Recognised& recognised, const std::
 struct EdgeCost {
   double enter_us = 0, leave_us = 0;
 };
-EdgeCost edge_cost(const Graph& graph, const std::vector<ValueFacts>& facts, int value, Isa isa);
+EdgeCost edge_cost(const Graph& graph, const Table<ValueFacts>& facts, int value, Isa isa);
 
 }  // namespace sparsecpu

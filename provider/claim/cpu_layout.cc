@@ -40,7 +40,7 @@ int first_input(const Graph& graph, const Node& node) {
   return -1;
 }
 
-double elements_of(const std::vector<ValueFacts>& facts, int value) {
+double elements_of(const Table<ValueFacts>& facts, int value) {
   if (value < 0 || !facts[value].assumed) return 0;
   double count = 1;
   for (int64_t d : *facts[value].assumed) count *= static_cast<double>(d);
@@ -61,7 +61,7 @@ double loss_ns(const Node& node, CpuLayout layout) {
 
 }  // namespace
 
-std::vector<LayoutLoss> layout_losses(const Graph& graph, const std::vector<ValueFacts>& facts) {
+std::vector<LayoutLoss> layout_losses(const Graph& graph, const Table<ValueFacts>& facts) {
   std::vector<CpuLayout> layout(graph.values.size(), CpuLayout::kPlain);
   std::vector<LayoutLoss> losses(graph.nodes.size());
   for (size_t i = 0; i < graph.nodes.size(); ++i) {

@@ -12,6 +12,6 @@ struct LayoutLoss {
   int before = -1;  // the node whose layout it follows; if that or one before it in this chain runs here, it loses
   double us = 0;
 };
-std::vector<LayoutLoss> layout_losses(const Graph& graph, const std::vector<ValueFacts>& facts);  // one per node
+std::vector<LayoutLoss> layout_losses(const Graph& graph, const Table<ValueFacts>& facts);  // one per node
 
 }  // namespace sparsecpu

@@ -59,11 +59,11 @@ Recognised with_constant(const RecogniseContext& context, const Node& node, int 
   if (std::string problem = read_vector(context, x, constant, &values, &affine.axes); !problem.empty()) {
     return decline(problem);
   }
-  if (node.op_type == "Add") {
+  if (node.op == "Add") {
     affine.shift = std::move(values);
-  } else if (node.op_type == "Mul") {
+  } else if (node.op == "Mul") {
     affine.scale = std::move(values);
-  } else if (node.op_type == "Sub") {
+  } else if (node.op == "Sub") {
     if (constant_first)
       affine.scale = {-1.0f};
     else
@@ -71,7 +71,12 @@ Recognised with_constant(const RecogniseContext& context, const Node& node, int 
     affine.shift = std::move(values);
   } else {
     if (constant_first) return decline("a constant divided by an activation is not supported");
-    for (float& v : values) v = 1.0f / v;
+    for (float& v : values) {
+      // A quotient may be finite where the product with an inverse that under- or overflows is not.
+      if (!std::isnormal(1.0f / v) && std::isfinite(v) && v != 0.0f)
+        return decline("it divides by a number out of range");
+      v = 1.0f / v;
+    }
     affine.scale = std::move(values);
   }
   return accept(std::move(affine), {x}, node.outputs[0]);
@@ -87,10 +92,8 @@ bool broadcasts_over_pixels(const RecogniseContext& context, int x, int y) {
 Recognised with_activation(const RecogniseContext& context, const Node& node, int x, int y) {
   const int output = node.outputs[0];
   if (context.value(y).type != context.value(x).type) return decline("its inputs have different types");
-  if (node.op_type == "Div") return decline("division by an activation is not supported");
-  const BinaryKind kind = node.op_type == "Add"   ? BinaryKind::kAdd
-                          : node.op_type == "Sub" ? BinaryKind::kSub
-                                                  : BinaryKind::kMul;
+  if (node.op == "Div") return decline("division by an activation is not supported");
+  const BinaryKind kind = node.op == "Add" ? BinaryKind::kAdd : node.op == "Sub" ? BinaryKind::kSub : BinaryKind::kMul;
   const std::optional<Axes> a = context.facts[x].axes, b = context.facts[y].axes;
   if (a && b && *a != *b) return decline("one input is an image, the other a list of tokens");
   if (!same_shape(context, x, y)) {
@@ -134,7 +137,7 @@ std::string constant_axes(const RecogniseContext& context, int x, const Value& c
 
 Recognised recognise_activation(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], output = node.outputs[0];
-  const std::string& type = node.op_type;
+  const std::string& type = node.op;
   const auto unary = [&](UnaryKind kind, float a = 0, float b = 0) { return accept(Unary{kind, a, b}, {x}, output); };
   if (type == "Relu") return unary(UnaryKind::kRelu);
   if (type == "Clip") return recognise_clip(context, node, x);
@@ -145,8 +148,8 @@ Recognised recognise_activation(const RecogniseContext& context, const Node& nod
     return unary(UnaryKind::kHardSigmoid, node.attribute("alpha", 0.2f), node.attribute("beta", 0.5f));
   }
   if (type == "HardSwish") return unary(UnaryKind::kHardSwish);
-  if (type == "Gelu") return recognise_gelu(node, x);
-  if (type == "QuickGelu" || type == "Swish") {
+  if (type == "Gelu" || type == "com.microsoft.Gelu") return recognise_gelu(node, x);
+  if (type == "com.microsoft.QuickGelu" || type == "Swish") {
     const float alpha = node.attribute("alpha", type == "Swish" ? 1.0f : 1.702f);
     return alpha > 0.0f ? unary(UnaryKind::kSilu, alpha) : decline("only a positive alpha is supported");
   }
@@ -157,10 +160,11 @@ Recognised recognise_activation(const RecogniseContext& context, const Node& nod
 // BiasGelu and FastGelu: GELU of x + bias.
 Recognised recognise_biased_gelu(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], output = node.outputs[0];
-  const Unary gelu{node.op_type == "FastGelu" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0};
+  const Unary gelu{node.op == "com.microsoft.FastGelu" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0};
   if (!context.has_input(node, 1)) return accept(gelu, {x}, output);
   Affine add{Axes::kImage, {1.0f}, {}};
-  if (std::string problem = read_vector(context, x, *context.input(node, 1), &add.shift, &add.axes); !problem.empty()) {
+  if (std::string problem = read_vector(context, x, context.value(node.inputs[1]), &add.shift, &add.axes);
+      !problem.empty()) {
     return decline(problem);
   }
   Recognised result = accept(std::move(add), {x}, ~0);

@@ -34,7 +34,7 @@ std::optional<Unary> activation_of(const Node& node) {
 Recognised recognise_fused_layer(const RecogniseContext& context, const Node& node) {
   const std::optional<Unary> activation = activation_of(node);
   if (!activation) return decline("its activation '" + node.attribute("activation", "") + "' is not supported");
-  const bool conv = node.op_type == "FusedConv";
+  const bool conv = node.op == "com.microsoft.FusedConv";
   if (conv && context.has_input(node, 3)) return decline("what it adds to the convolution is not supported");
   Recognised result = conv ? recognise_conv(context, node) : recognise_gemm(context, node);
   if (!result.ok()) return result;

@@ -22,7 +22,8 @@ class TokensReader {
     for (const int rank : {3, 2}) {
       for (size_t i = 0; i <= links.size(); ++i) {
         const int source = i == 0 ? operand : links[i - 1].input;
-        if (context_.rank(source) != rank || probe(source) == nullptr) continue;
+        const Shape* shape = probe(source);
+        if (context_.rank(source) != rank || shape == nullptr || static_cast<int>(shape->size()) != rank) continue;
         Tokens found;
         found.source = source;
         if (!trace(operand, transposed, links, i, &found)) continue;
@@ -50,7 +51,7 @@ class TokensReader {
 
  private:
   const Node& at(int node) const { return graph_.nodes[node]; }
-  bool is(int node, const char* type) const { return at(node).op_type == type; }
+  bool is(int node, const char* type) const { return at(node).op == type; }
   const Shape* probe(int value) const { return context_.facts[value].probe ? &*context_.facts[value].probe : nullptr; }
 
   // Whether the operand is [batch, heads, tokens, width] (transposed: [..., width, tokens]) of tokens->source.
@@ -106,7 +107,7 @@ std::optional<Product> fused_product(const RecogniseContext& context, int value)
   result.nodes = {context.graph.producer(value)};
   if (result.nodes[0] < 0) return std::nullopt;
   const Node& node = context.graph.nodes[result.nodes[0]];
-  if (node.domain != "com.microsoft" || node.op_type != "FusedMatMul" || node.inputs.size() != 2) return std::nullopt;
+  if (node.op != "com.microsoft.FusedMatMul" || node.inputs.size() != 2) return std::nullopt;
   const auto flag = [&](const char* name) { return node.attribute(name, int64_t{0}) != 0; };
   result.left = node.inputs[0];
   result.right = node.inputs[1];
@@ -121,21 +122,21 @@ std::optional<Product> fused_product(const RecogniseContext& context, int value)
 
 std::optional<Product> find_product(const RecogniseContext& context, int value) {
   const Graph& graph = context.graph;
-  const auto is = [&](int node, const char* type) { return node >= 0 && graph.nodes[node].op_type == type; };
+  const auto is = [&](int node, const char* type) { return node >= 0 && graph.nodes[node].op == type; };
   if (auto fused = fused_product(context, value)) return fused;
   Product result;
-  int node = maker(graph, value);
+  int node = graph.producer(value);
   for (const char* type : {"DequantizeLinear", "QuantizeLinear"}) {
     if (!is(node, type)) continue;
     const auto found = quantization_of(context, node, 1);
     if (!found || (result.y && !same_quantization(*result.y, *found))) return std::nullopt;
     result.y = found;
     result.nodes.push_back(node);
-    node = maker(graph, graph.nodes[node].inputs[0]);
+    node = graph.producer(graph.nodes[node].inputs[0]);
   }
   if (node < 0) return std::nullopt;
   result.nodes.push_back(node);
-  const std::vector<int>& inputs = graph.nodes[node].inputs;
+  const IndexList& inputs = graph.nodes[node].inputs;
   if (is(node, "QLinearMatMul")) {
     const auto y = quantization_of(context, node, 6);
     if (!y || (result.y && !same_quantization(*result.y, *y))) return std::nullopt;
@@ -171,12 +172,12 @@ std::string find_tokens(const RecogniseContext& context, int operand, bool trans
 }
 
 bool follow_axes(const RecogniseContext& context, const Node& node, int output, AxisTrace* trace) {
-  if (scales(node) || requantizes(node) || node.op_type == "Identity") return true;
-  if (node.op_type == "Transpose") return trace->transpose(node.attribute("perm", std::vector<int64_t>{}));
-  if (node.op_type == "Gather")
+  if (scales(node) || requantizes(node) || node.op == "Identity") return true;
+  if (node.op == "Transpose") return trace->transpose(node.attribute("perm", std::vector<int64_t>{}));
+  if (node.op == "Gather")
     return trace->select(node.attribute("axis", int64_t{0}),
                          static_cast<int64_t>(*context.static_number(node.inputs[1])));
-  if (node.op_type == "Split") {
+  if (node.op == "Split") {
     const auto found = std::find(node.outputs.begin(), node.outputs.end(), output);
     if (!trace->select(node.attribute("axis", int64_t{0}), found - node.outputs.begin())) return false;
   }

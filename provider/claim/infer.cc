@@ -24,10 +24,8 @@ class Inference {
       : node_(node), inputs_(inputs), integers_(integers), outputs_(node.outputs.size()) {}
 
   std::vector<KnownTensor> run() {
-    // An operator of com.microsoft gives the shape that ONNX's gives, where one has the name of the other.
-    const bool known = node_.domain.empty() || node_.domain == "com.microsoft";
-    if (!known || inputs_.empty() || outputs_.empty()) return outputs_;
-    if (const Rule rule = rule_of(node_.op_type)) (this->*rule)();
+    if (inputs_.empty() || outputs_.empty()) return outputs_;
+    if (const Rule rule = rule_of(node_.op)) (this->*rule)();
     for (KnownTensor& output : outputs_) check(&output);
     return outputs_;
   }
@@ -84,14 +82,14 @@ class Inference {
     const Numbers a = spread(*in(0).numbers, *in(0).shape, *out().shape);
     const Numbers b = spread(*in(1).numbers, *in(1).shape, *out().shape);
     out().numbers.emplace(a.size());
-    std::transform(a.begin(), a.end(), b.begin(), out().numbers->begin(), binary_number(node_.op_type, integers_));
+    std::transform(a.begin(), a.end(), b.begin(), out().numbers->begin(), binary_number(node_.op, integers_));
   }
 
   void unary() {
     out() = in(0);
     if (!out().numbers) return;
     Numbers& numbers = *out().numbers;
-    std::transform(numbers.begin(), numbers.end(), numbers.begin(), unary_number(node_.op_type, integers_));
+    std::transform(numbers.begin(), numbers.end(), numbers.begin(), unary_number(node_.op, integers_));
   }
 
   void where() {
@@ -131,18 +129,18 @@ class Inference {
     if (!in(0).shape) return;
     Op op{Reshape{}, {0}, 0, -1, ""};
     Reshape& reshape = std::get<Reshape>(op.data);
-    const bool target = node_.op_type == "Reshape";
+    const bool target = node_.op == "Reshape";
     const auto list = integers(1, target ? "shape" : "axes");
-    if (node_.op_type == "Flatten") {
+    if (node_.op == "Flatten") {
       reshape.kind = Reshape::Kind::kFlatten;
       reshape.axis = node_.attribute("axis", int64_t{1});
     } else if (list) {
-      reshape.kind = target                       ? Reshape::Kind::kTarget
-                     : node_.op_type == "Squeeze" ? Reshape::Kind::kSqueeze
-                                                  : Reshape::Kind::kUnsqueeze;
+      reshape.kind = target                  ? Reshape::Kind::kTarget
+                     : node_.op == "Squeeze" ? Reshape::Kind::kSqueeze
+                                             : Reshape::Kind::kUnsqueeze;
       reshape.target = *list;
-      reshape.allow_zero = node_.attribute("allowzero", int64_t{0}) != 0;
-    } else if (node_.op_type == "Squeeze" && inputs_.size() == 1) {  // all axes of size 1
+      reshape.allow_zero = node_.attribute("allowzero", int64_t{0}) == 1;
+    } else if (node_.op == "Squeeze" && inputs_.size() == 1) {  // all axes of size 1
       reshape.kind = Reshape::Kind::kSqueeze;
       for (size_t i = 0; i < in(0).shape->size(); ++i) {
         if ((*in(0).shape)[i] == 1) reshape.target.push_back(static_cast<int64_t>(i));
@@ -216,7 +214,7 @@ class Inference {
   }
 
   void matmul() {
-    const std::optional<Shape>&left = in(0).shape, &right = in(node_.op_type == "QLinearMatMul" ? 3 : 1).shape;
+    const std::optional<Shape>&left = in(0).shape, &right = in(node_.op == "QLinearMatMul" ? 3 : 1).shape;
     if (!left || !right || left->size() < 2 || right->size() < 2) return;
     Shape a = *left, b = *right;
     // FusedMatMul
@@ -242,8 +240,12 @@ class Inference {
   void shape_of_indices() { out().shape = in(1).shape; }
 
   void range() {
-    if (!in(0).numbers || !in(1).numbers || !in(2).numbers || in(2).numbers->front() == 0) return;
-    const double steps = (in(1).numbers->front() - in(0).numbers->front()) / in(2).numbers->front();
+    for (size_t i = 0; i < 3; ++i) {
+      if (!in(i).numbers || in(i).numbers->size() != 1) return;
+    }
+    const double start = in(0).numbers->front(), limit = in(1).numbers->front(), delta = in(2).numbers->front();
+    if (delta == 0) return;
+    const double steps = (limit - start) / delta;
     out().shape = Shape{to_int(std::max(0.0, std::ceil(steps)))};
   }
 
@@ -270,7 +272,7 @@ class Inference {
 
   void reduce() {
     const auto axes = integers(1, "axes");
-    if (!in(0).shape || !axes || node_.attribute("keepdims", int64_t{1}) == 0) return;
+    if (!in(0).shape || !axes || axes->empty() || node_.attribute("keepdims", int64_t{1}) != 1) return;
     out().shape = in(0).shape;
     for (int64_t axis : *axes) {
       axis = normal(axis, out().shape->size());
@@ -300,12 +302,13 @@ Inference::Rule Inference::rule_of(std::string_view op_type) {
       {"Split", &Inference::split},
       {"Transpose", &Inference::transpose},
       {"MatMul", &Inference::matmul},
-      {"FusedMatMul", &Inference::matmul},
+      {"com.microsoft.FusedMatMul", &Inference::matmul},
       {"QLinearMatMul", &Inference::matmul},
-      {"QLinearAdd", &Inference::quantized_binary},
-      {"QLinearMul", &Inference::quantized_binary},
+      {"com.microsoft.QLinearAdd", &Inference::quantized_binary},
+      {"com.microsoft.QLinearMul", &Inference::quantized_binary},
       {"Attention", &Inference::attention},
-      {"MultiHeadAttention", &Inference::attention},
+      {"com.microsoft.Attention", &Inference::attention},
+      {"com.microsoft.MultiHeadAttention", &Inference::attention},
       {"Expand", &Inference::expand},
       {"ConstantOfShape", &Inference::constant_of_shape},
       {"Range", &Inference::range},

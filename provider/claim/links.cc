@@ -16,10 +16,10 @@ const T* function_as(const Link& link) {
 
 // One of several tensors that are stacked along an axis of their own.
 bool selects(const RecogniseContext& context, const Node& node, int output) {
-  if (node.op_type != "Split" && node.op_type != "Gather") return false;
+  if (node.op != "Split" && node.op != "Gather") return false;
   const int rank = context.rank(node.inputs[0]);
   if (rank < 4) return false;
-  if (node.op_type == "Gather") return context.rank(node.inputs[1]) == 0 && context.static_number(node.inputs[1]);
+  if (node.op == "Gather") return context.rank(node.inputs[1]) == 0 && context.static_number(node.inputs[1]);
   int64_t axis = node.attribute("axis", int64_t{0});
   axis += axis < 0 ? rank : 0;
   return context.static_dim(output, static_cast<int>(axis)) == 1;
@@ -31,7 +31,7 @@ std::optional<Link> table_of(const RecogniseContext& context, int last) {
   const Node& node = graph.nodes[last];
   Unit unit{{last}, last, last};
   Recognised product;
-  if (node.op_type == "QLinearMul") {
+  if (node.op == "com.microsoft.QLinearMul") {
     product = recognise_qlinear(context, node);
   } else {
     unit.main = made_by(graph, node.inputs[0], "Mul");
@@ -48,13 +48,13 @@ std::optional<Link> table_of(const RecogniseContext& context, int last) {
 
 }  // namespace
 
-bool scales(const Node& node) { return node.op_type == "Mul" || node.op_type == "Div"; }
+bool scales(const Node& node) { return node.op == "Mul" || node.op == "Div"; }
 
-bool requantizes(const Node& node) { return node.op_type == "QuantizeLinear" || node.op_type == "DequantizeLinear"; }
+bool requantizes(const Node& node) { return node.op == "QuantizeLinear" || node.op == "DequantizeLinear"; }
 
 bool only_moves(const Node& node) {
   static constexpr std::array kNames{"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
-  return std::find(kNames.begin(), kNames.end(), node.op_type) != kNames.end();
+  return std::find(kNames.begin(), kNames.end(), node.op) != kNames.end();
 }
 
 std::optional<Quantization> quantization_of(const RecogniseContext& context, int node, size_t scale) {
@@ -84,16 +84,15 @@ std::optional<Link> link_of(const RecogniseContext& context, int value, bool qua
   const int index = graph.producer(value);
   if (index < 0 || graph.nodes[index].inputs.empty()) return std::nullopt;
   const Node& node = graph.nodes[index];
-  if (quantized && (node.op_type == "QuantizeLinear" || node.op_type == "QLinearMul")) {
+  if (quantized && (node.op == "QuantizeLinear" || node.op == "com.microsoft.QLinearMul")) {
     if (auto table = table_of(context, index)) return table;
   }
-  if (quantized && node.op_type == "Where") return nan_guard_of(context, value);
-  if (!node.domain.empty()) return std::nullopt;
+  if (quantized && node.op == "Where") return nan_guard_of(context, value);
   Link link{{index}, node.inputs[0], value, std::nullopt};
   if (requantizes(node)) {
     const auto found = quantization_of(context, index, 1);
     if (!quantized || !found) return std::nullopt;
-    if (node.op_type == "QuantizeLinear") {
+    if (node.op == "QuantizeLinear") {
       link.function = Quantize{*found};
     } else {
       link.function = Dequantize{*found};
@@ -101,7 +100,7 @@ std::optional<Link> link_of(const RecogniseContext& context, int value, bool qua
   } else if (scales(node)) {
     const auto number = with_number(context, node, &link.input);
     if (!number) return std::nullopt;
-    (node.op_type == "Div" ? link.divisor : link.factor) = *number;
+    (node.op == "Div" ? link.divisor : link.factor) = *number;
     link.function = Affine{Axes::kTokens, {link.factor / link.divisor}, {0.0f}};
   } else if (!only_moves(node) && !selects(context, node, value)) {
     return std::nullopt;

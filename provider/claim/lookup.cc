@@ -146,7 +146,7 @@ Recognised recognise_quantized_binary(const RecogniseContext& context, const Nod
   const Value* left = context.input(node, 0);
   const Value* right = context.input(node, 1);
   if (left == nullptr || right == nullptr) return decline("an input is missing");
-  const bool add = node.op_type == "Add";
+  const bool add = node.op == "Add";
   QuantizedAdd sum{a, b, y, clamp_low, clamp_high, {}};
   QuantizedMul product{a, b, y, {}};
   if (!left->is_constant && !right->is_constant) {
@@ -174,7 +174,7 @@ Recognised recognise_quantized_binary(const RecogniseContext& context, const Nod
 
 Recognised recognise_quantized_average(const RecogniseContext& context, const Node& node, const Quantization& x,
                                        const Quantization& y) {
-  const bool global = node.op_type == "GlobalAveragePool";
+  const bool global = node.op == "GlobalAveragePool";
   Recognised result = global ? recognise_global_average(context, node) : recognise_pool(context, node);
   if (!result.ok()) return result;
   if (global) {

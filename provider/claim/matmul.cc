@@ -56,9 +56,7 @@ std::string channel_problem(const RecogniseContext& context, int x, int axis, in
 bool read_bias(const Value& c, int64_t n, float beta, std::vector<float>* bias) {
   const auto floats = constant_floats(c);
   if (!floats) return false;
-  const std::vector<int64_t>& dims = c.constant.dims;
-  const bool vector = dims.size() <= 2 && !dims.empty() && dims.back() == n && element_count(dims) == n;
-  if (!vector && (floats->size() != 1 || dims.size() > 2)) return false;
+  if (!vector_problem(c.constant.dims, 2, 1, n).empty()) return false;
   *bias = *floats;
   bias->resize(n, floats->front());
   for (float& b : *bias) b *= beta;

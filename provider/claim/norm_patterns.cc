@@ -69,7 +69,7 @@ class LayerNormMatcher : Backwards {
   std::optional<Pattern> run(int last) {
     LayerNorm norm;
     int value = at(last).outputs[0];
-    if (at(last).op_type == "Add") {
+    if (at(last).op == "Add") {
       value = take_vector(last, &norm.shift);
       last_mul_ = made_by(graph_, value, "Mul");
     } else {
@@ -104,8 +104,8 @@ class LayerNormMatcher : Backwards {
 
   // Its only use adds a vector: the pattern ends there.
   bool is_shifted(int value) const {
-    const std::vector<int>& uses = graph_.values[value].consumers;
-    if (uses.size() != 1 || at(uses[0]).op_type != "Add" || at(uses[0]).inputs.size() != 2) return false;
+    const IndexList& uses = graph_.values[value].consumers;
+    if (uses.size() != 1 || at(uses[0]).op != "Add" || at(uses[0]).inputs.size() != 2) return false;
     const int other = at(uses[0]).inputs[at(uses[0]).inputs[0] == value ? 1 : 0];
     return other >= 0 && context_.value(other).is_constant && context_.rank(other) == 1;
   }
@@ -113,9 +113,9 @@ class LayerNormMatcher : Backwards {
   // Mean over the last axis: its input.
   int take_mean(int value) {
     const int node = made_by(graph_, value, "ReduceMean");
-    if (node < 0 || at(node).attribute("keepdims", int64_t{1}) == 0) return -1;
+    if (node < 0 || at(node).attribute("keepdims", int64_t{1}) != 1) return -1;
     std::vector<int64_t> axes = at(node).attribute("axes", std::vector<int64_t>{});
-    if (context_.has_input(at(node), 1)) axes = constant_ints(*context_.input(at(node), 1)).value_or(axes);
+    if (context_.has_input(at(node), 1)) axes = constant_ints(context_.value(at(node).inputs[1])).value_or(axes);
     const int64_t last = context_.rank(at(node).inputs[0]) - 1;
     if (axes.size() != 1 || (axes[0] != -1 && axes[0] != last)) return -1;
     return at(take(node)).inputs[0];
@@ -168,7 +168,7 @@ class GeluMatcher : Backwards {
   using Backwards::Backwards;
 
   std::optional<Pattern> run(int last) {
-    if (at(last).op_type != "Mul" || is_halved(last)) return std::nullopt;
+    if (at(last).op != "Mul" || is_halved(last)) return std::nullopt;
     for (const int side : {0, 1}) {
       nodes_ = {last};
       if (auto found = tanh_form(last, side)) return found;
@@ -183,8 +183,8 @@ class GeluMatcher : Backwards {
 
   // Its only use halves it: the pattern ends there.
   bool is_halved(int node) const {
-    const std::vector<int>& uses = graph_.values[at(node).outputs[0]].consumers;
-    if (uses.size() != 1 || at(uses[0]).op_type != "Mul") return false;
+    const IndexList& uses = graph_.values[at(node).outputs[0]].consumers;
+    if (uses.size() != 1 || at(uses[0]).op != "Mul") return false;
     int other = -1;
     return with_number(context_, at(uses[0]), &other) == 0.5f;
   }

@@ -88,11 +88,10 @@ struct Pad {                                // h and w only, constant value. inp
   std::array<int64_t, 4> pads{0, 0, 0, 0};  // top, left, bottom, right; negative crops
   float value = 0;                          // on bytes: the byte, as a number of the tensor's type
 };
-// Nearest-neighbour resize of h and w. Output size = floor(size * scale), or `sizes` if > 0. The
-// source pixel of output pixel y along an axis is given by the two modes as ONNX defines them.
+// Nearest-neighbour resize of h and w, with the pixels that ONNX Runtime takes (resize.cc). inputs: {x}, image axes
 struct Resize {
-  std::array<double, 2> scale{1, 1};
-  std::array<int64_t, 2> sizes{0, 0};
+  std::array<float, 2> scale{1, 1};
+  std::array<int64_t, 2> sizes{0, 0};  // instead of the scale, if > 0
   enum class Coordinate {
     kHalfPixel,
     kPytorchHalfPixel,
@@ -100,6 +99,7 @@ struct Resize {
     kAsymmetric
   } coordinate = Coordinate::kHalfPixel;
   enum class Nearest { kRoundPreferFloor, kRoundPreferCeil, kFloor, kCeil } nearest = Nearest::kRoundPreferFloor;
+  bool wide_ties = true;  // what is within 1e-6 of a tie is one: from ONNX Runtime 1.28 on
 };
 struct Concat {  // along the channel axis. inputs: {x0, x1, ...}
   Axes axes = Axes::kImage;
@@ -282,5 +282,11 @@ struct WindowExtent {
   int64_t out_h = 0, out_w = 0;
 };
 WindowExtent window_extent(const Window& window, int64_t h, int64_t w);
+
+using ImageSize = std::array<int64_t, 2>;  // h, w
+// Throws Error where it does not fit int64.
+ImageSize resized(const Resize& resize, const ImageSize& from);
+// The source row of every output row, and the source column of every output column.
+std::array<std::vector<int64_t>, 2> resize_sources(const Resize& resize, const ImageSize& from);
 
 }  // namespace sparsecpu

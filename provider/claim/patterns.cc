@@ -56,21 +56,16 @@ bool is_inside(const Graph& graph, const std::set<int>& nodes, int node) {
 
 }  // namespace
 
-int maker(const Graph& graph, int value) {
+int made_by(const Graph& graph, int value, const char* op) {
   const int node = graph.producer(value);
-  return node >= 0 && graph.nodes[node].domain.empty() ? node : -1;
-}
-
-int made_by(const Graph& graph, int value, const char* op_type) {
-  const int node = maker(graph, value);
-  return node >= 0 && graph.nodes[node].op_type == op_type ? node : -1;
+  return graph.nodes[node].op == op ? node : -1;
 }
 
 std::optional<float> with_number(const RecogniseContext& context, const Node& node, int* activation) {
   if (node.inputs.size() != 2 || node.inputs[0] < 0 || node.inputs[1] < 0) return std::nullopt;
   for (const int number : {1, 0}) {
     const auto factor = context.static_number(node.inputs[number]);
-    if (!factor || (number == 0 && node.op_type == "Div")) continue;
+    if (!factor || (number == 0 && node.op == "Div")) continue;
     *activation = node.inputs[1 - number];
     // A number of a higher rank would give the result its rank.
     return context.rank(node.inputs[number]) <= context.rank(*activation) ? factor : std::nullopt;
@@ -88,14 +83,14 @@ std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int m
     open.erase(node);
     if (inside.count(node) == 0 && !is_inside(graph, inside, node)) continue;
     inside.insert(node);
-    if (graph.nodes[node].op_type == "Shape") {  // of floats that nothing else may need: the bytes have the same
+    if (graph.nodes[node].op == "Shape") {  // of floats that nothing else may need: the bytes have the same
       const int floats = made_by(graph, graph.nodes[node].inputs[0], "DequantizeLinear");
       if (floats >= 0 && inside.count(floats) == 0) open.insert(floats);
       continue;
     }
     for (int input : graph.nodes[node].inputs) {
-      const int made = maker(graph, input);
-      const bool serves = made >= 0 && computes_shapes(graph.nodes[made].op_type) && is_small(graph.values[input]);
+      const int made = graph.producer(input);
+      const bool serves = made >= 0 && computes_shapes(graph.nodes[made].op) && is_small(graph.values[input]);
       if (serves && inside.count(made) == 0) open.insert(made);
     }
   }
@@ -107,7 +102,7 @@ std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int m
 
 std::optional<Pattern> match_pattern(const RecogniseContext& context, int last) {
   const Node& node = context.graph.nodes[last];
-  const std::string& type = node.op_type;
+  const std::string& type = node.op;
   if (node.outputs.size() != 1 || node.outputs[0] < 0) return std::nullopt;
   if (type == "Reshape" || type == "Transpose" || type == "Squeeze" || type == "QuantizeLinear") {
     auto attention = match_attention(context, last);

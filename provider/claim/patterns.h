@@ -23,10 +23,8 @@ std::optional<Pattern> match_gelu(const RecogniseContext& context, int last);
 
 // Shared by the matchers. ------------------------------------------------------------------------------------------
 
-// The node that makes `value`, as an index; -1: none, or an operator of another domain.
-int maker(const Graph& graph, int value);
-// `value`'s maker if it is an operator of this type, else -1.
-int made_by(const Graph& graph, int value, const char* op_type);
+// The node that makes `value`, as an index, if it is this operator (operators.h), else -1.
+int made_by(const Graph& graph, int value, const char* op);
 // Add or Mul of an activation and one static number: the other input in `activation`, the number; else nothing.
 std::optional<float> with_number(const RecogniseContext& context, const Node& node, int* activation);
 

@@ -11,7 +11,7 @@ Recognised recognise_pool(const RecogniseContext& context, const Node& node) {
     if (node.outputs[i] >= 0) return decline("its second output (indices) is not supported");
   }
   Pool pool;
-  pool.kind = node.op_type == "MaxPool" ? PoolKind::kMax : PoolKind::kAverage;
+  pool.kind = node.op == "MaxPool" ? PoolKind::kMax : PoolKind::kAverage;
   if (std::string problem = read_window(node, {}, &pool.window); !problem.empty()) return decline(problem);
   const size_t spatial = node.attribute("kernel_shape", std::vector<int64_t>{}).size();
   const int rank = context.rank(node.inputs[0]);
@@ -28,7 +28,7 @@ Recognised recognise_global_average(const RecogniseContext& context, const Node&
   const int rank = context.rank(x);
   if (rank != 3 && rank != 4) return decline("its input has to have rank 3 or 4");
   GlobalAverage average;
-  if (node.op_type == "ReduceMean") {
+  if (node.op == "ReduceMean") {
     std::vector<int64_t> axes = node.attribute("axes", std::vector<int64_t>{});
     if (const Value* input = context.input(node, 1)) {
       const auto ints = constant_ints(*input);
@@ -43,7 +43,7 @@ Recognised recognise_global_average(const RecogniseContext& context, const Node&
     if (rank == 3 && context.facts[x].axes != Axes::kImage) {
       return decline("it reduces the channels of tokens, not an image");
     }
-    average.keep_dims = node.attribute("keepdims", int64_t{1}) != 0;
+    average.keep_dims = node.attribute("keepdims", int64_t{1}) == 1;  // as onnxruntime reads it
   }
   return accept(average, {x}, node.outputs[0]);
 }

@@ -24,7 +24,7 @@ class UnitReader {
 
   Recognised run() {
     Recognised result;
-    const std::string& type = node_.op_type;
+    const std::string& type = node_.op;
     std::string problem = read_inputs();
     if (problem.empty() && quantizer_ != nullptr) problem = read_output();
     if (problem.empty() && activation_ != nullptr) problem = read_activation();
@@ -48,12 +48,12 @@ class UnitReader {
   const Node* dequantizer(size_t input) const {
     const int value = input < node_.inputs.size() ? node_.inputs[input] : -1;
     const Node* producer = producer_of(graph_, value);
-    if (producer == nullptr || producer->op_type != "DequantizeLinear") return nullptr;
+    if (producer == nullptr || producer->op != "DequantizeLinear") return nullptr;
     const int index = graph_.values[value].producer;
     return std::find(unit_.nodes.begin(), unit_.nodes.end(), index) != unit_.nodes.end() ? producer : nullptr;
   }
 
-  bool is_linear() const { return node_.op_type == "Conv" || node_.op_type == "MatMul" || node_.op_type == "Gemm"; }
+  bool is_linear() const { return node_.op == "Conv" || node_.op == "MatMul" || node_.op == "Gemm"; }
 
   // Quantizations of the activations; the first input of a linear operator, all inputs of others.
   std::string read_inputs() {
@@ -69,7 +69,7 @@ class UnitReader {
       if (type != (x.is_signed ? ElementType::kInt8 : ElementType::kUint8)) {
         return "its activations are " + std::string(element_type_name(type)) + "; uint8 and int8 are supported";
       }
-      bytes_.inputs[i] = dq->inputs[0];
+      bytes_.inputs.set(i, dq->inputs[0]);
     }
     if (is_linear() && context_.value(bytes_.inputs[0]).is_constant) return "its first input is a constant";
     return x_.empty() ? "its activations are not quantized" : "";
@@ -89,7 +89,7 @@ class UnitReader {
   std::string read_activation() {
     low_ = y_.lowest();
     high_ = y_.highest();
-    if (activation_->op_type == "Relu") {
+    if (activation_->op == "Relu") {
       low_ = y_.zero_point;
       redundant_ = y_.zero_point == y_.lowest();
       return "";
@@ -120,7 +120,7 @@ class UnitReader {
     if (dq == nullptr) return "its weights are not quantized";
     if (!context_.value(dq->inputs[0]).is_constant) {
       const Node* made_by = producer_of(graph_, dq->inputs[0]);
-      return made_by != nullptr && made_by->op_type == "QuantizeLinear" && context_.input(*made_by, 0)->is_constant
+      return made_by != nullptr && made_by->op == "QuantizeLinear" && context_.value(made_by->inputs[0]).is_constant
                  ? "its weights are quantized at run time: constant folding is off"
                  : "its weights '" + context_.value(dq->inputs[0]).name + "' are not constant";
     }
@@ -133,7 +133,7 @@ class UnitReader {
       return p;
     }
     int64_t axis = dq->attribute("axis", int64_t{1});
-    axis += axis < 0 ? static_cast<int64_t>(context_.input(*dq, 0)->constant.dims.size()) : 0;
+    axis += axis < 0 ? static_cast<int64_t>(context_.value(dq->inputs[0]).constant.dims.size()) : 0;
     if (weight->scale.size() > 1 && axis != (columns ? 1 : 0))
       return "the scales of its weights are not per output channel";
     return "";
@@ -144,13 +144,18 @@ class UnitReader {
     const Value* bias = context_.input(node_, 2);
     if (bias == nullptr) return "";
     const int64_t rows = linear->out_channels;
+    const int rank = node_.op == "Conv" ? 1 : 2;  // Gemm's C is broadcast
     const std::vector<float> unit = multipliers(x_[0].scale, weight.scale, nullptr, rows);
     const Node* dq = dequantizer(2);
     if (dq != nullptr && !is_byte(context_.value(dq->inputs[0]).type)) {
-      if (std::string p = read_int_bias(*context_.input(*dq, 0), rows, &linear->bias); !p.empty()) return p;
+      if (std::string p = read_int_bias(context_.value(dq->inputs[0]), rank, rank - 1, rows, &linear->bias); !p.empty())
+        return p;
       // onnxruntime's integer form does not look at the bias's scale, which should be x_scale * w_scale.
-      const auto scale = constant_floats(*context_.input(*dq, 1));
-      if (!scale || scale->empty()) return "the scale of its bias is not a constant";
+      const Value& scales = context_.value(dq->inputs[1]);
+      const auto scale = constant_floats(scales);
+      if (!scale) return "the scale of its bias is not a constant";
+      if (std::string p = vector_problem(scales.constant.dims, 1, 0, rows); !p.empty())
+        return "the scale of its bias of " + p;
       for (int64_t r = 0; r < rows; ++r) {
         const float own = (*scale)[scale->size() == 1 ? 0 : r];
         if (std::fabs(own - unit[r]) > 1e-4f * unit[r]) return "the scale of its bias is not x_scale * w_scale";
@@ -159,23 +164,21 @@ class UnitReader {
     }
     const auto floats = constant_floats(*bias);
     if (!floats) return "its bias cannot be used: " + constant_problem(*bias, ElementType::kFloat);
-    const auto& dims = bias->constant.dims;
-    const bool fits = static_cast<int64_t>(floats->size()) == rows && (dims.size() == 1 || dims[0] == 1);
-    if (!fits && floats->size() != 1)
-      return "its bias of shape " + dims_text(dims) + " does not fit its output channels";
+    if (std::string p = vector_problem(bias->constant.dims, rank, rank - 1, rows); !p.empty())
+      return "its bias of " + p;
     float_bias_ = *floats;
     float_bias_.resize(rows, floats->front());
     return "";
   }
 
   std::string set_geometry(QuantizedLinear* linear, QuantizedWeight* weight) {
-    const bool rows_first = node_.op_type == "Conv" || node_.attribute("transB", int64_t{0}) != 0;
+    const bool rows_first = node_.op == "Conv" || node_.attribute("transB", int64_t{0}) != 0;
     if (std::string p = read_weights(!rows_first, weight); !p.empty()) return p;
     linear->weight = weight->view;
-    if (node_.op_type == "Conv") {
+    if (node_.op == "Conv") {
       ConvGeometry geometry;
       const Node* dq = dequantizer(1);
-      const auto& dims = context_.input(*dq, 0)->constant.dims;
+      const auto& dims = context_.value(dq->inputs[0]).constant.dims;
       if (std::string p = read_conv_geometry(context_, node_, bytes_.inputs[0], dims, &geometry); !p.empty()) return p;
       set_conv_geometry(geometry, linear);
       return "";
@@ -194,9 +197,9 @@ class UnitReader {
     std::string problem = set_geometry(&linear, &weight);
     if (problem.empty()) problem = read_bias(weight, &linear);
     if (!problem.empty()) return decline(problem);
-    const UnitOperator op = node_.op_type == "Conv"     ? UnitOperator::kConv
-                            : node_.op_type == "MatMul" ? UnitOperator::kMatMul
-                                                        : UnitOperator::kGemm;
+    const UnitOperator op = node_.op == "Conv"     ? UnitOperator::kConv
+                            : node_.op == "MatMul" ? UnitOperator::kMatMul
+                                                   : UnitOperator::kGemm;
     exact_ = integer_form(op, weight.view.is_signed, !float_bias_.empty());
     const int64_t rows = linear.out_channels;
     if (quantizer_ == nullptr) {
@@ -221,9 +224,10 @@ class UnitReader {
   }
 
   Recognised between_bytes() {
-    const std::string& type = node_.op_type;
+    const std::string& type = node_.op;
     const bool many = type == "Add" || type == "Mul" || type == "Concat";
-    if (many && x_.size() != node_.inputs.size()) return decline("not all its inputs are quantized");
+    if (many && (x_.size() != node_.inputs.size() || (type != "Concat" && x_.size() != 2)))
+      return decline("not all its inputs are quantized");
     for (const Quantization& x : x_) {
       if (x.is_signed != y_.is_signed) return decline("it joins uint8 and int8");
     }
@@ -250,7 +254,7 @@ class UnitReader {
 
   // Operators that only move or compare values, on the bytes; then a change of scale if there is one.
   Recognised moved() {
-    const std::string& type = node_.op_type;
+    const std::string& type = node_.op;
     Recognised result = type == "MaxPool"  ? recognise_pool(context_, bytes_)
                         : type == "Resize" ? recognise_resize(context_, bytes_)
                                            : recognise_reshape(context_, bytes_);

@@ -29,14 +29,14 @@ Recognised recognise_qlinear_conv(const RecogniseContext& context, const Node& n
   std::string problem = read_operands(context, node, false, &linear, &weight);
   ConvGeometry geometry;
   if (problem.empty()) {
-    problem = read_conv_geometry(context, node, node.inputs[0], context.input(node, 3)->constant.dims, &geometry);
+    problem = read_conv_geometry(context, node, node.inputs[0], context.value(node.inputs[3]).constant.dims, &geometry);
   }
   if (problem.empty()) problem = set_output(context, node, 6, linear.x.scale, weight, &linear);
   if (!problem.empty()) return decline(problem);
   if (node.attribute("channels_last", int64_t{0}) != 0) return decline("channels_last is not supported");
   set_conv_geometry(geometry, &linear);
   if (const Value* bias = context.input(node, 8)) {
-    problem = read_int_bias(*bias, linear.out_channels, &linear.bias);
+    problem = read_int_bias(*bias, 1, 0, linear.out_channels, &linear.bias);
     if (!problem.empty()) return decline(problem);
   }
   return accept(std::move(linear), {node.inputs[0]}, node.outputs[0]);
@@ -70,10 +70,7 @@ Recognised recognise_qgemm(const RecogniseContext& context, const Node& node) {
   }
   const Value* bias = context.input(node, 6);
   if (problem.empty() && bias != nullptr) {
-    if (bias->is_constant && bias->constant.dims.size() > 1 && bias->constant.dims[0] != 1) {
-      return decline("its C is no bias of one number a channel");
-    }
-    problem = read_int_bias(*bias, linear.out_channels, &linear.bias);
+    problem = read_int_bias(*bias, 2, 1, linear.out_channels, &linear.bias);
   }
   return problem.empty() ? accept(std::move(linear), {node.inputs[0]}, node.outputs[0]) : decline(problem);
 }
@@ -85,7 +82,7 @@ Recognised recognise_qlinear_binary(const RecogniseContext& context, const Node&
   if (problem.empty()) problem = read_quantization(context, node, 6, &y);
   if (!problem.empty()) return decline(problem);
   Node plain = node;
-  plain.op_type = node.op_type == "QLinearAdd" ? "Add" : "Mul";
+  plain.op = node.op == "com.microsoft.QLinearAdd" ? "Add" : "Mul";
   plain.inputs = {node.inputs[0], node.inputs[3]};
   return recognise_quantized_binary(context, plain, a, b, y, y.lowest(), y.highest());
 }
@@ -97,14 +94,14 @@ Recognised recognise_qlinear_unary(const RecogniseContext& context, const Node& 
   if (problem.empty()) problem = read_quantization(context, node, 3, &y);
   if (!problem.empty()) return decline(problem);
   const int from = node.inputs[0], to = node.outputs[0];
-  if (node.op_type == "QLinearSigmoid") return accept(function_table(x, y, ort_logistic), {from}, to);
-  if (node.op_type == "QLinearLeakyRelu") {
+  if (node.op == "com.microsoft.QLinearSigmoid") return accept(function_table(x, y, ort_logistic), {from}, to);
+  if (node.op == "com.microsoft.QLinearLeakyRelu") {
     const float slope = node.attribute("alpha", 0.01f);
     return accept(function_table(x, y, [slope](float v) { return v >= 0.0f ? v : slope * v; }), {from}, to);
   }
   if (node.attribute("channels_last", int64_t{0}) != 0) return decline("channels_last is not supported");
   Node plain = node;
-  plain.op_type = node.op_type.substr(7);  // without "QLinear"
+  plain.op = node.op_type.substr(7);  // without "QLinear"
   plain.inputs = {from};
   return recognise_quantized_average(context, plain, x, y);
 }
@@ -127,20 +124,20 @@ Recognised recognise_qlinear_concat(const RecogniseContext& context, const Node&
 }  // namespace
 
 Recognised recognise_qlinear(const RecogniseContext& context, const Node& node) {
-  if (node.op_type == "QLinearSoftmax") {
+  if (node.op == "com.microsoft.QLinearSoftmax") {
     Quantization x, y;
     std::string problem = read_quantization(context, node, 1, &x);
     if (problem.empty()) problem = read_quantization(context, node, 3, &y);
     return decline(problem.empty() ? "it is not the softmax between the products of attention" : problem);
   }
-  if (node.op_type == "QLinearConcat") return recognise_qlinear_concat(context, node);
-  const bool binary = node.op_type == "QLinearAdd" || node.op_type == "QLinearMul";
+  if (node.op == "com.microsoft.QLinearConcat") return recognise_qlinear_concat(context, node);
+  const bool binary = node.op == "com.microsoft.QLinearAdd" || node.op == "com.microsoft.QLinearMul";
   if (node.inputs.empty() || node.inputs[0] < 0) return decline("it lacks an input");
   if (binary) return recognise_qlinear_binary(context, node);
   if (context.value(node.inputs[0]).is_constant) return decline("its input is a constant");
-  if (node.op_type == "QLinearConv") return recognise_qlinear_conv(context, node);
-  if (node.op_type == "QLinearMatMul") return recognise_qlinear_matmul(context, node);
-  if (node.op_type == "QGemm") return recognise_qgemm(context, node);
+  if (node.op == "QLinearConv") return recognise_qlinear_conv(context, node);
+  if (node.op == "QLinearMatMul") return recognise_qlinear_matmul(context, node);
+  if (node.op == "com.microsoft.QGemm") return recognise_qgemm(context, node);
   return recognise_qlinear_unary(context, node);
 }
 

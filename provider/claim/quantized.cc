@@ -47,7 +47,8 @@ std::string read_quantization(const Value* scale, const Value* zero_point, Quant
   if (scale == nullptr) return "it has no scale";
   std::vector<float> scales;
   if (std::string problem = read_scales(*scale, &scales); !problem.empty()) return problem;
-  if (scales.size() != 1) return "its activations have a scale per channel; one scale is supported";
+  if (scales.size() != 1 || scale->constant.dims.size() > 1)
+    return "its activations have a scale per channel; one scale is supported";
   *result = {scales[0], 0, false};
   if (zero_point == nullptr) return "";
   if (!zero_point->is_constant) return "its zero point '" + zero_point->name + "' is computed at run time";
@@ -65,7 +66,7 @@ std::string read_quantization(const Value* scale, const Value* zero_point, Quant
 std::string read_quantization(const RecogniseContext& context, const Node& node, size_t scale, Quantization* result) {
   std::string problem = read_quantization(context.input(node, scale), context.input(node, scale + 1), result);
   if (problem.empty() && !context.has_input(node, scale + 1)) {
-    const int bytes = node.op_type == "QuantizeLinear" ? node.outputs[0] : node.inputs[0];
+    const int bytes = node.op == "QuantizeLinear" ? node.outputs[0] : node.inputs[0];
     result->is_signed = bytes >= 0 && context.value(bytes).type == ElementType::kInt8;
   }
   return problem;
@@ -92,42 +93,39 @@ std::string read_weight(const Value* weight, const Value* scale, const Value* ze
   view.taps = element_count(dims) / (dims[0] * dims[1]);
   view.row_stride = columns ? 1 : dims[1] * view.taps;
   view.channel_stride = columns ? dims[1] : view.taps;
+  const int rank = columns ? 2 : 1;  // of scale and zero point: [n], of columns also [1, n]
   if (scale != nullptr) {
     if (std::string problem = read_scales(*scale, &result->scale); !problem.empty()) return problem;
-    const int64_t count = static_cast<int64_t>(result->scale.size());
-    if (count != 1 && (count != view.rows || scale->constant.dims.size() > 2)) {
-      return "its weights have " + std::to_string(count) + " scales for " + std::to_string(view.rows) +
-             " output channels; one in all or one a channel is supported (no blocks)";
-    }
+    if (std::string p = vector_problem(scale->constant.dims, rank, rank - 1, view.rows); !p.empty())
+      return "the scale of its weights of " + p + " (blocks are not supported)";
   }
   if (zero_point != nullptr) {
     if (std::string problem = constant_problem(*zero_point, type); !problem.empty()) {
       return "the zero point of its weights cannot be used: " + problem;
     }
-    const int64_t count = element_count(zero_point->constant.dims);
-    if (count != 1 && count != view.rows) return "the zero points of its weights do not fit its output channels";
+    if (std::string p = vector_problem(zero_point->constant.dims, rank, rank - 1, view.rows); !p.empty())
+      return "the zero point of its weights of " + p;
     view.zero_points = zero_point->constant.data;
-    view.zero_point_stride = count == 1 ? 0 : 1;
+    view.zero_point_stride = element_count(zero_point->constant.dims) == 1 ? 0 : 1;
   }
   return range_problem(view, weight->name);
 }
 
 std::string dequantized_weights(const RecogniseContext& context, int weights) {
   const Node* producer = producer_of(context.graph, weights);
-  if (producer == nullptr || producer->op_type != "DequantizeLinear") return "";
+  if (producer == nullptr || producer->op != "DequantizeLinear") return "";
   const Value* stored = context.input(*producer, 0);
   if (stored == nullptr || !stored->is_constant) return "";
   return "its weights '" + stored->name +
          "' are dequantized in every run: quantize its input, too (QDQ), or store them as float32";
 }
 
-std::string read_int_bias(const Value& bias, int64_t rows, std::vector<int32_t>* result) {
+std::string read_int_bias(const Value& bias, int rank, int axis, int64_t rows, std::vector<int32_t>* result) {
   if (!bias.is_constant) return "its bias '" + bias.name + "' is not constant";
   if (bias.constant.type != ElementType::kInt32) return "its bias '" + bias.name + "' is not int32";
   const auto ints = constant_ints(bias);
-  if (!ints || (static_cast<int64_t>(ints->size()) != rows && ints->size() != 1)) {
-    return "its bias has shape " + dims_text(bias.constant.dims) + "; " + std::to_string(rows) + " are expected";
-  }
+  if (!ints) return "its bias cannot be used: " + constant_problem(bias, ElementType::kInt32);
+  if (std::string p = vector_problem(bias.constant.dims, rank, axis, rows); !p.empty()) return "its bias of " + p;
   result->assign(ints->begin(), ints->end());
   result->resize(rows, result->front());
   return "";
@@ -169,11 +167,13 @@ void set_conv_geometry(const ConvGeometry& geometry, QuantizedLinear* linear) {
 Recognised recognise_quantize(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], y = node.outputs[0];
   if (node.attribute("block_size", int64_t{0}) != 0) return decline("blocks of a scale each are not supported");
+  if (const int64_t type = node.attribute("precision", int64_t{0}); type != 0 && type != 1)
+    return decline("only a precision of float32 is supported");
   Quantization quantization;
   if (std::string problem = read_quantization(context, node, 1, &quantization); !problem.empty()) {
     return decline(problem);
   }
-  const bool to_bytes = node.op_type == "QuantizeLinear";
+  const bool to_bytes = node.op == "QuantizeLinear";
   const ElementType from = context.value(x).type, to = context.value(y).type;
   const ElementType bytes = quantization.is_signed ? ElementType::kInt8 : ElementType::kUint8;
   if (from != (to_bytes ? ElementType::kFloat : bytes) || to != (to_bytes ? bytes : ElementType::kFloat)) {

@@ -24,8 +24,8 @@ struct QuantizedWeight {
 // Weights [rows, channels, taps...], or with `columns` [channels, rows]. scale, zero_point may be null.
 std::string read_weight(const Value* weight, const Value* scale, const Value* zero_point, bool columns,
                         QuantizedWeight* result);
-// An int32 constant of `rows` elements.
-std::string read_int_bias(const Value& bias, int64_t rows, std::vector<int32_t>* result);
+// An int32 constant: one number, or one for each of the `rows` of `axis` of `rank` axes. Result: `rows` numbers.
+std::string read_int_bias(const Value& bias, int rank, int axis, int64_t rows, std::vector<int32_t>* result);
 
 // float32 (x_scale * w_scale[row]) / y_scale in that order; y_scale null: without the division.
 std::vector<float> multipliers(float x_scale, const std::vector<float>& w_scale, const float* y_scale, int64_t rows);

@@ -1,7 +1,6 @@
 #include "claim/recognise.h"
 
 #include <algorithm>
-#include <climits>
 
 #include "base/error.h"
 #include "claim/assume.h"
@@ -15,105 +14,103 @@ namespace {
 // Types of the activations that an operator takes: its own recogniser checks kAny.
 enum class Takes { kFloat, kFloatOrBytes, kAny };
 struct Entry {
-  const char* domain;
-  const char* op_type;
-  int first_version, last_version;
+  const char* op;  // operators.h
   const char* pattern;
   Recognised (*recognise)(const RecogniseContext&, const Node&);
   Takes takes = Takes::kFloat;
 };
 
-constexpr const char* kMicrosoft = "com.microsoft";
-// An operator may have several rows, for different opsets.
 constexpr Entry kTable[] = {
-    {"", "Conv", 1, INT_MAX, "conv", recognise_conv},
-    {"", "MatMul", 1, INT_MAX, "matmul", recognise_matmul},
-    {"", "Gemm", 7, INT_MAX, "gemm", recognise_gemm},
-    {"", "Relu", 6, INT_MAX, "relu", recognise_activation},
-    {"", "Clip", 6, INT_MAX, "clip", recognise_activation},
-    {"", "LeakyRelu", 6, INT_MAX, "leaky relu", recognise_activation},
-    {"", "PRelu", 7, INT_MAX, "leaky relu", recognise_activation},
-    {"", "Sigmoid", 6, INT_MAX, "sigmoid", recognise_activation},
-    {"", "HardSigmoid", 6, INT_MAX, "hard sigmoid", recognise_activation},
-    {"", "HardSwish", 14, INT_MAX, "hard swish", recognise_activation},
-    {"", "Swish", 24, INT_MAX, "silu", recognise_activation},
-    {"", "Gelu", 20, INT_MAX, "gelu", recognise_activation},
-    {kMicrosoft, "Gelu", 1, INT_MAX, "gelu", recognise_activation},
-    {kMicrosoft, "FastGelu", 1, INT_MAX, "gelu", recognise_biased_gelu},
-    {kMicrosoft, "QuickGelu", 1, INT_MAX, "silu", recognise_activation},
-    {"", "Tanh", 6, INT_MAX, "tanh", recognise_activation},
-    {"", "Erf", 9, INT_MAX, "erf", recognise_activation},
-    {"", "Add", 7, INT_MAX, "add", recognise_arithmetic},
-    {"", "Sub", 7, INT_MAX, "sub", recognise_arithmetic},
-    {"", "Mul", 7, INT_MAX, "mul", recognise_arithmetic},
-    {"", "Div", 7, INT_MAX, "div", recognise_arithmetic},
-    {"", "BatchNormalization", 7, INT_MAX, "batch norm", recognise_batch_norm},
-    {"", "LayerNormalization", 1, INT_MAX, "layer norm", recognise_layer_norm},
-    {kMicrosoft, "SkipLayerNormalization", 1, INT_MAX, "layer norm", recognise_layer_norm},
-    {kMicrosoft, "BiasGelu", 1, INT_MAX, "gelu", recognise_biased_gelu},
-    {kMicrosoft, "FusedMatMul", 1, INT_MAX, "matmul", recognise_matmul},
-    {kMicrosoft, "FusedGemm", 1, INT_MAX, "gemm", recognise_fused_layer},
-    {kMicrosoft, "FusedConv", 1, INT_MAX, "conv", recognise_fused_layer},
-    {kMicrosoft, "MultiHeadAttention", 1, INT_MAX, "attention", recognise_attention},
-    {kMicrosoft, "Attention", 1, INT_MAX, "attention", recognise_attention},
-    {"", "Attention", 23, INT_MAX, "attention", recognise_attention},
-    {"", "Gather", 1, INT_MAX, "select token", recognise_select_token},
-    {"", "MaxPool", 1, INT_MAX, "max pool", recognise_pool, Takes::kFloatOrBytes},
-    {"", "AveragePool", 7, INT_MAX, "average pool", recognise_pool},
-    {"", "GlobalAveragePool", 1, INT_MAX, "global average", recognise_global_average},
-    {"", "ReduceMean", 1, INT_MAX, "global average", recognise_global_average},
-    {"", "Pad", 2, INT_MAX, "pad", recognise_pad, Takes::kFloatOrBytes},
-    {"", "Resize", 11, INT_MAX, "resize", recognise_resize, Takes::kFloatOrBytes},
-    {"", "Concat", 4, INT_MAX, "concat", recognise_concat, Takes::kFloatOrBytes},
-    {"", "Split", 2, INT_MAX, "split", recognise_split, Takes::kFloatOrBytes},
-    {"", "Slice", 1, INT_MAX, "slice", recognise_slice, Takes::kFloatOrBytes},
-    {"", "Reshape", 5, INT_MAX, "reshape", recognise_reshape, Takes::kFloatOrBytes},
-    {"", "Flatten", 1, INT_MAX, "reshape", recognise_reshape, Takes::kFloatOrBytes},
-    {"", "Squeeze", 1, INT_MAX, "reshape", recognise_reshape, Takes::kFloatOrBytes},
-    {"", "Unsqueeze", 1, INT_MAX, "reshape", recognise_reshape, Takes::kFloatOrBytes},
-    {"", "QuantizeLinear", 10, INT_MAX, "quantize", recognise_quantize, Takes::kAny},
-    {"", "DequantizeLinear", 10, INT_MAX, "dequantize", recognise_quantize, Takes::kAny},
-    {"", "QLinearConv", 10, INT_MAX, "qlinear conv", recognise_qlinear, Takes::kAny},
-    {"", "QLinearMatMul", 10, INT_MAX, "qlinear matmul", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QGemm", 1, INT_MAX, "qgemm", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QLinearAdd", 1, INT_MAX, "qlinear add", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QLinearMul", 1, INT_MAX, "qlinear mul", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QLinearSigmoid", 1, INT_MAX, "qlinear sigmoid", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QLinearLeakyRelu", 1, INT_MAX, "qlinear leaky relu", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QLinearSoftmax", 1, INT_MAX, "qlinear softmax", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QLinearConcat", 1, INT_MAX, "qlinear concat", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QLinearAveragePool", 1, INT_MAX, "qlinear average pool", recognise_qlinear, Takes::kAny},
-    {kMicrosoft, "QLinearGlobalAveragePool", 1, INT_MAX, "qlinear global average", recognise_qlinear, Takes::kAny},
+    {"Conv", "conv", recognise_conv},
+    {"MatMul", "matmul", recognise_matmul},
+    {"Gemm", "gemm", recognise_gemm},
+    {"Relu", "relu", recognise_activation},
+    {"Clip", "clip", recognise_activation},
+    {"LeakyRelu", "leaky relu", recognise_activation},
+    {"PRelu", "leaky relu", recognise_activation},
+    {"Sigmoid", "sigmoid", recognise_activation},
+    {"HardSigmoid", "hard sigmoid", recognise_activation},
+    {"HardSwish", "hard swish", recognise_activation},
+    {"Swish", "silu", recognise_activation},
+    {"Gelu", "gelu", recognise_activation},
+    {"com.microsoft.Gelu", "gelu", recognise_activation},
+    {"com.microsoft.FastGelu", "gelu", recognise_biased_gelu},
+    {"com.microsoft.QuickGelu", "silu", recognise_activation},
+    {"Tanh", "tanh", recognise_activation},
+    {"Erf", "erf", recognise_activation},
+    {"Add", "add", recognise_arithmetic},
+    {"Sub", "sub", recognise_arithmetic},
+    {"Mul", "mul", recognise_arithmetic},
+    {"Div", "div", recognise_arithmetic},
+    {"BatchNormalization", "batch norm", recognise_batch_norm},
+    {"LayerNormalization", "layer norm", recognise_layer_norm},
+    {"com.microsoft.SkipLayerNormalization", "layer norm", recognise_layer_norm},
+    {"com.microsoft.BiasGelu", "gelu", recognise_biased_gelu},
+    {"com.microsoft.FusedMatMul", "matmul", recognise_matmul},
+    {"com.microsoft.FusedGemm", "gemm", recognise_fused_layer},
+    {"com.microsoft.FusedConv", "conv", recognise_fused_layer},
+    {"com.microsoft.MultiHeadAttention", "attention", recognise_attention},
+    {"com.microsoft.Attention", "attention", recognise_attention},
+    {"Attention", "attention", recognise_attention},
+    {"Gather", "select token", recognise_select_token},
+    {"MaxPool", "max pool", recognise_pool, Takes::kFloatOrBytes},
+    {"AveragePool", "average pool", recognise_pool},
+    {"GlobalAveragePool", "global average", recognise_global_average},
+    {"ReduceMean", "global average", recognise_global_average},
+    {"Pad", "pad", recognise_pad, Takes::kFloatOrBytes},
+    {"Resize", "resize", recognise_resize, Takes::kFloatOrBytes},
+    {"Concat", "concat", recognise_concat, Takes::kFloatOrBytes},
+    {"Split", "split", recognise_split, Takes::kFloatOrBytes},
+    {"Slice", "slice", recognise_slice, Takes::kFloatOrBytes},
+    {"Reshape", "reshape", recognise_reshape, Takes::kFloatOrBytes},
+    {"Flatten", "reshape", recognise_reshape, Takes::kFloatOrBytes},
+    {"Squeeze", "reshape", recognise_reshape, Takes::kFloatOrBytes},
+    {"Unsqueeze", "reshape", recognise_reshape, Takes::kFloatOrBytes},
+    {"QuantizeLinear", "quantize", recognise_quantize, Takes::kAny},
+    {"DequantizeLinear", "dequantize", recognise_quantize, Takes::kAny},
+    {"QLinearConv", "qlinear conv", recognise_qlinear, Takes::kAny},
+    {"QLinearMatMul", "qlinear matmul", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QGemm", "qgemm", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QLinearAdd", "qlinear add", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QLinearMul", "qlinear mul", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QLinearSigmoid", "qlinear sigmoid", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QLinearLeakyRelu", "qlinear leaky relu", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QLinearSoftmax", "qlinear softmax", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QLinearConcat", "qlinear concat", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QLinearAveragePool", "qlinear average pool", recognise_qlinear, Takes::kAny},
+    {"com.microsoft.QLinearGlobalAveragePool", "qlinear global average", recognise_qlinear, Takes::kAny},
 };
 
-std::string unsupported(const Node& node, bool known_operator) {
+std::string unsupported(const Node& node) {
   if (node.op_type == "MatMulNBits") return "weights of fewer than 8 bits in blocks are not supported";
-  if (node.op_type == "ConvInteger" || node.op_type == "MatMulInteger") {
+  if (node.op == "ConvInteger" || node.op == "MatMulInteger") {
     return "its int32 result is not followed by a Cast to float32 and a Mul with a constant scale";
   }
-  if (node.op_type == "DynamicQuantizeLinear") {
+  if (node.op == "DynamicQuantizeLinear") {
     return "its result is used by more than MatMulInteger or ConvInteger, with constant weights, Cast and Mul";
   }
   if (node.domain == "com.microsoft.nchwc") {
     return "the file was saved for this CPU's own layout: save it at ORT_ENABLE_EXTENDED or below, or as it was "
            "exported";
   }
-  if (node.op_type == "Softmax") return "it is not the Softmax between the products of attention";
-  const std::string name = node.domain.empty() ? node.op_type : node.domain + "." + node.op_type;
-  if (!known_operator) return name + " is not an operator that runs here";
-  return name + " of opset " + std::to_string(node.since_version) + " is not supported";
+  if (node.op == "Softmax") return "it is not the Softmax between the products of attention";
+  if (!node.domain.empty()) return node.domain + "." + node.op_type + " is not an operator that runs here";
+  const bool known_operator =
+      std::any_of(std::begin(kTable), std::end(kTable), [&](const Entry& entry) { return node.op_type == entry.op; });
+  if (!known_operator) return node.op_type + " is not an operator that runs here";
+  return node.op_type + " of opset " + std::to_string(node.since_version) + " is not supported";
 }
 
 // What holds for every operator in the table: one float activation in, float out.
 std::string activation_problem(const RecogniseContext& context, const Node& node, Takes takes) {
-  if (node.inputs.empty() || node.outputs.empty() || node.inputs[0] < 0 || node.outputs[0] < 0) {
+  if (node.inputs[0] < 0 || node.outputs[0] < 0) {
     return "it lacks an input or output";
   }
   bool any_activation = false;
   for (int index : node.inputs) any_activation |= index >= 0 && !context.value(index).is_constant;
   if (!any_activation) {
-    return node.op_type == "DequantizeLinear" ? "of a constant: it runs here only as a part of the node that reads it"
-                                              : "all its inputs are constant: constant folding computes it once";
+    return node.op == "DequantizeLinear" ? "of a constant: it runs here only as a part of the node that reads it"
+                                         : "all its inputs are constant: constant folding computes it once";
   }
   for (int index : {node.inputs[0], node.outputs[0]}) {
     const Value& value = context.value(index);
@@ -147,21 +144,15 @@ std::string axes_problem(const RecogniseContext& context, const Recognised& reco
 }
 
 bool takes_constant_first(const Node& node) {
-  return node.op_type == "MatMul" || node.op_type == "Gemm" || node.op_type == "Add" || node.op_type == "Sub" ||
-         node.op_type == "Mul" || node.op_type == "Div";
+  return node.op == "MatMul" || node.op == "Gemm" || node.op == "Add" || node.op == "Sub" || node.op == "Mul" ||
+         node.op == "Div";
 }
 
 Recognised recognise_node(const RecogniseContext& context, int index) {
   const Node& node = context.graph.nodes[index];
-  const Entry* entry = nullptr;
-  bool known_operator = false;
-  for (const Entry& candidate : kTable) {
-    if (node.op_type != candidate.op_type || node.domain != candidate.domain) continue;
-    known_operator = true;
-    if (node.since_version >= candidate.first_version && node.since_version <= candidate.last_version)
-      entry = &candidate;
-  }
-  if (entry == nullptr) return decline(unsupported(node, known_operator));
+  const auto entry = std::find_if(std::begin(kTable), std::end(kTable),
+                                  [&](const Entry& candidate) { return node.op == candidate.op; });
+  if (entry == std::end(kTable)) return decline(unsupported(node));
   Recognised result;
   const std::string problem = activation_problem(context, node, entry->takes);
   const bool own_checks = entry->recognise == recognise_qlinear;
@@ -179,6 +170,21 @@ Recognised recognise_node(const RecogniseContext& context, int index) {
 
 }  // namespace
 
+namespace {
+
+// Size `axis` of a list of sizes, -1: it has none.
+int64_t size_of(const std::vector<int64_t>& dims, int axis) {
+  return axis >= 0 && axis < static_cast<int>(dims.size()) ? dims[static_cast<size_t>(axis)] : -1;
+}
+
+// The sizes of an axis in both sets of facts; nothing if one of them has no such axis.
+std::optional<std::pair<int64_t, int64_t>> believed_sizes(const ValueFacts& fact, int axis) {
+  if (!fact.assumed || !fact.probe || size_of(*fact.assumed, axis) < 0 || size_of(*fact.probe, axis) < 0) return {};
+  return std::pair(size_of(*fact.assumed, axis), size_of(*fact.probe, axis));
+}
+
+}  // namespace
+
 int RecogniseContext::rank(int index) const {
   if (const Value& v = value(index); v.is_constant)
     return static_cast<int>(v.constant.dims.size());
@@ -189,11 +195,10 @@ int RecogniseContext::rank(int index) const {
 
 int64_t RecogniseContext::static_dim(int index, int axis) const {
   const Value& v = value(index);
-  if (v.has_shape && axis < static_cast<int>(v.dims.size()) && v.dims[axis] >= 0) return v.dims[axis];
-  const ValueFacts& fact = facts[index];
-  if (!fact.assumed || !fact.probe || axis >= static_cast<int>(fact.probe->size())) return -1;
+  if (v.has_shape && size_of(v.dims, axis) >= 0) return size_of(v.dims, axis);
   // No symbol has the same size in both sets, so a size that agrees depends on none.
-  return (*fact.assumed)[axis] == (*fact.probe)[axis] ? (*fact.probe)[axis] : -1;
+  const auto sizes = believed_sizes(facts[index], axis);
+  return sizes && sizes->first == sizes->second ? sizes->first : -1;
 }
 
 std::optional<float> RecogniseContext::static_number(int index) const {
@@ -206,9 +211,8 @@ std::optional<float> RecogniseContext::static_number(int index) const {
 bool same_dim(const RecogniseContext& context, int a, int axis_a, int b, int axis_b) {
   const int64_t static_a = context.static_dim(a, axis_a), static_b = context.static_dim(b, axis_b);
   if (static_a >= 0 && static_b >= 0) return static_a == static_b;
-  const ValueFacts &fa = context.facts[a], &fb = context.facts[b];
-  return fa.probe && fb.probe && fa.assumed && fb.assumed && (*fa.probe)[axis_a] == (*fb.probe)[axis_b] &&
-         (*fa.assumed)[axis_a] == (*fb.assumed)[axis_b];
+  const auto sizes_a = believed_sizes(context.facts[a], axis_a), sizes_b = believed_sizes(context.facts[b], axis_b);
+  return sizes_a && sizes_a == sizes_b;
 }
 
 bool same_shape(const RecogniseContext& context, int a, int b) {

@@ -32,10 +32,10 @@ struct Unit {
 
 struct RecogniseContext {
   const Graph& graph;
-  const std::vector<ValueFacts>& facts;  // one per value
+  const Table<ValueFacts>& facts;  // one per value
 
   const Value& value(int index) const { return graph.values[index]; }
-  bool has_input(const Node& node, size_t i) const { return i < node.inputs.size() && node.inputs[i] >= 0; }
+  bool has_input(const Node& node, size_t i) const { return node.inputs[i] >= 0; }
   const Value* input(const Node& node, size_t i) const { return has_input(node, i) ? &value(node.inputs[i]) : nullptr; }
   // Rank of a value, or -1.
   int rank(int index) const;
@@ -112,8 +112,8 @@ std::string fit_mask(const RecogniseContext&, const ScoreAxes& scores, bool drop
 std::optional<Axes> own_axes(const OpData& data);
 
 struct RecognisedGraph {
-  std::vector<Recognised> nodes;  // one per node of the graph
-  std::vector<ValueFacts> facts;  // one per value
+  Table<Recognised> nodes;  // one per node of the graph
+  Table<ValueFacts> facts;  // one per value
   std::vector<Unit> units;
   std::map<std::string, int64_t> assumed;
 };

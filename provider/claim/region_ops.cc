@@ -57,7 +57,9 @@ class RegionBuilder {
     const int placed = place(index);
     const Value& from = value(index);
     if (from.is_constant) {
-      result_.graph.values[static_cast<size_t>(placed)].constant = *constant_floats(from);
+      const auto floats = constant_floats(from);
+      if (!floats) throw Error(constant_problem(from, ElementType::kFloat));
+      result_.graph.values[static_cast<size_t>(placed)].constant = *floats;
       return placed;
     }
     if (from.producer >= 0 && inside_[static_cast<size_t>(from.producer)]) throw not_made(from);

@@ -13,7 +13,9 @@ namespace {
 std::optional<std::vector<int64_t>> target_in_numbers(const RecogniseContext& context, const Node& reshape) {
   const ValueFacts &x = context.facts[reshape.inputs[0]], &target = context.facts[reshape.inputs[1]];
   if (!x.probe || !x.assumed || !target.probe_numbers || !target.assumed_numbers) return std::nullopt;
-  const bool zeros_stay = reshape.attribute("allowzero", int64_t{0}) != 0;
+  if (x.probe->size() != x.assumed->size() || target.probe_numbers->size() != target.assumed_numbers->size())
+    return std::nullopt;
+  const bool zeros_stay = reshape.attribute("allowzero", int64_t{0}) == 1;
   std::vector<int64_t> result;
   for (size_t i = 0; i < target.probe_numbers->size(); ++i) {
     const auto probe = static_cast<int64_t>((*target.probe_numbers)[i]);

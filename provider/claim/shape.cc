@@ -56,7 +56,7 @@ bool read_enum(const std::string& text, std::initializer_list<const char*> names
 
 std::string read_scales(const RecogniseContext& context, const Node& node, int rank, const std::vector<int64_t>& axes,
                         Resize* resize) {
-  const auto scales = constant_floats(*context.input(node, 2));
+  const auto scales = constant_floats(context.value(node.inputs[2]));
   if (!scales) return "its scales are not constant";
   if (scales->size() != axes.size()) return "its scales do not fit its axes";
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -72,7 +72,7 @@ std::string read_scales(const RecogniseContext& context, const Node& node, int r
 
 std::string read_sizes(const RecogniseContext& context, const Node& node, int rank, const std::vector<int64_t>& axes,
                        Resize* resize) {
-  const auto sizes = constant_ints(*context.input(node, 3));
+  const auto sizes = constant_ints(context.value(node.inputs[3]));
   if (!sizes) return "its sizes are not constant";
   if (sizes->size() != axes.size()) return "its sizes do not fit its axes";
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -142,14 +142,21 @@ Recognised recognise_resize(const RecogniseContext& context, const Node& node) {
     return decline("its nearest_mode is not supported");
   }
   resize.nearest = static_cast<Resize::Nearest>(index);
+  resize.wide_ties = context.graph.ort_minor >= 28;
   if (node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch") return decline("it keeps the aspect ratio");
   const int x = node.inputs[0], rank = context.rank(x);
   if (rank != 3 && rank != 4) return decline("its input has to have rank 3 or 4");
   std::vector<int64_t> axes = node.attribute("axes", std::vector<int64_t>{});
+  // onnxruntime counts them from the front only.
+  if (std::any_of(axes.begin(), axes.end(), [](int64_t axis) { return axis < 0; }))
+    return decline("an axis is negative");
   if (!normalise_axes(rank, &axes)) return decline("its axes are malformed");
-  const Value* scales = context.input(node, 2);
-  const bool by_scale = scales != nullptr && !(scales->is_constant && scales->constant.bytes == 0);
-  if (!by_scale && !context.has_input(node, 3)) return decline("it has neither scales nor sizes");
+  const auto is_given = [&](size_t input) {
+    const Value* value = context.input(node, input);
+    return value != nullptr && !(value->is_constant && value->constant.bytes == 0);
+  };
+  const bool by_scale = is_given(2);
+  if (by_scale == is_given(3)) return decline("it has both scales and sizes, or neither");
   const std::string problem =
       by_scale ? read_scales(context, node, rank, axes, &resize) : read_sizes(context, node, rank, axes, &resize);
   return problem.empty() ? accept(resize, {x}, node.outputs[0]) : decline(problem);
@@ -165,7 +172,7 @@ Recognised recognise_concat(const RecogniseContext& context, const Node& node) {
     if (!axes) axes = here;
   }
   if (!axes) return decline("it has no input");
-  return accept(Concat{*axes}, node.inputs, node.outputs[0]);
+  return accept(Concat{*axes}, node.inputs.all(), node.outputs[0]);
 }
 
 Recognised recognise_split(const RecogniseContext& context, const Node& node) {
@@ -222,8 +229,8 @@ Recognised recognise_slice(const RecogniseContext& context, const Node& node) {
 Recognised recognise_reshape(const RecogniseContext& context, const Node& node) {
   Reshape reshape;
   const int x = node.inputs[0];
-  const bool takes_axes = node.op_type == "Squeeze" || node.op_type == "Unsqueeze";
-  if (node.op_type == "Flatten") {
+  const bool takes_axes = node.op == "Squeeze" || node.op == "Unsqueeze";
+  if (node.op == "Flatten") {
     reshape.kind = Reshape::Kind::kFlatten;
     reshape.axis = node.attribute("axis", int64_t{1});
     return accept(reshape, {x}, node.outputs[0]);
@@ -233,11 +240,11 @@ Recognised recognise_reshape(const RecogniseContext& context, const Node& node) 
     return decline(problem);
   }
   if (takes_axes) {
-    reshape.kind = node.op_type == "Squeeze" ? Reshape::Kind::kSqueeze : Reshape::Kind::kUnsqueeze;
+    reshape.kind = node.op == "Squeeze" ? Reshape::Kind::kSqueeze : Reshape::Kind::kUnsqueeze;
     if (reshape.target.empty()) return decline("it names no axes");
   } else {
     if (!context.has_input(node, 1) && node.since_version >= 5) return decline("it has no target shape");
-    reshape.allow_zero = node.attribute("allowzero", int64_t{0}) != 0;
+    reshape.allow_zero = node.attribute("allowzero", int64_t{0}) == 1;  // as onnxruntime reads it
     if (std::count(reshape.target.begin(), reshape.target.end(), -1) > 1)
       return decline("its target shape has several -1");
   }

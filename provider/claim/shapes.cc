@@ -1,6 +1,5 @@
 // Output shapes of Ops, with ONNX's rules.
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -132,17 +131,10 @@ Shape shape_of(const Pad& pad, const std::vector<Shape>& inputs) {
 Shape shape_of(const Resize& resize, const std::vector<Shape>& inputs) {
   expect_rank(inputs[0], 3, 4);
   Shape result = inputs[0];
-  for (size_t axis = 2; axis < result.size(); ++axis) {
-    const size_t side = axis + 2 - result.size();
-    // onnxruntime computes the product in float32; float64 would differ where it rounds up to an integer.
-    const float scaled = static_cast<float>(result[axis]) * static_cast<float>(resize.scale[side]);
-    if (resize.sizes[side] > 0)
-      result[axis] = result[axis] == 0 ? 0 : resize.sizes[side];
-    else if (!(scaled < 1e15f))
-      refuse("its output size overflows for input shape " + dims_text(inputs[0]));
-    else
-      result[axis] = static_cast<int64_t>(std::floor(scaled));
-  }
+  const bool rows = result.size() == 4;
+  const ImageSize to = resized(resize, {rows ? result[2] : 1, result.back()});
+  if (rows) result[2] = to[0];
+  result.back() = to[1];
   return result;
 }
 

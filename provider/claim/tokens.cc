@@ -105,7 +105,7 @@ std::string fit_mask(const RecogniseContext& context, const ScoreAxes& scores, b
 
 Recognised recognise_layer_norm(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], rank = context.rank(x);
-  const bool skip = node.op_type == "SkipLayerNormalization";
+  const bool skip = node.op == "com.microsoft.SkipLayerNormalization";
   for (size_t i = 1; i < node.outputs.size(); ++i) {
     if (node.outputs[i] >= 0 && !(skip && i == 3)) return decline("its mean or deviation is used");
   }
@@ -173,8 +173,8 @@ struct MaskInputs {
 };
 
 MaskInputs mask_inputs(const Node& node) {
-  if (node.domain.empty()) return {3, SIZE_MAX, 3};
-  return node.op_type == "Attention" ? MaskInputs{3, 3, 5} : MaskInputs{4, 4, 5};
+  if (node.op == "Attention") return {3, SIZE_MAX, 3};
+  return node.op == "com.microsoft.Attention" ? MaskInputs{3, 3, 5} : MaskInputs{4, 4, 5};
 }
 
 // Which inputs and attributes are understood.
@@ -233,7 +233,7 @@ std::string read_mask(const RecogniseContext& context, const Node& node, int key
 }  // namespace
 
 Recognised recognise_attention(const RecogniseContext& context, const Node& node) {
-  const bool onnx = node.domain.empty(), joined = !onnx && node.op_type == "Attention";
+  const bool onnx = node.op == "Attention", joined = node.op == "com.microsoft.Attention";
   if (context.rank(node.inputs[0]) != 3) {
     return decline(onnx ? "its heads are not split from and joined to channels around it"
                         : "its input has to have rank 3");
@@ -257,7 +257,8 @@ Recognised recognise_attention(const RecogniseContext& context, const Node& node
       sides[i] = node.inputs[i];
     }
   }
-  const int64_t channels = joined ? context.input(node, 1)->constant.dims[1] / 3 : channels_of(context, node.inputs[0]);
+  const int64_t channels =
+      joined ? context.value(node.inputs[1]).constant.dims[1] / 3 : channels_of(context, node.inputs[0]);
   if (channels % attention.heads != 0) return decline("its heads do not divide its channels");
   attention.scale = node.attribute("scale", 0.0f);
   if (attention.scale == 0.0f) {

@@ -24,12 +24,12 @@ class Finder {
 
   std::vector<Unit> run() {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      if (graph_.nodes[i].op_type == "DynamicQuantizeLinear") find_dynamic(static_cast<int>(i));
+      if (graph_.nodes[i].op == "DynamicQuantizeLinear") find_dynamic(static_cast<int>(i));
     }
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const int node = static_cast<int>(i);
-      if (taken_[i] || !graph_.nodes[i].domain.empty()) continue;
-      const std::string& type = graph_.nodes[i].op_type;
+      if (taken_[i]) continue;
+      const std::string& type = graph_.nodes[i].op;
       if (type == "ConvInteger" || type == "MatMulInteger") {
         std::vector<int> chain{node};
         if (follow_integer(&chain, -1)) add(chain, node, chain.back());
@@ -42,7 +42,7 @@ class Finder {
 
  private:
   const Node& at(int node) const { return graph_.nodes[node]; }
-  bool is(int node, const char* type) const { return node >= 0 && at(node).op_type == type && !taken_[node]; }
+  bool is(int node, const char* type) const { return node >= 0 && at(node).op == type && !taken_[node]; }
   int next(int node) const { return at(node).outputs.size() == 1 ? sole_consumer(graph_, at(node).outputs[0]) : -1; }
   bool is_constant(int value) const { return value >= 0 && graph_.values[value].is_constant; }
 
@@ -61,8 +61,8 @@ class Finder {
 
   void find_qdq(int main) {
     const Node& node = at(main);
-    const bool linear = one_of(node.op_type, kLinear);
-    const size_t needed = linear ? 2 : one_of(node.op_type, kManyInputs) ? node.inputs.size() : 1;
+    const bool linear = one_of(node.op, kLinear);
+    const size_t needed = linear ? 2 : one_of(node.op, kManyInputs) ? node.inputs.size() : 1;
     std::vector<int> nodes{main};
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const int dq = dequantizer(node.inputs[i]);
@@ -105,7 +105,7 @@ class Finder {
     if (scale < 0) return is_constant(factor);
     const int product = graph_.values[factor].producer;
     if (!is(product, "Mul") || graph_.values[factor].is_graph_output) return false;
-    const std::vector<int>& inputs = at(product).inputs;
+    const IndexList& inputs = at(product).inputs;
     if (!(inputs[0] == scale && is_constant(inputs[1])) && !(inputs[1] == scale && is_constant(inputs[0])))
       return false;
     chain->push_back(product);
@@ -129,7 +129,7 @@ class Finder {
       nodes.insert(nodes.end(), chain.begin(), chain.end());
     }
     // The scales, and their products (which chains with equal weight scales share), have no other use.
-    std::vector<int> inner = node.outputs;
+    IndexList inner = node.outputs;
     for (int user : graph_.values[node.outputs[1]].consumers) {
       if (at(user).outputs.size() == 1) inner.push_back(at(user).outputs[0]);
     }
@@ -169,7 +169,7 @@ void join_dequantizers(const Graph& graph, RecognisedGraph* recognised) {
 }
 
 Recognised recognise_unit(const RecogniseContext& context, const Unit& unit) {
-  const std::string& type = context.graph.nodes[unit.main].op_type;
+  const std::string& type = context.graph.nodes[unit.main].op;
   const bool integer = type == "DynamicQuantizeLinear" || type == "ConvInteger" || type == "MatMulInteger";
   Recognised result = integer ? recognise_integer_chain(context, unit) : recognise_qdq(context, unit);
   name_ops(context.graph, unit.main, &result);

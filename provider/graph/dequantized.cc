@@ -58,8 +58,11 @@ std::optional<std::vector<float>> dequantized(const Graph& graph, const Node& no
   const auto scales = elements_as<float>(*scale);
   const auto zeros = has_zero ? integers(*zero) : std::vector<int64_t>{0};
   if (!values || !scales || !zeros) return std::nullopt;
-  const auto fits = [&](size_t count) { return count == 1 || count == values->size(); };
-  if (!fits(scales->size()) || !fits(zeros->size())) return std::nullopt;
+  // One for all, or a list of one an element: onnxruntime looks whether it lies along the axis that it should.
+  const auto fits = [&](size_t count, const Constant* of) {
+    return (count == 1 || count == values->size()) && (of == nullptr || of->dims.size() <= 1);
+  };
+  if (!fits(scales->size(), scale) || !fits(zeros->size(), zero)) return std::nullopt;
   std::vector<float> result;
   for (size_t i = 0; i < values->size(); ++i) {
     const int64_t difference = (*values)[i] - (*zeros)[zeros->size() == 1 ? 0 : i];
@@ -72,7 +75,7 @@ std::optional<std::vector<float>> dequantized(const Graph& graph, const Node& no
 
 void add_dequantized_constants(Graph* graph) {
   for (const Node& node : graph->nodes) {
-    if (node.op_type != "DequantizeLinear" || !node.domain.empty() || node.outputs.empty()) continue;
+    if (node.op != "DequantizeLinear" || !node.domain.empty() || node.outputs.empty()) continue;
     if (node.outputs[0] < 0 || graph->values[node.outputs[0]].type != ElementType::kFloat) continue;
     Value& value = graph->values[node.outputs[0]];
     if (value.consumers.size() != 1 || value.is_graph_output) continue;

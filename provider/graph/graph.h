@@ -3,11 +3,14 @@
 // into ORT's memory and lives as long as the OrtGraph (one GetCapability or Compile call).
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include "graph/index.h"
 
 namespace sparsecpu {
 
@@ -51,7 +54,7 @@ struct Value {
   std::vector<int64_t> dims;         // -1: unknown
   std::vector<std::string> symbols;  // per dim: the symbolic name, or ""
   int producer = -1;                 // node index, or -1 (graph input, initializer, outer scope)
-  std::vector<int> consumers;        // node indices, one entry a use
+  IndexList consumers;               // node indices, one entry a use
   bool is_graph_output = false;
   bool is_outer_scope = false;
   bool is_constant = false;  // `constant` is filled; it may have a producer (dequantized.h)
@@ -62,9 +65,10 @@ using Attribute = std::variant<int64_t, std::vector<int64_t>, float, std::vector
 
 struct Node {
   size_t id = 0;                      // ORT's node id
-  std::string name, op_type, domain;  // domain "" is ai.onnx
+  std::string name, op_type, domain;  // as ONNX Runtime shows them; domain "" is ai.onnx
+  std::string op;                     // what it is (operators.h)
   int since_version = 0;
-  std::vector<int> inputs, outputs;             // value indices; -1: an absent optional
+  IndexList inputs, outputs;                    // value indices; -1: an absent optional
   std::map<std::string, Attribute> attributes;  // tensor and graph attributes are left out
   bool has_subgraph = false;
   bool assigned_elsewhere = false;  // another provider has taken it already
@@ -78,12 +82,13 @@ struct Node {
 struct Graph {
   std::string name;
   std::string model_path;
-  std::vector<Node> nodes;  // topological order
-  std::vector<Value> values;
-  std::vector<int> inputs, outputs;  // value indices
+  int ort_minor = std::numeric_limits<int>::max();  // of the ONNX Runtime that runs, 1.x
+  Table<Node> nodes;                                // topological order
+  Table<Value> values;
+  IndexList inputs, outputs;  // value indices
 
   // The node that makes a value, of whatever domain; -1: none, or no value.
-  int producer(int value) const { return value >= 0 ? values[static_cast<size_t>(value)].producer : -1; }
+  int producer(int value) const { return values[value].producer; }
 };
 
 }  // namespace sparsecpu

@@ -1,10 +1,13 @@
 #include "graph/reader.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <unordered_map>
 
 #include "abi/ort_api.h"
 #include "base/name.h"
 #include "graph/dequantized.h"
+#include "graph/operators.h"
 
 namespace sparsecpu {
 namespace {
@@ -139,6 +142,8 @@ class Reader {
   Graph read() {
     graph_.name = get_string(api().Graph_GetName, handle_);
     graph_.model_path = get_string(api().Graph_GetModelPath, handle_);
+    graph_.ort_minor =
+        std::atoi(ort::host_version().c_str() + std::min<size_t>(2, ort::host_version().size()));  // "1.25.1"
     for (const auto* info : get_list(api().Graph_GetNumInputs, api().Graph_GetInputs, handle_)) {
       graph_.inputs.push_back(value_index(info));
     }
@@ -181,6 +186,7 @@ class Reader {
     node.domain = get_string(api().Node_GetDomain, handle);
     if (node.domain == "ai.onnx") node.domain.clear();
     node.since_version = get(api().Node_GetSinceVersion, handle);
+    node.op = operator_name(node.domain, node.op_type, node.since_version);
     node.has_subgraph = get(api().Node_GetNumSubgraphs, handle) > 0;
     const std::string provider = get_string(api().Node_GetEpName, handle);
     node.assigned_elsewhere = !provider.empty() && provider != kProviderName;
@@ -196,10 +202,10 @@ class Reader {
       node.outputs.push_back(value_index(info));
     }
     for (int input : node.inputs) {
-      if (input >= 0) graph_.values[static_cast<size_t>(input)].consumers.push_back(index);
+      if (input >= 0) graph_.values[input].consumers.push_back(index);
     }
     for (int output : node.outputs) {
-      if (output >= 0) graph_.values[static_cast<size_t>(output)].producer = index;
+      if (output >= 0) graph_.values[output].producer = index;
     }
     read_attributes(handle, &node);
     graph_.nodes.push_back(std::move(node));

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lower/fold_affine.h"
 #include "lower/stage.h"
 
 namespace sparsecpu {
@@ -162,22 +163,9 @@ class Fuser {
     }
     const Linear* linear = as<Linear>(before);
     if (linear == nullptr) return;
-    const size_t rows = static_cast<size_t>(linear->out_channels);
     const bool channel_axis_agrees =
         affine->axes == linear->axes || (affine->scale.size() == 1 && affine->shift.size() == 1);
-    if (!channel_axis_agrees) return;
-    Stage& stage = at(before);
-    if (stage.row_scale.empty()) {
-      stage.row_scale.assign(rows, 1.0f);
-      stage.row_shift.assign(rows, 0.0f);
-    }
-    for (size_t r = 0; r < rows; ++r) {
-      const float scale = affine->scale[affine->scale.size() == 1 ? 0 : r];
-      const float shift = affine->shift[affine->shift.size() == 1 ? 0 : r];
-      stage.row_scale[r] *= scale;
-      stage.row_shift[r] = stage.row_shift[r] * scale + shift;
-    }
-    absorb(before, i);
+    if (channel_axis_agrees && fold(*affine, *linear, &at(before))) absorb(before, i);
   }
 
   // Whether `addend` is known to be one value an image and channel next to a whole image: its layer cannot sum them up.

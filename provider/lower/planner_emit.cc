@@ -1,6 +1,6 @@
 // Second pass: the steps of each kind of stage (those of linear layers are in planner_linear.cc).
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "base/quantization.h"
 #include "claim/constants.h"
@@ -39,39 +39,6 @@ std::vector<float> pixels_covered(const Pool& pool, size_t axis, int64_t size, c
 }
 
 QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
-
-// Tables of a nearest-neighbour resize along one axis, as ONNX defines them.
-std::vector<int64_t> resize_table(const Resize& resize, size_t axis, int64_t in, int64_t out) {
-  const double scale = resize.sizes[axis] > 0 ? static_cast<double>(out) / static_cast<double>(in) : resize.scale[axis];
-  std::vector<int64_t> table;
-  for (int64_t o = 0; o < out; ++o) {
-    const double x = static_cast<double>(o);
-    double at = x / scale;
-    using Coordinate = Resize::Coordinate;
-    if (resize.coordinate == Coordinate::kHalfPixel) at = (x + 0.5) / scale - 0.5;
-    if (resize.coordinate == Coordinate::kPytorchHalfPixel) at = out > 1 ? (x + 0.5) / scale - 0.5 : 0.0;
-    if (resize.coordinate == Coordinate::kAlignCorners) {
-      at = out > 1 ? x * static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0.0;
-    }
-    double nearest = 0;
-    switch (resize.nearest) {
-      case Resize::Nearest::kRoundPreferFloor:
-        nearest = std::ceil(at - 0.5);
-        break;
-      case Resize::Nearest::kRoundPreferCeil:
-        nearest = std::floor(at + 0.5);
-        break;
-      case Resize::Nearest::kFloor:
-        nearest = std::floor(at);
-        break;
-      case Resize::Nearest::kCeil:
-        nearest = std::ceil(at);
-        break;
-    }
-    table.push_back(std::clamp<int64_t>(static_cast<int64_t>(nearest), 0, in - 1));
-  }
-  return table;
-}
 
 }  // namespace
 
@@ -277,10 +244,10 @@ void Planner::emit(const Stage& stage, const Pad& pad) {
 
 void Planner::emit(const Stage& stage, const Resize& resize) {
   const Shape& in = at(stage.op.inputs[0]).shape;
-  const Shape& out = at(stage.op.output).shape;
+  auto sources = resize_sources(resize, {image_rows(in), image_columns(in)});
   PixelMap map;
-  map.rows.table = resize_table(resize, 0, image_rows(in), image_rows(out));
-  map.columns.table = resize_table(resize, 1, image_columns(in), image_columns(out));
+  map.rows.table = std::move(sources[0]);
+  map.columns.table = std::move(sources[1]);
   emit_relayout(stage, map, 0);
 }
 

@@ -9,7 +9,7 @@
 namespace sparsecpu {
 namespace {
 
-std::vector<std::string> value_names(const Graph& graph, const std::vector<int>& values) {
+std::vector<std::string> value_names(const Graph& graph, const IndexList& values) {
   std::vector<std::string> names;
   for (int value : values) names.push_back(value >= 0 ? graph.values[static_cast<size_t>(value)].name : "");
   return names;

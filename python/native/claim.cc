@@ -11,6 +11,7 @@
 #include "claim/region_ops.h"
 #include "claim/regions.h"
 #include "graph/dequantized.h"
+#include "graph/operators.h"
 #include "kernels/jit/spmm_emitter.h"
 
 namespace py = pybind11;
@@ -66,8 +67,9 @@ Node to_node(const py::dict& description) {
   node.op_type = description["op_type"].cast<std::string>();
   node.domain = description["domain"].cast<std::string>();
   node.since_version = description["since_version"].cast<int>();
-  node.inputs = description["inputs"].cast<std::vector<int>>();
-  node.outputs = description["outputs"].cast<std::vector<int>>();
+  node.op = operator_name(node.domain, node.op_type, node.since_version);
+  node.inputs = IndexList(description["inputs"].cast<std::vector<int>>());
+  node.outputs = IndexList(description["outputs"].cast<std::vector<int>>());
   for (const auto& [key, value] : description["attributes"].cast<py::dict>()) {
     node.attributes[key.cast<std::string>()] = to_attribute(value);
   }
@@ -88,15 +90,15 @@ DescribedGraph to_graph(const py::dict& description) {
     graph.nodes.push_back(to_node(item.cast<py::dict>()));
     graph.nodes.back().id = index;
     for (int input : graph.nodes.back().inputs) {
-      if (input >= 0) graph.values.at(input).consumers.push_back(index);
+      if (input >= 0) graph.values[input].consumers.push_back(index);
     }
     for (int output : graph.nodes.back().outputs) {
-      if (output >= 0) graph.values.at(output).producer = index;
+      if (output >= 0) graph.values[output].producer = index;
     }
   }
-  graph.inputs = description["inputs"].cast<std::vector<int>>();
-  graph.outputs = description["outputs"].cast<std::vector<int>>();
-  for (int output : graph.outputs) graph.values.at(output).is_graph_output = true;
+  graph.inputs = IndexList(description["inputs"].cast<std::vector<int>>());
+  graph.outputs = IndexList(description["outputs"].cast<std::vector<int>>());
+  for (int output : graph.outputs) graph.values[output].is_graph_output = true;
   add_dequantized_constants(&graph);
   return described;
 }
@@ -299,6 +301,15 @@ std::map<std::string, Shape> infer_shapes(const py::dict& description, const std
   return result;
 }
 
+// Per axis (rows, columns) the source pixel of every output pixel. Modes: indices into the enums of Resize.
+std::array<std::vector<int64_t>, 2> sources_of_resize(const ImageSize& from, const std::array<float, 2>& scale,
+                                                      const ImageSize& sizes, int coordinate, int nearest,
+                                                      bool wide_ties) {
+  return resize_sources(
+      {scale, sizes, static_cast<Resize::Coordinate>(coordinate), static_cast<Resize::Nearest>(nearest), wide_ties},
+      from);
+}
+
 }  // namespace
 
 void bind_claim(py::module_& module) {
@@ -306,6 +317,8 @@ void bind_claim(py::module_& module) {
              py::arg("neighbours") = true, py::arg("assume") = std::map<std::string, int64_t>{});
   module.def("recognise", &recognise, py::arg("graph"));
   module.def("infer_shapes", &infer_shapes, py::arg("graph"), py::arg("inputs"));
+  module.def("resize_sources", &sources_of_resize, py::arg("from_size"), py::arg("scale"), py::arg("sizes"),
+             py::arg("coordinate"), py::arg("nearest"), py::arg("wide_ties"));
   module.def("contraction_is_acyclic", &contraction_is_acyclic, py::arg("successors"), py::arg("group"));
   // claimed: a bool per node; side: nodes with different numbers never share a group.
   module.def(

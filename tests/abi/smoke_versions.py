@@ -1,8 +1,9 @@
 """Runs the smoke tests on several onnxruntime versions, each installed into a folder of its own.
 
-    python tests/abi/smoke_versions.py [--versions 1.25.1 1.32.0] [--keep FOLDER] [--int8]
+    python tests/abi/smoke_versions.py [--versions 1.25.1 1.32.0] [--keep FOLDER] [--int8] [--resize]
 
-With --int8 also the tests of INT8, which compare with the bits of that version's CPU provider. Needs pip, and the
+With --int8 also the tests of INT8, with --resize those of the pixels that Resize takes, which compare with the bits of
+that version's CPU provider. Needs pip, and the
 package onnxruntime_ep_sparsecpu importable (installed, or PYTHONPATH=build/dev/python).
 """
 
@@ -21,6 +22,7 @@ TESTS = Path(__file__).resolve().parents[1]
 # Without the conftest of the folders above: the smoke tests need nothing but this file.
 SMOKE = ("--noconftest", str(TESTS / "abi" / "test_smoke.py"))
 INT8 = (str(TESTS / "int8"),)
+RESIZE = ("--noconftest", str(TESTS / "conformance" / "test_resize.py"))
 
 
 def install(version: str, folder: Path) -> Path:
@@ -46,8 +48,9 @@ def main() -> int:
     parser.add_argument("--versions", nargs="+", default=list(VERSIONS))
     parser.add_argument("--keep", type=Path, help="folder for the installed versions, kept for the next run")
     parser.add_argument("--int8", action="store_true", help="also run the tests of INT8")
+    parser.add_argument("--resize", action="store_true", help="also run the tests of Resize")
     arguments = parser.parse_args()
-    suites = [SMOKE, INT8] if arguments.int8 else [SMOKE]
+    suites = [SMOKE, *([INT8] if arguments.int8 else []), *([RESIZE] if arguments.resize else [])]
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         failed = [version for version in arguments.versions if not run(version, folder, suites)]
