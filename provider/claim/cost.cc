@@ -119,6 +119,10 @@ void price_many_rows(const Linear& linear, const Layer& layer, Target target, No
   const double rate = layer_speed(target.isa, /*bytes=*/false).cpu;
   cost->cpu_us = conv_call_us(linear, layer, kFloatOutputNs) + flops / rate * (thin ? kThinSlowdown : 1.0) * 1e-3;
   const LayerWork work = work_of(linear, layer);
+  if (linear.axes == Axes::kTokens && !target.cached && target.isa < Isa::kAvx512) {  // rows hardly hide the reading
+    cost->cpu_us =
+        std::max(cost->cpu_us, kCallUs + few_rows_cpu_us(work, layer.positions, target.isa, /*remote=*/true));
+  }
   const double sparse = sparse_us(work, static_cast<double>(layer.nonzeros), target);
   cost->needed_sparsity = 1 - break_even(work, worth_us(cost->cpu_us, target, /*bytes=*/false), target);
   const double dense = linear.groups > 1 ? HUGE_VAL : dense_us(work, target.isa);
