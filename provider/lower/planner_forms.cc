@@ -55,7 +55,7 @@ Geometry Planner::with_extent(const Geometry& blocks, const Extent& extent) {
 FillBits Planner::pool_fill(const Pool& pool, ElementType type) {
   if (pool.bytes) return fill_of_byte(pool.bytes->x.stored_zero_point());
   if (is_bytes(type)) return fill_of_byte(0);
-  return fill_of(pool.kind == PoolKind::kMax ? -std::numeric_limits<float>::infinity() : 0.0f);
+  return fill_of(pool.kind == PoolKind::kMax ? std::numeric_limits<float>::lowest() : 0.0f);  // as onnxruntime begins
 }
 
 bool Planner::is_empty(const Shape& shape) { return std::ranges::find(shape, 0) != shape.end(); }
