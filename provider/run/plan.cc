@@ -72,7 +72,8 @@ size_t Plan::steps() const {
 }
 
 size_t Plan::plan_bytes() const {
-  size_t bytes = 0;
+  constexpr size_t kStepBytes = 600;  // of a step and its small tables, in an encoder
+  size_t bytes = steps() * kStepBytes;
   for (const Pass& pass : passes) bytes += pass.program->plan_bytes;
   return bytes;
 }

@@ -34,7 +34,7 @@ struct Plan {
   size_t arena_bytes = 0;                           // with those of all workers
 
   size_t steps() const;       // of all passes
-  size_t plan_bytes() const;  // of the steps' tables
+  size_t plan_bytes() const;  // about: of the steps and their tables
 };
 
 // The region's operands in one call; tensors are row-major, inputs are only read.

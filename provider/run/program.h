@@ -88,7 +88,7 @@ struct Program {
   size_t arena_bytes = 0;               // aligned to 64
   std::vector<const void*> constants;   // of the model, which live as long as the Region, or of `expanded`
   std::vector<AlignedBuffer> expanded;  // constants as lanes
-  size_t plan_bytes = 0;                // of the tables the steps hold, for the cache's bound
+  size_t plan_bytes = 0;                // of the large tables that the steps hold
   // Scratch memory that belongs to one worker for all its chunks, so that it stays in its core's cache: up to
   // kWorkerBuffers buffers, and the distance from one worker's to the next's.
   std::vector<int> worker_buffers;

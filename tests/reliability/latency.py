@@ -22,6 +22,7 @@ from throughput import CPU, SPARSE, make_sessions
 NETWORKS = {
     "images": lambda: small.residual_net(batch=1, height=48, width=48),
     "tokens": lambda: models.bert(0.9, sequence=64, layers=2, hidden=192, heads=4),
+    "deep": lambda: models.bert(0.9, sequence=32, layers=8, hidden=64, heads=4),
     "larger": lambda: models.mobilenet_v1(0.9, height=96, width=96),
 }
 
