@@ -8,23 +8,22 @@
 #include <limits>
 #include <vector>
 
+#include "base/happens_before.h"
 #include "run/program.h"
 
 namespace sparsecpu {
 namespace {
 
-// One ParallelFor. Reads and writes of its counters order the workers' memory accesses with the caller's, whatever the
-// host does.
+// One ParallelFor. The host orders what the caller did before it, what the items do, and what the caller does after it.
 class Call {
  public:
   Call(int items, int workers, SessionThreads::Work work, void* user)
-      : workers_(workers), work_(work), user_(user), threads_(static_cast<size_t>(items)) {
-    arrivals_.store(0, std::memory_order_release);
-  }
+      : workers_(workers), work_(work), user_(user), threads_(static_cast<size_t>(items)) {}
 
   void run(const ParallelFor& parallel_for) {
+    release(this);
     parallel_for.invoke(parallel_for.host, &Call::item, threads_.size(), this);
-    departures_.load(std::memory_order_acquire);
+    acquire(this);
   }
 
   int distinct_threads() {
@@ -35,17 +34,21 @@ class Call {
 
  private:
   static void item(void* self, size_t) noexcept {
-    auto* call = static_cast<Call*>(self);
-    const int rank = call->arrivals_.fetch_add(1, std::memory_order_acq_rel);
-    call->threads_[static_cast<size_t>(rank)] = pthread_self();
-    if (rank < call->workers_) call->work_(call->user_, rank);
-    call->departures_.fetch_add(1, std::memory_order_release);
+    acquire(self);
+    static_cast<Call*>(self)->arrive();
+    release(self);
+  }
+
+  void arrive() noexcept {
+    const int rank = arrivals_.fetch_add(1, std::memory_order_relaxed);
+    threads_[static_cast<size_t>(rank)] = pthread_self();
+    if (rank < workers_) work_(user_, rank);
   }
 
   const int workers_;
   const SessionThreads::Work work_;
   void* const user_;
-  std::atomic<int> arrivals_, departures_{0};
+  std::atomic<int> arrivals_{0};
   std::vector<pthread_t> threads_;  // [arrival]
 };
 

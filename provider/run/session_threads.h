@@ -23,10 +23,9 @@ class SessionThreads {
   // so.
   int workers(const ParallelFor& parallel_for);
 
-  // work(user, rank) for every rank in [0, workers), each of which does what the others leave. What the caller wrote
-  // before is seen by the workers, and what they wrote by the caller afterwards. Threads that come beyond the workers
-  // are counted. While other calls have all CPUs, the caller works alone: help would only take turns with them, and a
-  // call that waits for two threads to get theirs waits longer than for one.
+  // work(user, rank) for every rank in [0, workers), each of which does what the others leave. Threads that come beyond
+  // the workers are counted. While other calls have all CPUs, the caller works alone: help would only take turns with
+  // them, and a call that waits for two threads to get theirs waits longer than for one.
   using Work = void (*)(void* user, int rank) noexcept;
   void run(const ParallelFor& parallel_for, int workers, Work work, void* user);
 
