@@ -52,7 +52,8 @@ struct Unary {
   float a = 0, b = 0;
 };
 
-// Elementwise with two dynamic inputs {x, y}: equal shapes, or one of them has size 1 in h and w (image axes).
+// Elementwise with two dynamic inputs {x, y} that broadcast to the output's shape. Claimed where they are taken to be
+// equal, or one of them to have size 1 in h and w (image axes).
 struct Binary {
   BinaryKind kind = BinaryKind::kAdd;
 };
@@ -104,10 +105,16 @@ struct Resize {
 struct Concat {  // along the channel axis. inputs: {x0, x1, ...}
   Axes axes = Axes::kImage;
 };
-struct Split {  // channels [begin, end) of x, step 1. One Op per output.
+// A range of x's channels, step 1. One Op per output. What it is depends on how many channels x has in a run.
+struct Split {
   Axes axes = Axes::kImage;
+  int64_t begin = 0, end = 0;   // as Slice has them: negative ones count from the end, and none lies beyond it
+  int64_t part = 0, parts = 0;  // with parts, instead: this one of so many equal ones, the last of which may be smaller
+};
+struct ChannelRange {
   int64_t begin = 0, end = 0;
 };
+ChannelRange channel_range(const Split& split, int64_t channels);
 // Reshape, Flatten, Squeeze, Unsqueeze: same elements in row-major order.
 struct Reshape {
   enum class Kind { kTarget, kFlatten, kSqueeze, kUnsqueeze } kind = Kind::kTarget;

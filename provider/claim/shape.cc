@@ -85,13 +85,17 @@ std::string read_sizes(const RecogniseContext& context, const Node& node, int ra
   return "";
 }
 
+// sizes: of the outputs; none: equal ones.
 Recognised split_outputs(const Node& node, int x, Axes axes, const std::vector<int64_t>& sizes) {
   Recognised result;
+  const auto parts = static_cast<int64_t>(node.outputs.size());
   int64_t begin = 0;
-  for (size_t i = 0; i < node.outputs.size(); ++i) {
-    const int64_t end = begin + sizes[i];
-    if (node.outputs[i] >= 0) result.ops.push_back(Op{Split{axes, begin, end}, {x}, node.outputs[i], -1, ""});
-    begin = end;
+  for (int64_t i = 0; i < parts; ++i) {
+    const int output = node.outputs[static_cast<size_t>(i)];
+    Split split{axes, 0, 0, i, parts};
+    if (!sizes.empty()) split = {axes, begin, begin + sizes[static_cast<size_t>(i)], 0, 0};
+    if (output >= 0) result.ops.push_back(Op{split, {x}, output, -1, ""});
+    begin = split.end;
   }
   return result.ok() ? result : decline("none of its outputs is used");
 }
@@ -188,9 +192,8 @@ Recognised recognise_split(const RecogniseContext& context, const Node& node) {
   std::vector<int64_t> sizes;
   if (std::string problem = read_list(context, node, 1, "split", &sizes); !problem.empty()) return decline(problem);
   if (sizes.empty()) {
-    const int64_t part = (channels + parts - 1) / parts;  // the last one is smaller (opset 18)
     if (node.since_version < 18 && channels % parts != 0) return decline("its channels do not split evenly");
-    for (int64_t i = 0; i < parts; ++i) sizes.push_back(std::clamp<int64_t>(channels - i * part, 0, part));
+    return split_outputs(node, x, *axes, {});
   }
   int64_t sum = 0;
   for (int64_t s : sizes) {
@@ -223,7 +226,7 @@ Recognised recognise_slice(const RecogniseContext& context, const Node& node) {
   };
   const int64_t begin = resolve(starts[0]), end = resolve(ends[0]);
   if (begin >= end) return decline("its slice is empty");
-  return accept(Split{*over, begin, end}, {x}, node.outputs[0]);
+  return accept(Split{*over, starts[0], ends[0], 0, 0}, {x}, node.outputs[0]);
 }
 
 Recognised recognise_reshape(const RecogniseContext& context, const Node& node) {

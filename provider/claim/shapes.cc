@@ -19,10 +19,8 @@ void expect_rank(const Shape& shape, size_t least, size_t most) {
 }
 
 size_t channel_axis(Axes axes, const Shape& shape) {
-  const size_t least = axes == Axes::kImage ? 2 : 1;
-  if (shape.size() < least) {
-    refuse("its input has shape " + dims_text(shape) + "; at least rank " + std::to_string(least) + " is expected");
-  }
+  // Of a vector, onnxruntime's MatMul makes a vector and its Gemm a matrix: which one it was, is not known here.
+  if (shape.size() < 2) refuse("its input has shape " + dims_text(shape) + "; at least rank 2 is expected");
   if (axes == Axes::kImage && shape.size() > 4)
     refuse("its input has shape " + dims_text(shape) + "; at most rank 4 is expected");
   return axes == Axes::kImage ? 1 : shape.size() - 1;
@@ -158,11 +156,8 @@ Shape shape_of(const Concat& concat, const std::vector<Shape>& inputs) {
 Shape shape_of(const Split& split, const std::vector<Shape>& inputs) {
   Shape result = inputs[0];
   const size_t axis = channel_axis(split.axes, result);
-  if (split.begin < 0 || split.begin > split.end || split.end > result[axis]) {
-    refuse("it takes channels " + std::to_string(split.begin) + " to " + std::to_string(split.end) + " of shape " +
-           dims_text(result));
-  }
-  result[axis] = split.end - split.begin;
+  const ChannelRange range = channel_range(split, result[axis]);
+  result[axis] = std::max<int64_t>(0, range.end - range.begin);
   return result;
 }
 
@@ -306,6 +301,15 @@ size_t operands_of(const OpData& data) {
 }
 
 }  // namespace
+
+ChannelRange channel_range(const Split& split, int64_t channels) {
+  const auto bounded = [channels](int64_t bound) {
+    return std::clamp<int64_t>(bound < 0 ? std::max(bound, -channels) + channels : bound, 0, channels);
+  };
+  if (split.parts == 0) return {bounded(split.begin), bounded(split.end)};
+  const int64_t part = (channels + split.parts - 1) / split.parts;
+  return {bounded(split.part * part), bounded((split.part + 1) * part)};
+}
 
 Shape output_shape(const Op& op, const std::vector<Shape>& inputs) {
   try {

@@ -174,7 +174,7 @@ class Planner {
   void pixel_masks(const LaneTensor& x, std::vector<ptrdiff_t>* offsets, std::vector<uint16_t>* masks);
   void copy_channels(LaneTensor x, int64_t x_first, LaneTensor y, int64_t y_first, int64_t channels, bool bytes,
                      const char* name);
-  void name_channels(const Op& op, const LaneTensor& source, const Split& split);
+  void name_channels(const Op& op, const LaneTensor& source, ChannelRange range);
   void emit_relayout(const Stage& stage, const PixelMap& map, FillBits fill);
   void emit_outputs();
   template <class S>

@@ -278,21 +278,23 @@ void Planner::emit(const Stage& stage, const Concat&) {
 
 void Planner::emit(const Stage& stage, const Split& split) {
   const Placed& out = at(stage.op.output);
-  const LaneTensor source = lanes_of(stage.op.inputs[0], out.blocks, out.axes);
+  const int in = stage.op.inputs[0];
+  const LaneTensor source = lanes_of(in, out.blocks, out.axes);
+  const ChannelRange range = channel_range(split, channels_of(in, split.axes));
   if (split.axes == Axes::kTokens && !is_bytes(stage.op.output)) {
-    name_channels(stage.op, source, split);
+    name_channels(stage.op, source, range);
     return;
   }
-  copy_channels(source, split.begin, new_lanes(stage.op.output), 0, split.end - split.begin, is_bytes(stage.op.output),
+  copy_channels(source, range.begin, new_lanes(stage.op.output), 0, range.end - range.begin, is_bytes(stage.op.output),
                 "split");
 }
 
 // A range of a token's channels is a tensor with wider steps between tokens: nothing moves.
-void Planner::name_channels(const Op& op, const LaneTensor& source, const Split& split) {
+void Planner::name_channels(const Op& op, const LaneTensor& source, ChannelRange range) {
   at(op.inputs[0]).shared = at(op.output).shared = true;
   LaneTensor part = source;
-  part.ref.offset += split.begin * kLanes;
-  part.vectors = split.end - split.begin;
+  part.ref.offset += range.begin * kLanes;
+  part.vectors = range.end - range.begin;
   adopt_lanes(op.output, part);
 }
 
