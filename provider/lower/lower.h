@@ -49,6 +49,13 @@ class Region {
   // The Plan for these input shapes and so many workers; made by the first that asks, then cached (bounded).
   // Throws Error when the shapes do not fit.
   std::shared_ptr<const Plan> plan(const std::vector<Shape>& input_shapes, int workers);
+  // A Plan that makes other values than the region's outputs, not cached. It runs the same kernels, but what one step
+  // hands to the next in parts is stored as a whole if it is among the outputs.
+  std::shared_ptr<const Plan> plan_for(const std::vector<int>& outputs, const std::vector<Shape>& input_shapes,
+                                       int workers) const;
+  // The values that its kernels make, the region's outputs first; those that are only inside a kernel are not among
+  // them.
+  std::vector<int> kernel_results() const;
 
   const OpGraph& ops() const;
   const std::vector<OpReport>& reports() const;  // one per Op

@@ -100,18 +100,20 @@ struct Region::State {
     packs.resize(stages.size(), std::make_shared<const LayerPack>());
     counted.resize(stages.size());
   }
-  std::shared_ptr<const Plan> plan(const std::vector<Shape>& input_shapes, int workers);
+  std::shared_ptr<const Plan> plan(const std::vector<int>& outputs, const std::vector<Shape>& input_shapes,
+                                   int workers);
   void forget_weights();
   void report();
 };
 
-std::shared_ptr<const Plan> Region::State::plan(const std::vector<Shape>& input_shapes, int workers) {
+std::shared_ptr<const Plan> Region::State::plan(const std::vector<int>& outputs, const std::vector<Shape>& input_shapes,
+                                                int workers) {
   const std::vector<Shape> shapes = value_shapes(graph, ops_of(stages, 0, stages.size()), input_shapes);
   if (products_are_whole(graph, stages, shapes)) {
-    return plan_region(graph, stages, packs, kernels, workers, input_shapes);
+    return plan_region(graph, stages, packs, kernels, workers, input_shapes, outputs);
   }
   std::call_once(apart_once, [&] { apart = with_sums_apart(graph, stages, packs); });
-  return plan_region(graph, apart.stages, apart.packs, kernels, workers, input_shapes);
+  return plan_region(graph, apart.stages, apart.packs, kernels, workers, input_shapes, outputs);
 }
 
 // The graph that the views point into ends with Compile.
@@ -247,9 +249,26 @@ Region::~Region() = default;
 std::shared_ptr<const Plan> Region::plan(const std::vector<Shape>& input_shapes, int workers) {
   State& s = *state_;
   if (auto plan = s.plans.find(input_shapes, workers)) return plan;
-  auto plan = s.plan(input_shapes, workers);
+  auto plan = plan_for(s.graph.outputs, input_shapes, workers);
   s.plans.keep(plan);
   return plan;
+}
+
+std::shared_ptr<const Plan> Region::plan_for(const std::vector<int>& outputs, const std::vector<Shape>& input_shapes,
+                                             int workers) const {
+  return state_->plan(outputs, input_shapes, workers);
+}
+
+std::vector<int> Region::kernel_results() const {
+  std::vector<int> results = state_->graph.outputs;
+  for (const Stage& stage : state_->stages) {
+    const int value = stage.op.output;
+    const bool named = !state_->graph.values[static_cast<size_t>(value)].name.empty();
+    // The bytes of a DynamicQuantize mean nothing without the scale that travels with them.
+    const bool own = named && !std::holds_alternative<DynamicQuantize>(stage.op.data);
+    if (own && std::find(results.begin(), results.end(), value) == results.end()) results.push_back(value);
+  }
+  return results;
 }
 
 const OpGraph& Region::ops() const { return state_->graph; }

@@ -41,8 +41,9 @@ struct Slicing {
 class RegionPlanner {
  public:
   RegionPlanner(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
-                const KernelTable& kernels, int workers, const std::vector<Shape>& input_shapes)
-      : graph_(graph), stages_(stages), packs_(packs), kernels_(kernels), workers_(workers) {
+                const KernelTable& kernels, int workers, const std::vector<Shape>& input_shapes,
+                const std::vector<int>& outputs)
+      : graph_(graph), stages_(stages), packs_(packs), kernels_(kernels), workers_(workers), outputs_(outputs) {
     for (size_t i = 0; i < graph.inputs.size(); ++i) ports_[graph.inputs[i]] = {Port::Kind::kInput, i, 0, 0};
     shapes_ = shapes_of(input_shapes, stages.size());
   }
@@ -51,7 +52,7 @@ class RegionPlanner {
     plan_ = std::make_shared<Plan>();
     for (int input : graph_.inputs) plan_->input_shapes.push_back(shapes_[static_cast<size_t>(input)]);
     plan_->workers = workers_;
-    for (int output : graph_.outputs) plan_->output_shapes.push_back(shapes_[static_cast<size_t>(output)]);
+    for (int output : outputs_) plan_->output_shapes.push_back(shapes_[static_cast<size_t>(output)]);
     plan_->multiply_adds = multiply_adds(graph_, shapes_);
     const Slicing slicing = choose_slicing();
     if (slicing.end > 0) {
@@ -167,7 +168,7 @@ class RegionPlanner {
   std::vector<int> results_of(size_t begin, size_t end) const {
     std::set<int> made, results;
     for (size_t s = begin; s < end; ++s) made.insert(stages_[s].op.output);
-    for (int output : graph_.outputs) {
+    for (int output : outputs_) {
       if (made.count(output) > 0) results.insert(output);
     }
     for (size_t s = end; s < stages_.size(); ++s) {
@@ -186,9 +187,9 @@ class RegionPlanner {
   }
 
   Port place_result(int value) {
-    const auto output = std::find(graph_.outputs.begin(), graph_.outputs.end(), value);
-    if (output != graph_.outputs.end()) {
-      return {Port::Kind::kOutput, static_cast<size_t>(output - graph_.outputs.begin()), 0, 0};
+    const auto output = std::find(outputs_.begin(), outputs_.end(), value);
+    if (output != outputs_.end()) {
+      return {Port::Kind::kOutput, static_cast<size_t>(output - outputs_.begin()), 0, 0};
     }
     const Port port{Port::Kind::kBetween, 0, static_cast<int64_t>(plan_->between_bytes), 0};
     plan_->between_bytes += static_cast<size_t>(round_up(bytes_of(value, shapes_), kCacheLine));
@@ -223,6 +224,7 @@ class RegionPlanner {
   const LayerPacks& packs_;
   const KernelTable& kernels_;
   const int workers_;
+  const std::vector<int>& outputs_;
   std::vector<Shape> shapes_;  // of every value
   std::map<int, Port> ports_;  // of values outside the passes
   std::shared_ptr<Plan> plan_;
@@ -247,9 +249,9 @@ std::vector<Shape> value_shapes(const OpGraph& graph, const std::vector<int>& op
 }
 
 std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
-                                        const KernelTable& kernels, int workers,
-                                        const std::vector<Shape>& input_shapes) {
-  return RegionPlanner(graph, stages, packs, kernels, workers, input_shapes).plan();
+                                        const KernelTable& kernels, int workers, const std::vector<Shape>& input_shapes,
+                                        const std::vector<int>& outputs) {
+  return RegionPlanner(graph, stages, packs, kernels, workers, input_shapes, outputs).plan();
 }
 
 }  // namespace sparsecpu

@@ -147,11 +147,12 @@ void Ep::set_dynamic_options(const char* const* keys, const char* const* values,
   for (size_t i = 0; i < count; ++i) {
     const std::string_view key = keys[i], value = values[i];
     if (key == kIdentifyOption) file_report(values[i], report_);
-    if (key != kMeasureOption) continue;
+    if (key != kMeasureOption && key != kKeepValuesOption) continue;
     if (value != "on" && value != "off") {
       throw Error("dynamic option '" + std::string(key) + "' is '" + std::string(value) + "': expected on or off");
     }
-    report_->measure(value == "on");
+    const bool on = value == "on";
+    key == kMeasureOption ? report_->measure(on) : report_->keep_values(on);
   }
 }
 

@@ -2,9 +2,12 @@
 
 #include <malloc.h>
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "abi/ort_api.h"
+#include "base/memory.h"
 #include "run/plan.h"
 
 namespace sparsecpu {
@@ -60,6 +63,7 @@ FusedNode::FusedNode(const ort::OrtNode* fused, std::unique_ptr<Region> region, 
   name_ = ort::get_string(api().Node_GetName, fused);
   const OpGraph& ops = region_->ops();
   times_ = std::make_shared<RegionTimes>(ops.ops.size());
+  values_ = std::make_shared<RegionValues>();
   input_slots_ = slots_of(ops.inputs, ort::get_list(api().Node_GetNumInputs, api().Node_GetInputs, fused), "input");
   output_slots_ =
       slots_of(ops.outputs, ort::get_list(api().Node_GetNumOutputs, api().Node_GetOutputs, fused), "output");
@@ -85,8 +89,21 @@ std::vector<int> FusedNode::slots_of(const std::vector<int>& values, const std::
   return slots;
 }
 
+// Memory for the outputs of a plan.
+std::vector<KeptValue> FusedNode::values_of(const Plan& plan, const std::vector<int>& outputs) const {
+  std::vector<KeptValue> values;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const OpValue& value = region_->ops().values[static_cast<size_t>(outputs[i])];
+    int64_t bytes = value.type == ElementType::kFloat || value.type == ElementType::kInt32 ? 4 : 1;
+    for (int64_t size : plan.output_shapes[i]) bytes = checked_mul(bytes, size);
+    values.push_back({value.name, value.type, plan.output_shapes[i], {}});
+    values.back().data.resize(static_cast<size_t>(bytes));
+  }
+  return values;
+}
+
 void FusedNode::compute(ort::OrtKernelContext* context) const {
-  const bool measured = times_->on();
+  const bool measured = times_->on(), kept = values_->on();
   const int64_t started = measured ? now_ns() : 0;
   Operands operands;
   std::vector<Shape> shapes;
@@ -99,7 +116,9 @@ void FusedNode::compute(ort::OrtKernelContext* context) const {
   }
   HostThreads host(context);
   const ParallelFor parallel_for = host.parallel_for();
-  const std::shared_ptr<const Plan> plan = region_->plan(shapes, threads_->workers(parallel_for));
+  const int workers = threads_->workers(parallel_for);
+  const std::vector<int> results = kept ? region_->kernel_results() : std::vector<int>();
+  const auto plan = kept ? region_->plan_for(results, shapes, workers) : region_->plan(shapes, workers);
   const ScratchPool::Lease arena(scratch_.get(), plan->arena_bytes);
   operands.arena = arena.data();
   for (size_t i = 0; i < output_slots_.size(); ++i) {
@@ -112,9 +131,15 @@ void FusedNode::compute(ort::OrtKernelContext* context) const {
     check(api().GetTensorMutableData(value, &data));
     operands.outputs.push_back(data);
   }
+  std::vector<KeptValue> values = values_of(*plan, results);
+  for (size_t i = output_slots_.size(); i < values.size(); ++i) operands.outputs.push_back(values[i].data.data());
   std::vector<int64_t> step_ns(measured ? plan->steps() : 0);
   execute(*plan, operands, parallel_for, threads_.get(), measured ? step_ns.data() : nullptr);
   host.check();
+  for (size_t i = 0; i < std::min(values.size(), output_slots_.size()); ++i) {
+    std::memcpy(values[i].data.data(), operands.outputs[i], values[i].data.size());
+  }
+  if (kept) values_->keep(std::move(values));
   if (measured) times_->add(*plan, step_ns, now_ns() - started);
 }
 

@@ -7,12 +7,13 @@
 #include "abi/ort_abi.h"
 #include "lower/lower.h"
 #include "plugin/region_times.h"
+#include "plugin/region_values.h"
 #include "plugin/scratch.h"
 #include "run/session_threads.h"
 
 namespace sparsecpu {
 
-// Read-only once built, but for the measured times: any number of Runs may be in compute() at once.
+// Read-only once built, but for the measured times and the kept values: any number of Runs may be in compute() at once.
 class FusedNode : public ort::OrtNodeComputeInfo {
  public:
   // `fused` is ORT's node that stands for the region: its inputs and outputs are matched by name.
@@ -22,9 +23,11 @@ class FusedNode : public ort::OrtNodeComputeInfo {
   const Region& region() const { return *region_; }
   const std::string& name() const { return name_; }
   const std::shared_ptr<RegionTimes>& times() const { return times_; }
+  const std::shared_ptr<RegionValues>& values() const { return values_; }
 
  private:
   void compute(ort::OrtKernelContext* context) const;
+  std::vector<KeptValue> values_of(const Plan& plan, const std::vector<int>& outputs) const;
   std::vector<int> slots_of(const std::vector<int>& values, const std::vector<const ort::OrtValueInfo*>& infos,
                             const char* what) const;
 
@@ -33,7 +36,9 @@ class FusedNode : public ort::OrtNodeComputeInfo {
   std::vector<int> input_slots_, output_slots_;  // kernel context index of each of the region's inputs, outputs
   std::shared_ptr<SessionThreads> threads_;
   std::shared_ptr<ScratchPool> scratch_;
-  std::shared_ptr<RegionTimes> times_;  // the report reads them, also when ORT has released this node
+  // The report reads these, also when ORT has released this node.
+  std::shared_ptr<RegionTimes> times_;
+  std::shared_ptr<RegionValues> values_;
 };
 
 }  // namespace sparsecpu

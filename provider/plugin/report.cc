@@ -35,6 +35,23 @@ void SessionReport::measure(bool on) {
   }
 }
 
+void SessionReport::keep_values(bool on) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const RegionReport& region : regions_) {
+    if (region.values) region.values->turn(on);
+  }
+}
+
+std::vector<KeptValue> SessionReport::values() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<KeptValue> values;
+  for (const RegionReport& region : regions_) {
+    if (!region.values || !graphs_[region.graph].parent_node.empty()) continue;
+    for (KeptValue& value : region.values->get()) values.push_back(std::move(value));
+  }
+  return values;
+}
+
 std::vector<NodeTimes> SessionReport::node_times(size_t graph) const {
   std::vector<NodeTimes> nodes(graphs_[graph].nodes.size());
   for (const RegionReport& region : regions_) {
@@ -181,16 +198,27 @@ void file_report(const std::string& nonce, std::shared_ptr<const SessionReport> 
   if (g_filed.size() > kMaxFiled) g_filed.pop_front();
 }
 
+namespace {
+
+std::shared_ptr<const SessionReport> take(const std::string& nonce) {
+  const std::lock_guard<std::mutex> lock(g_filed_mutex);
+  const auto found = std::find_if(g_filed.begin(), g_filed.end(), [&](const Filed& f) { return f.nonce == nonce; });
+  if (found == g_filed.end()) return nullptr;
+  std::shared_ptr<const SessionReport> report = std::move(found->report);
+  g_filed.erase(found);
+  return report;
+}
+
+}  // namespace
+
 std::string take_report(const std::string& nonce) {
-  std::shared_ptr<const SessionReport> report;
-  {
-    const std::lock_guard<std::mutex> lock(g_filed_mutex);
-    const auto found = std::find_if(g_filed.begin(), g_filed.end(), [&](const Filed& f) { return f.nonce == nonce; });
-    if (found == g_filed.end()) return "";
-    report = std::move(found->report);
-    g_filed.erase(found);
-  }
-  return report->json();
+  const std::shared_ptr<const SessionReport> report = take(nonce);
+  return report ? report->json() : "";
+}
+
+std::vector<KeptValue> take_values(const std::string& nonce) {
+  const std::shared_ptr<const SessionReport> report = take(nonce);
+  return report ? report->values() : std::vector<KeptValue>();
 }
 
 }  // namespace sparsecpu

@@ -56,6 +56,10 @@ class SessionReport {
   void add_compiled(size_t number, const FusedNode& node);
   // Turns measuring on, from zero, or off: for every compiled region.
   void measure(bool on);
+  // Keeps what the kernels make in the runs that follow, or stops and forgets it: for every compiled region.
+  void keep_values(bool on);
+  // Of the regions of the main graph.
+  std::vector<KeptValue> values() const;
 
   std::string json() const;
 
@@ -66,7 +70,8 @@ class SessionReport {
     std::vector<int> nodes;              // of that graph; none: it is shown without the region now
     std::vector<int> claimed_nodes;      // the same, as the Graph counted them that was claimed
     std::shared_ptr<RegionTimes> times;  // null until compiled
-    std::vector<int> op_nodes;           // of each Op: the node of `graph` that it belongs to
+    std::shared_ptr<RegionValues> values;
+    std::vector<int> op_nodes;  // of each Op: the node of `graph` that it belongs to
   };
   size_t place_of(const std::string& name, const std::string& parent_node);
   std::vector<int> show_nodes(size_t place, const Graph& graph);
@@ -92,10 +97,13 @@ class SessionReport {
 constexpr const char kIdentifyOption[] = "ep.sparsecpuprovider.identify";
 void file_report(const std::string& nonce, std::shared_ptr<const SessionReport> report);
 
-// The other dynamic option, "on" or "off": measures the runs of this session.
+// The other dynamic options, "on" or "off": measure the runs of this session, and keep what its kernels make.
 constexpr const char kMeasureOption[] = "ep.sparsecpuprovider.measure";
+constexpr const char kKeepValuesOption[] = "ep.sparsecpuprovider.keep_values";
 
 // JSON, or "" when no report was filed under the nonce.
 SPARSECPU_EXPORT std::string take_report(const std::string& nonce);
+// What its regions have kept.
+SPARSECPU_EXPORT std::vector<KeptValue> take_values(const std::string& nonce);
 
 }  // namespace sparsecpu

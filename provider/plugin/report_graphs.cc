@@ -109,6 +109,7 @@ void SessionReport::forget(RegionReport* region) {
   region->nodes.clear();
   region->op_nodes.clear();
   region->times.reset();
+  region->values.reset();
 }
 
 bool SessionReport::shows(size_t number) const {
@@ -163,6 +164,7 @@ void SessionReport::add_compiled(size_t number, const FusedNode& compiled) {
   RegionReport& region = regions_[number];
   region.fused_name = compiled.name();
   region.times = compiled.times();
+  region.values = compiled.values();
   std::map<int, int> shown;  // node of the graph as it was claimed -> of the report
   for (size_t i = 0; i < region.nodes.size(); ++i) shown[region.claimed_nodes[i]] = region.nodes[i];
   for (const Op& op : compiled.region().ops().ops) region.op_nodes.push_back(shown.at(op.node));

@@ -28,6 +28,18 @@ PYBIND11_MODULE(_native, module) {
   module.def(
       "take_report", [](const std::string& nonce) { return py::bytes(sparsecpu::take_report(nonce)); },
       py::arg("nonce"), "The report filed under a nonce as JSON, or b'' if there is none; forgets it.");
+  module.def(
+      "take_values",
+      [](const std::string& nonce) {
+        py::list values;
+        for (const sparsecpu::KeptValue& value : sparsecpu::take_values(nonce)) {
+          const auto* data = reinterpret_cast<const char*>(value.data.data());
+          values.append(py::make_tuple(py::bytes(value.name), static_cast<int>(value.type), value.shape,
+                                       py::bytes(data, value.data.size())));
+        }
+        return values;
+      },
+      py::arg("nonce"), "What the kernels of the session made whose report is filed under a nonce; forgets the nonce.");
   py::module_ kernels = module.def_submodule("kernels", "The kernels, as the tests call them.");
   bind_kernels(kernels);
   py::module_ machine = module.def_submodule("machine", "What this machine has, and can do at best.");

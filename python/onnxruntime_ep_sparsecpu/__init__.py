@@ -66,6 +66,7 @@ _LIBRARY = "libonnxruntime_ep_sparsecpu.so"
 _OLDEST_ORT = (1, 23)
 _IDENTIFY = "ep.sparsecpuprovider.identify"
 _MEASURE = "ep.sparsecpuprovider.measure"
+_KEEP_VALUES = "ep.sparsecpuprovider.keep_values"
 
 _lock = threading.Lock()
 _registered = False
@@ -185,9 +186,7 @@ def report(session: onnxruntime.InferenceSession) -> dict[str, Any]:
     Raises ValueError if the session does not use the provider, and RuntimeError if onnxruntime is older than the
     way that a report is found (1.23).
     """
-    nonce = uuid.uuid4().hex
-    _set_dynamic_option(session, _IDENTIFY, nonce)
-    text = _native.take_report(nonce)
+    text = _native.take_report(_file_report(session))
     if not text:
         raise ValueError(f"the session does not use {_EP_NAME}: its providers are {session.get_providers()}")
     content: dict[str, Any] = json.loads(text.decode("utf-8", errors="replace"))
@@ -203,6 +202,23 @@ def measure(session: onnxruntime.InferenceSession, on: bool = True) -> None:
     Raises RuntimeError if onnxruntime is older than 1.23. Does nothing for a session without the provider.
     """
     _set_dynamic_option(session, _MEASURE, "on" if on else "off")
+
+
+def _keep_values(session: onnxruntime.InferenceSession, on: bool) -> None:
+    """Keeps what every kernel makes in the runs that follow, until turned off: for `sparsecpu compare --per-op`."""
+    _set_dynamic_option(session, _KEEP_VALUES, "on" if on else "off")
+
+
+def _kept_values(session: onnxruntime.InferenceSession) -> list[tuple[bytes, int, list[int], bytes]]:
+    """Name, ONNX element type, shape and row-major bytes of each value of the main graph that a kernel made last."""
+    return _native.take_values(_file_report(session))
+
+
+def _file_report(session: onnxruntime.InferenceSession) -> str:
+    """The nonce under which the library now finds the session's report."""
+    nonce = uuid.uuid4().hex
+    _set_dynamic_option(session, _IDENTIFY, nonce)
+    return nonce
 
 
 def _set_dynamic_option(session: onnxruntime.InferenceSession, key: str, value: str) -> None:

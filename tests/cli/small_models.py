@@ -10,7 +10,7 @@ from onnxruntime_ep_sparsecpu import models
 from onnxruntime_ep_sparsecpu.tools.source import quantize
 
 
-def convolutional(sparsity: float = 0.9) -> onnx.ModelProto:
+def convolutional(sparsity: float = 0.9, images: int = 1) -> onnx.ModelProto:
     """Two blocks of Conv, Relu, Conv, Add, Relu on 16x16 pixels, and a classifier."""
     g = models.GraphBuilder(seed=3, sparsity=sparsity)
     x = "x"
@@ -18,11 +18,17 @@ def convolutional(sparsity: float = 0.9) -> onnx.ModelProto:
         y = g.op("Relu", [g.conv(x, 32, 32, 3)])
         x = g.op("Relu", [g.op("Add", [g.conv(y, 32, 32, 1), x])])
     logits = g.classifier(x, 32, 10)
-    return g.model({"x": [1, 32, 16, 16]}, {logits: [1, 10]})
+    return g.model({"x": [images, 32, 16, 16]}, {logits: [images, 10]})
 
 
-def quantized(sparsity: float = 0.9) -> onnx.ModelProto:
-    return quantize(convolutional(sparsity))
+def quantized(sparsity: float = 0.9, images: int = 1) -> onnx.ModelProto:
+    """With weights of 7 bits: without VNNI, ONNX Runtime's own kernels saturate on larger ones."""
+    model = quantize(convolutional(sparsity, images))
+    for stored in model.graph.initializer:
+        if stored.data_type == onnx.TensorProto.INT8 and len(stored.dims) > 1:
+            narrow = np.clip(onnx.numpy_helper.to_array(stored), -63, 63)
+            stored.CopyFrom(onnx.numpy_helper.from_array(narrow, stored.name))
+    return model
 
 
 def encoder(sparsity: float = 0.9) -> onnx.ModelProto:

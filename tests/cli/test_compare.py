@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime_ep_sparsecpu as sparsecpu
 import pytest
 import small_models
-from harness import available_levels
-from onnxruntime_ep_sparsecpu import cli
+from harness import PROVIDER, available_levels, sparse_session
+from onnxruntime_ep_sparsecpu import cli, models, tools
 from onnxruntime_ep_sparsecpu.tools.comparison import difference
+from onnxruntime_ep_sparsecpu.tools.feeds import assuming
 
 EVERYTHING = ["--option", "min_sparsity=0"]
 
@@ -75,6 +77,50 @@ def test_tolerance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (output,) = result["outputs"]
     assert result["first_different"] == output["value"]
     assert result["cpu_changes"][output["value"]] >= 0
+
+
+NETWORKS = {
+    "convolutions": lambda: small_models.convolutional(),
+    "a batch in slices": lambda: small_models.convolutional(images=16),
+    "depthwise": lambda: models.mobilenet_v1(0.9, height=32, width=32),
+    "int8": lambda: small_models.quantized(),
+    "int8 in slices": lambda: small_models.quantized(images=16),
+    "tokens": small_models.encoder,
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"min_sparsity": "0"}], ids=["default options", "everything"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_kernel_is_compared(network: str, options: dict[str, str]) -> None:
+    """To read what a kernel makes changes neither what is claimed nor what is fused."""
+    source = tools.Source(network, NETWORKS[network]())
+    feeds = tools.make_feeds(source.proto, {"n": 2, "s": 9} if network == "tokens" else {})
+    result = tools.compare(source, feeds, options, per_op=True)
+    nodes = sparsecpu.report(sparse_session(source.proto, **assuming(feeds, source.proto, options)))["graphs"][0][
+        "nodes"
+    ]
+    hosts = {node["name"] for node in nodes if node["provider"] == PROVIDER and node["computed_in"] is None}
+    assert {row["node"] for row in result["per_op"]} == hosts
+    assert not result["unchecked"]
+    assert all(row["equal"] for row in result["per_op"])
+    claimed = {value for node in nodes if node["provider"] == PROVIDER for value in node["outputs"]}
+    assert len(claimed) == len(result["per_op"]) + result["inside"]
+
+
+def test_values_are_kept_only_while_they_are_asked_for() -> None:
+    model = small_models.convolutional()
+    session, feeds = sparse_session(model, min_sparsity=0), tools.make_feeds(model)
+    session.run(None, feeds)
+    assert not sparsecpu._kept_values(session)
+    sparsecpu._keep_values(session, True)
+    (output,) = session.run(None, feeds)
+    kept = {name.decode(): data for name, _, _, data in sparsecpu._kept_values(session)}
+    assert kept[model.graph.output[0].name] == output.tobytes() and len(kept) > 4
+    sparsecpu._keep_values(session, False)
+    session.run(None, feeds)
+    assert not sparsecpu._kept_values(session)
+    with pytest.raises(Exception, match="expected on or off"):
+        session.set_ep_dynamic_options({"ep.sparsecpuprovider.keep_values": "maybe"})
 
 
 def test_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,16 +70,21 @@ def _show_operators(result: Mapping[str, Any], out: Console) -> None:
     rows, unchecked = result["per_op"], result["unchecked"]
     out.print(operator_table(rows))
     different = sum(not row["equal"] for row in rows)
-    out.print(f"\n{len(rows)} values of nodes that run here compared, {different} different.")
+    inside = (
+        f" {result['inside']} more are in no memory: a kernel computes them on the way." if result["inside"] else ""
+    )
+    out.print(f"\n{len(rows)} values of nodes that run here compared, {different} different.{inside}")
     if unchecked:
         names = ", ".join(unchecked[:5]) + (", ..." if len(unchecked) > 5 else "")
         out.print(
-            f"Left to the CPU provider once their values are outputs, so not compared: {len(unchecked)} ({names}); "
-            "--option min_sparsity=0 claims them.",
+            f"Not compared, since the model does not have them (ONNX Runtime's optimizations made them): "
+            f"{len(unchecked)} ({names}).",
             markup=False,
         )
     if any(row["fused"] for row in rows) and different:
         out.print("Several nodes are one where fused; --option neighbours=off compares each layer alone.")
+    if not different and not all(row["equal"] for row in result["outputs"]):
+        out.print("No kernel differs by itself: look at layers that share a step, or at the nodes of other providers.")
     out.print()
 
 

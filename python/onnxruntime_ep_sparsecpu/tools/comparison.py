@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,18 +37,21 @@ def compare(
     """Runs the model here and on the CPU provider, and compares what comes out.
 
     options: of the provider; `assume` is set to the shapes of the feeds. tolerance, steps: see difference.
-    per_op: compares also every value that an operator claimed here makes, on copies of the model that have these
-    values as outputs: those that are stored in memory anyway. A value inside a fusion (a Conv's output that goes into
-    a fused Relu) or inside a QDQ unit is none; the fused whole is compared, and fusion stays as it is. With the option
-    neighbours=off nothing is fused, so that each Conv, MatMul or Gemm is compared alone. A value that differs makes
-    those computed from it differ, too: the first is the one to look at. The bodies of If and Loop are not looked into.
+    per_op: compares also every value that a kernel makes here, with that of the CPU provider on a copy of the model
+    that has these values as outputs. A value inside a fusion (a Conv's output that goes into a fused Relu) or inside a
+    QDQ unit is in no memory; the fused whole is compared. With the option neighbours=off nothing is fused, so that each
+    Conv, MatMul or Gemm is compared alone. The kernels are those of any run, but where several layers share a step,
+    each part of one going into the next, they run one after the other to show what is between. A value that differs
+    makes those computed from it differ, too: the first is the one to look at. The bodies of If and Loop are not looked
+    into.
 
     Returns `model`, `provider`, `options`, `outputs` (see difference), `cpu_changes` (where outputs differ: the
     relative errors, by output, of the CPU provider without its own fusions, None where it cannot run so: how much the
     network makes of rounding), `per_op` (the same as outputs with `node`, `op_type`, `kernel` and `fused`, the other
-    nodes in it by `node` and `op_type`; None if not asked for), `unchecked` (names of nodes that are left to the CPU
-    provider once their value is an output), `first_different` (name of a node or output, or None), `tolerance`,
-    `steps` and `equal`. Raises UserError when a session cannot be created or run.
+    nodes in it by `node` and `op_type`; None if not asked for), `unchecked` (names of nodes whose value the model file
+    does not have: ONNX Runtime has made them), `inside` (how many values of nodes that run here are in no memory),
+    `first_different` (name of a node or output, or None), `tolerance`, `steps` and `equal`. Raises UserError when a
+    session cannot be created or run.
     """
     return _Comparison(source, feeds, assuming(feeds, source.proto, options), tolerance, steps, threads).result(per_op)
 
@@ -68,9 +71,7 @@ class _Comparison:
         here, there = self._session_here(self.source), self._session_there(self.source)
         expected = self._run(there)
         outputs = differences(self._run(here), expected, self.tolerance, self.steps)
-        nodes = _main_graph(here)
-        del here, there
-        rows, unchecked = self._operators(nodes) if per_op else (None, [])
+        rows, unchecked, inside = self._operators(here) if per_op else (None, [], 0)
         different = [row["node"] for row in rows or () if not row["equal"]]
         unequal = [row["value"] for row in outputs if not row["equal"]]
         return {
@@ -81,6 +82,7 @@ class _Comparison:
             "cpu_changes": self._cpu_changes(expected) if unequal else None,
             "per_op": rows,
             "unchecked": unchecked,
+            "inside": inside,
             "first_different": next(iter([*different, *unequal]), None),
             "tolerance": self.tolerance,
             "steps": self.steps,
@@ -106,44 +108,42 @@ class _Comparison:
             return None
         return {row["value"]: row["relative_error"] for row in differences(changed, expected)}
 
-    def _operators(self, nodes: list[Node]) -> tuple[list[dict[str, Any]], list[str]]:
-        """The rows of `per_op`, and the nodes that could not be checked. nodes: of the main graph, in the report."""
+    def _operators(self, session: Any) -> tuple[list[dict[str, Any]], list[str], int]:
+        """`per_op`, `unchecked` and `inside`. session: here, of the model itself."""
+        sparsecpu._keep_values(session, True)
+        self._run(session)
+        actual = dict(_arrays(sparsecpu._kept_values(session)))
+        sparsecpu._keep_values(session, False)
         known = {output for node in self.source.proto.graph.node for output in node.output}
-        stored = {value: owners for value, owners in _stored_values(nodes) if value in known}
-        rows: dict[str, dict[str, Any]] = {}
-        pending = stored
-        while pending:
-            checked = self._check(pending)
-            if not checked:
-                break
-            rows.update(checked)
-            # An output costs a copy, and some nodes then gain nothing here any more: again with fewer of them.
-            pending = {value: owners for value, owners in pending.items() if value not in rows}
-        return [rows[value] for value in stored if value in rows], [_name(owners[0]) for owners in pending.values()]
-
-    def _check(self, values: Mapping[str, list[Node]]) -> dict[str, dict[str, Any]]:
-        """Compares those of the values that are still made here when all of them are outputs."""
-        model = onnx.ModelProto()
-        model.CopyFrom(self.source.proto)
-        present = {output.name for output in model.graph.output}
-        # ONNX Runtime infers the types.
-        model.graph.output.extend(onnx.ValueInfoProto(name=value) for value in values if value not in present)
-        extended = self.source.changed(model)
-        here, there = self._session_here(extended), self._session_there(extended)
-        made_here = {output for node in _main_graph(here) if is_here(node) for output in node["outputs"]}
-        actual, expected = self._run(here), self._run(there)
-        rows = {}
-        for value, (main, *fused) in values.items():
-            if value in made_here:
-                (row,) = differences(actual, {value: expected[value]}, self.tolerance, self.steps)
-                rows[value] = {
+        kernels = {value: owners for value, owners in _kernels(_main_graph(session)) if value in actual}
+        expected = self._expected([value for value in kernels if value in known])
+        rows = []
+        for value, (main, *fused) in kernels.items():
+            if value not in expected:
+                continue
+            (row,) = differences(actual, {value: expected[value]}, self.tolerance, self.steps)
+            rows.append(
+                {
                     "node": _name(main),
                     "op_type": main["op_type"],
                     "kernel": main["kernel"],
                     "fused": [{"node": _name(node), "op_type": node["op_type"]} for node in fused],
                     **row,
                 }
-        return rows
+            )
+        made = {value for node in _main_graph(session) if is_here(node) for value in node["outputs"] if value}
+        unchecked = [_name(owners[0]) for value, owners in kernels.items() if value not in known]
+        return rows, unchecked, len(made - actual.keys())
+
+    def _expected(self, values: list[str]) -> dict[str, Any]:
+        """What the CPU provider makes of these values, on a copy of the model that has them as outputs."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.source.proto)
+        present = {output.name for output in model.graph.output}
+        # ONNX Runtime infers the types.
+        model.graph.output.extend(onnx.ValueInfoProto(name=value) for value in values if value not in present)
+        outputs = self._run(self._session_there(self.source.changed(model)))
+        return {value: outputs[value] for value in values}
 
 
 def _name(node: Node) -> str:
@@ -208,18 +208,22 @@ def _main_graph(session: Any) -> list[Node]:
     return nodes
 
 
-def _stored_values(nodes: list[Node]) -> Iterator[tuple[str, list[Node]]]:
-    """The values that claimed nodes leave in memory, in order, each with the nodes that one kernel computes it by: the
-    one whose kernel it is, then those fused into it (of a unit, only its main node)."""
-    kernels = [index if node["computed_in"] is None else node["computed_in"] for index, node in enumerate(nodes)]
-    readers: dict[str, set[int]] = {}
+def _arrays(values: Iterable[tuple[bytes, int, list[int], bytes]]) -> Iterator[tuple[str, Array]]:
+    """Kept values by name, as arrays."""
+    for name, element_type, shape, data in values:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(element_type)
+        yield name.decode("utf-8", errors="replace"), np.frombuffer(data, dtype).reshape(shape)
+
+
+def _kernels(nodes: list[Node]) -> Iterator[tuple[str, list[Node]]]:
+    """The values of claimed nodes, in order, each with the nodes that one kernel computes it by: the one whose kernel
+    it is, then those fused into it (of a unit, only its main node)."""
+    hosts = [index if node["computed_in"] is None else node["computed_in"] for index, node in enumerate(nodes)]
     fused: dict[int, list[Node]] = {}
     for index, node in enumerate(nodes):
-        for value in node["inputs"]:
-            readers.setdefault(value, set()).add(kernels[index])
-        if kernels[index] != index == node["unit"]:
-            fused.setdefault(kernels[index], []).append(node)
-    for kernel, node in zip(kernels, nodes, strict=True):
+        if hosts[index] != index == node["unit"]:
+            fused.setdefault(hosts[index], []).append(node)
+    for host, node in zip(hosts, nodes, strict=True):
         for value in node["outputs"]:
-            if is_here(node) and value and readers.get(value) != {kernel}:
-                yield value, [nodes[kernel], *fused.get(kernel, [])]
+            if is_here(node) and value:
+                yield value, [nodes[host], *fused.get(host, [])]
