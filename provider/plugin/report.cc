@@ -96,16 +96,18 @@ void write_node(const GraphReport& graph, int index, const std::vector<int>& reg
                 JsonWriter* json) {
   const NodeReport& node = graph.nodes[static_cast<size_t>(index)];
   const NodeDecision& decision = node.decision;
+  const int region = decision.region < 0 ? -1 : regions[static_cast<size_t>(decision.region)];
+  const bool dropped = decision.region >= 0 && region < 0;
   json->begin_object()
       .member("name", node.name)
       .member("op_type", node.op_type)
       .member("domain", node.domain)
       .member("inputs", node.inputs)
       .member("outputs", node.outputs)
-      .member("provider", node.provider)
-      .member("region", int64_t{decision.region < 0 ? -1 : regions[static_cast<size_t>(decision.region)]})
+      .member("provider", dropped ? "" : node.provider)
+      .member("region", int64_t{region})
       .member("unit", int64_t{decision.unit})
-      .member("reason", decision.reason)
+      .member("reason", dropped ? "claimed, but ONNX Runtime did not take it" : decision.reason)
       .member("pattern", decision.pattern)
       .member("layer", decision.layer)
       .member("multiply_adds", decision.multiply_adds);
@@ -125,7 +127,7 @@ void write_node(const GraphReport& graph, int index, const std::vector<int>& reg
   json->end_object();
 }
 
-// regions: by their numbers, how the report counts those that are left.
+// regions: by their numbers, how the report counts those that were compiled; -1 for others.
 void write_graph(const GraphReport& graph, const std::vector<int>& regions, const std::vector<NodeTimes>& times,
                  JsonWriter* json) {
   json->begin_object()
@@ -160,7 +162,7 @@ std::string SessionReport::json() const {
   int count = 0;
   for (size_t number = 0; number < regions_.size(); ++number) {
     const RegionReport& region = regions_[number];
-    if (region.nodes.empty()) continue;
+    if (region.nodes.empty() || region.fused_name.empty()) continue;
     shown[number] = count++;
     json.begin_object()
         .member("fused_node", region.fused_name)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime_ep_sparsecpu as sparsecpu
 import pytest
 import small_models
-from harness import PROVIDER
+from harness import PROVIDER, sparse_session
 from onnxruntime_ep_sparsecpu import cli
+from onnxruntime_ep_sparsecpu.tools.assignment import with_totals
 
 CPU = "CPUExecutionProvider"
 BRIEF = ["-t", "0.05", "-w", "0.01"]
@@ -48,6 +50,8 @@ def test_two_providers_in_turns(encoder: str, capsys: pytest.CaptureFixture[str]
     comparison = result["comparison"]
     assert (comparison["engine"], comparison["versus"]) == (PROVIDER, CPU)
     assert 0 < comparison["ratio_min"] <= comparison["ratio"] <= comparison["ratio_max"]
+    report = sparsecpu.report(sparse_session(encoder, assume="n=1,s=16"))
+    assert result["totals"] == with_totals(report)["totals"]
 
 
 def test_async(encoder: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +59,7 @@ def test_async(encoder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (result["scenario"], result["streams"], result["threads"]) == ("async", 3, 2)
     assert list(result["results"]) == [CPU]
     assert result["results"][CPU]["runs"] >= 3 * result["rounds"]
+    assert result["totals"] is None
     assert result["comparison"] is None
 
 

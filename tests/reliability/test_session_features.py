@@ -127,6 +127,8 @@ def test_cpu_fallback_disabled(expected: np.ndarray) -> None:
     rest = g.model({"x": ["n", 4]}, {g.op("Cos", [g.gemm("x", 4, 4)]): ["n", 4]}).SerializeToString()
     with pytest.raises(Exception, match="fallback"):
         ort.InferenceSession(rest, options, providers=[(PROVIDER, {"min_sparsity": "0"})], enable_fallback=0)
+    with pytest.raises(Exception, match="explicitly added the CPU EP"):
+        sparse_session(small.residual_net(), options, min_sparsity=0)
 
 
 def test_saving_the_optimized_model_fails_clearly(tmp_path: Path) -> None:
@@ -134,6 +136,31 @@ def test_saving_the_optimized_model_fails_clearly(tmp_path: Path) -> None:
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     with pytest.raises(Exception, match="compiled nodes"):
         sparse_session(small.residual_net(), options, min_sparsity=0)
+
+
+def test_saving_in_ort_format_leaves_the_model_to_the_cpu_provider(tmp_path: Path, expected: np.ndarray) -> None:
+    """ONNX Runtime then only assigns nodes and compiles none; the file runs on either provider."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.ort")
+    session = sparse_session(small.residual_net(), options, min_sparsity=0)
+    assert not claimed(session)
+    assert "did not take it" in nodes(session, "Conv")[0]["reason"]
+    assert_close(session.run(None, FEED), [expected])
+    for session in (
+        cpu_session(tmp_path / "optimized.ort"),
+        sparse_session(tmp_path / "optimized.ort", min_sparsity=0),
+    ):
+        assert_close(session.run(None, FEED), [expected])
+    assert claimed(session, "Conv")
+
+
+def test_a_context_model_fails_clearly(tmp_path: Path) -> None:
+    options = ort.SessionOptions()
+    options.add_session_config_entry("ep.context_enable", "1")
+    options.add_session_config_entry("ep.context_file_path", str(tmp_path / "context.onnx"))
+    with pytest.raises(Exception, match=f"{PROVIDER}.*EPContext"):
+        sparse_session(small.residual_net(), options, min_sparsity=0)
+    assert not (tmp_path / "context.onnx").exists()
 
 
 def test_profiling_leaves_a_readable_file(tmp_path: Path, expected: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from onnxruntime_ep_sparsecpu import _native
 from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
+from onnxruntime_ep_sparsecpu.commands.explain import claims
 from onnxruntime_ep_sparsecpu.commands.output import Column
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.feeds import model_inputs
@@ -121,6 +122,8 @@ def _headline(result: Mapping[str, Any]) -> str:
 def _show(result: Mapping[str, Any], quiet: bool, out: Console) -> None:
     if not quiet:
         out.print(_headline(result), markup=False)
+        if result["totals"]:
+            out.print(f"{sparsecpu.get_ep_name()} claims {claims(result['totals'])}.\n", markup=False)
     out.print(latency_table(result["results"]))
     if result["comparison"]:
         out.print(f"\n{verdict(result['comparison'])}")

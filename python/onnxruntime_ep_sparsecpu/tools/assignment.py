@@ -34,6 +34,12 @@ def explain(source: Source, options: Mapping[str, str] | None = None) -> dict[st
     return {**report, "to_prune": to_prune(report)}
 
 
+def totals_of(session: Any) -> dict[str, Any]:
+    """`totals` of a session's report: see explain."""
+    totals: dict[str, Any] = with_totals(sparsecpu.report(session))["totals"]
+    return totals
+
+
 def nodes_of(report: Mapping[str, Any]) -> list[Node]:
     """Every node of the main graph and of the bodies of If and Loop."""
     return [node for graph in report["graphs"] for node in graph["nodes"]]

@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu.tools import sessions
+from onnxruntime_ep_sparsecpu.tools.assignment import totals_of
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.feeds import assuming
 from onnxruntime_ep_sparsecpu.tools.hardware import cpu_name
@@ -51,14 +52,16 @@ def benchmark(
     share of the work that is done, 0..1.
 
     Returns `model`, `inputs` (name -> shape), `batch` (first axis of the first input), `scenario`, `streams`,
-    `threads`, `seconds`, `rounds`, `machine`, `results` and `comparison`. results, by provider: `runs`,
+    `threads`, `seconds`, `rounds`, `machine`, `totals` (what SparseCPUProvider claims, see explain; None if it is
+    neither), `results` and `comparison`. results, by provider: `runs`,
     `items_per_second`, `load_ms` and `latency_ms` with `mean`, `std`, `min`, `p50`, `p90`, `p95`, `p99`, `max`.
     comparison (None without versus): `engine`, `versus`, and how many times as fast the engine is: `ratio` (median of
     the rounds), `ratio_min`, `ratio_max`; from the medians of latency in sync, from throughput in async.
     Raises UserError when a session cannot be created or run, and for a provider that does not exist.
     """
     options = assuming(feeds, source.proto, options)
-    names = [engine or sparsecpu.get_ep_name(), *([versus] if versus else [])]
+    ours = sparsecpu.get_ep_name()
+    names = [engine or ours, *([versus] if versus else [])]
     candidates, load = {}, {}
     for name in names:
         begin = time.perf_counter()
@@ -79,6 +82,7 @@ def benchmark(
         "machine": _machine(),
         "results": {name: {**summary(rounds[name], batch), "load_ms": load[name]} for name in names},
         "comparison": compare_rounds(rounds, names[0], versus, streams) if versus else None,
+        "totals": totals_of(candidates[ours]) if ours in candidates else None,
     }
 
 
