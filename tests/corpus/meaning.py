@@ -191,3 +191,18 @@ def at_minus_infinity(gate: str) -> Model:
 
 for gate in ("SiLU", "HardSwish", "Relu"):
     case(f"{gate} of minus infinity")(partial(at_minus_infinity, gate))
+
+
+@case("dead product beside a function")
+def dead_product_beside_a_function() -> Model:
+    """Its reader is read by nobody and goes after the product was claimed, which leaves a region without outputs."""
+    body = [node("Neg", ["i"], ["n"]), node("Relu", ["n"], ["o"])]
+    function = helper.make_function("my.lib", "Relu", ["i"], ["o"], body, [helper.make_opsetid("", 17)])
+    nodes = [
+        node("MatMul", ["x", "w"], ["a"]),
+        node("Relu", ["a"], ["y"], domain="my.lib"),
+        node("MatMul", ["y", "w"], ["b"]),
+        node("Identity", ["b"], ["dead"]),
+    ]
+    constants = {"w": sparse(256, 256)}
+    return network(nodes, {"x": ["n", "s", 256]}, constants, functions=[function]), [{"x": normal(2, 9, 256)}]

@@ -35,7 +35,7 @@ def marks(case: Case) -> list[pytest.MarkDecorator]:
 def test_case(case: Case, child: Child) -> None:
     model, feeds = case.build()
     options = [{**chosen, **level} for chosen in case.options for level in every_variant().values()]
-    verdict = child.examine(Trial(model, feeds, options, case.bound, case.threads, case.claims))
+    verdict = child.examine(Trial(model, feeds, options, case.bound, threads=case.threads, claims=case.claims))
     failures = "\n".join(verdict.failures)
     assert not failures, failures
     assert bool(verdict.cpu_error) == case.cpu_raises, f"CPU provider: {verdict.cpu_error or 'runs'}"

@@ -1,0 +1,209 @@
+"""Random graphs and mutated model files on both providers, for as long as one likes; by hand, not in CI.
+
+    python tests/fuzz.py --minutes 60 [--seed 1] [--what graphs|files|both] [--workers 2] [--folder build/fuzz]
+    python tests/fuzz.py --replay build/fuzz/graphs-17-3
+
+Every model runs in a child process, so that deaths and hangs count like wrong values. A failing model is made smaller
+and written to a folder of its own (model.onnx, feeds.npz, report.txt), one for each kind of failure and seed. The seeds
+are printed; a batch with a seed is the same in every run. Needs the package importable (PYTHONPATH=build/dev/python);
+with a sanitizer build, preload its libraries as .ci/run does."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parent
+sys.path[:0] = [str(TESTS), str(TESTS / "corpus"), str(TESTS / "random_graphs")]
+
+import numpy as np
+import onnx
+from differential import Child, Trial, Verdict
+from expected_failures import EXPECTED
+from graphs import OPTIONS, subjects, trial_of
+from harness import BOUND
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from mutations import mutate
+from reducer import Candidate, reduce
+from test_corpus import CASES
+
+BATCH = 20
+SECONDS = 120  # for one provider with one set of options
+REDUCE_SECONDS = 120
+
+Check = Callable[[Trial], None]
+
+
+def graphs(number: int, check: Check) -> None:
+    """A batch of random graphs."""
+
+    @seed(number)
+    @settings(
+        max_examples=BATCH,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(subjects())
+    def each(subject: Any) -> None:
+        check(trial_of(subject))
+
+    each()
+
+
+def files(number: int, check: Check) -> None:
+    """A batch of mutations of random graphs and of the corpus."""
+    random = np.random.default_rng(number)
+    models: list[Trial] = []
+    graphs(number, models.append)
+    for name, case in CASES.items():
+        if name not in EXPECTED:
+            models.append(Trial(*case.build(), OPTIONS, max(case.bound, BOUND)))
+    for _ in range(BATCH):
+        base = models[int(random.integers(len(models)))]
+        check(replace(base, model=mutate(random, base.model)))
+
+
+@dataclass
+class Worker:
+    folder: Path
+    child: Child
+    counts: Counter[str]
+    kinds: Counter[str]
+    label: str = ""
+    failed: list[Trial] = None  # type: ignore[assignment]
+
+    def check(self, trial: Trial) -> None:
+        verdict = self.child.examine(trial, SECONDS)
+        self.counts["models"] += 1
+        self.counts["refused by the CPU provider"] += bool(verdict.cpu_error)
+        self.counts["with claimed nodes"] += verdict.claimed > 0
+        self.counts["claimed nodes"] += verdict.claimed
+        if verdict.failures:
+            self.counts["failures"] += 1
+            self.report(trial, verdict)
+
+    def report(self, trial: Trial, verdict: Verdict) -> None:
+        kind = signature(verdict.failures[0])
+        self.kinds[kind] += 1
+        if self.kinds[kind] > 5:
+            return
+        target = self.folder / f"{self.label}-{self.counts['models']}"
+        print(f"{target}: {verdict.failures[0][:300]}", flush=True)
+        write(target, trial, verdict)  # before the reducer, which may meet a death of its own
+        write(target, self.reduced(trial, verdict, kind), verdict)
+
+    def reduced(self, trial: Trial, verdict: Verdict, kind: str) -> Trial:
+        """With the sets of options that failed, and the same kind of failure."""
+        options = [o for o in trial.options if any(f.startswith(f"{o}:") for f in verdict.failures)][:1]
+        trial = replace(trial, options=options or trial.options)
+
+        def fails(candidate: Candidate) -> bool:
+            again = replace(trial, model=candidate[0].SerializeToString(), feeds=candidate[1])
+            return any(signature(f) == kind for f in self.child.examine(again, SECONDS).failures)
+
+        try:
+            model, feeds = reduce(
+                onnx.load_from_string(trial.model), list(map(dict, trial.feeds)), fails, REDUCE_SECONDS
+            )
+        except Exception as error:  # noqa: BLE001  of a damaged file
+            print(f"  not reduced: {error}", flush=True)
+            return trial
+        return replace(trial, model=model.SerializeToString(), feeds=feeds)
+
+
+def signature(failure: str) -> str:
+    """What is alike of failures of one kind: the sentence without options, names and numbers."""
+    return re.sub(r"[\d.]+(e[-+]?\d+)?|'[^']*'|\{.*?\}|SparseCPUProvider_\w*", "", failure)[:120]
+
+
+def write(target: Path, trial: Trial, verdict: Verdict) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "model.onnx").write_bytes(trial.model)
+    arrays = {f"{run}/{name}": array for run, feed in enumerate(trial.feeds) for name, array in feed.items()}
+    np.savez(target / "feeds.npz", **arrays)
+    lines = [*verdict.failures, f"bound {trial.bound} steps {trial.steps}", f"options {list(trial.options)}"]
+    try:
+        lines.append(onnx.printer.to_text(onnx.load_from_string(trial.model))[:20_000])
+    except Exception as error:  # noqa: BLE001
+        lines.append(f"not printable: {error}")
+    (target / "report.txt").write_text("\n".join(lines))
+
+
+def read(folder: Path) -> Trial:
+    feeds: dict[int, dict[str, np.ndarray]] = {}
+    for key, array in np.load(folder / "feeds.npz").items():
+        run, name = key.split("/", 1)
+        feeds.setdefault(int(run), {})[name] = array
+    report = (folder / "report.txt").read_text()
+    bound, steps = re.search(r"^bound (\S+) steps (\d+)$", report, re.MULTILINE).groups()  # type: ignore[union-attr]
+    return Trial((folder / "model.onnx").read_bytes(), list(feeds.values()) or [{}], OPTIONS, float(bound), int(steps))
+
+
+def batches(what: str, first: int, step: int) -> Iterator[tuple[str, int]]:
+    number = first
+    while True:
+        for kind in ("graphs", "files") if what == "both" else (what,):
+            yield kind, number
+        number += step
+
+
+def work(arguments: argparse.Namespace, index: int, results: Any) -> None:
+    end = time.monotonic() + 60 * arguments.minutes
+    worker = Worker(arguments.folder, Child(), Counter(), Counter())
+    for kind, number in batches(arguments.what, arguments.seed + index, arguments.workers):
+        if time.monotonic() > end:
+            break
+        worker.label = f"{kind}-{number}"
+        {"graphs": graphs, "files": files}[kind](number, worker.check)
+        print(f"{kind}, seed {number}: {dict(worker.counts)}", flush=True)
+    worker.child.stop()
+    results.put((worker.counts, worker.kinds))
+
+
+def replay(folder: Path) -> int:
+    child = Child()
+    verdict = child.examine(read(folder))
+    child.stop()
+    print(*verdict.failures or ["no failure"], sep="\n")
+    return bool(verdict.failures)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--what", choices=["graphs", "files", "both"], default="both")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=TESTS.parent / "build" / "fuzz")
+    parser.add_argument("--replay", type=Path)
+    arguments = parser.parse_args()
+    if arguments.replay:
+        return replay(arguments.replay)
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    workers = [context.Process(target=work, args=(arguments, i, results)) for i in range(arguments.workers)]
+    for worker in workers:
+        worker.start()
+    counts, kinds = Counter[str](), Counter[str]()
+    for _ in workers:
+        some, of_kinds = results.get()
+        counts += some
+        kinds += of_kinds
+    for kind, count in kinds.most_common():
+        print(f"{count:6} {kind}")
+    print(f"{dict(counts)}; seeds from {arguments.seed} on; failures: {counts['failures']}")
+    return bool(counts["failures"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
