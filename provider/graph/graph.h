@@ -61,7 +61,14 @@ struct Value {
   Constant constant;
 };
 
-using Attribute = std::variant<int64_t, std::vector<int64_t>, float, std::vector<float>, std::string>;
+// No attribute is one of these. Without an alternative whose copy is not trivial, libstdc++ takes a variant of numbers,
+// vectors and strings to hold a value at all times, and destroys one that is not there when copying runs out of memory.
+struct NoAttribute {
+  NoAttribute() = default;
+  NoAttribute(const NoAttribute&) {}
+  NoAttribute& operator=(const NoAttribute&) { return *this; }
+};
+using Attribute = std::variant<int64_t, std::vector<int64_t>, float, std::vector<float>, std::string, NoAttribute>;
 
 struct Node {
   size_t id = 0;                      // ORT's node id

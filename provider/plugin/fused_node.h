@@ -28,8 +28,8 @@ class FusedNode : public ort::OrtNodeComputeInfo {
  private:
   void compute(ort::OrtKernelContext* context) const;
   std::vector<KeptValue> values_of(const Plan& plan, const std::vector<int>& outputs) const;
-  std::vector<int> slots_of(const std::vector<int>& values, const std::vector<const ort::OrtValueInfo*>& infos,
-                            const char* what) const;
+  // Index of each value's name among those of `infos`, kAbsent if it is not there.
+  std::vector<int> slots_of(const std::vector<int>& values, const std::vector<const ort::OrtValueInfo*>& infos) const;
 
   std::string name_;
   std::unique_ptr<Region> region_;

@@ -13,8 +13,6 @@ from mutations import mutate
 from random_checks import EXAMPLES
 from test_corpus import CASES, EXPECTED
 
-pytestmark = pytest.mark.skipif(bool(EXPECTED), reason="mutations meet the faults that the corpus expects")
-
 OPTIONS = [{"min_sparsity": "0", **level} for level in every_variant().values()]
 
 

@@ -13,13 +13,10 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1] / "corpus"))
 
 from differential import Child
-from expected_failures import EXPECTED
 from graphs import subjects, trial_of
 from hypothesis import given
 from random_checks import CHECKS
 from subject import Subject
-
-pytestmark = pytest.mark.skipif(bool(EXPECTED), reason="random graphs meet the faults that the corpus expects")
 
 
 @pytest.fixture(scope="module")
