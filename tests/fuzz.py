@@ -28,12 +28,12 @@ import numpy as np
 import onnx
 from differential import Child, Trial, Verdict
 from expected_failures import EXPECTED
-from graphs import OPTIONS, subjects, trial_of
 from harness import BOUND
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from mutations import mutate
 from reducer import Candidate, reduce
 from test_corpus import CASES
+from twisted_graphs import OPTIONS, subjects, trial_of
 
 BATCH = 20
 SECONDS = 120  # for one provider with one set of options

@@ -107,12 +107,14 @@ def quiet() -> ort.SessionOptions:
     return options
 
 
-def reference(model: onnx.ModelProto, own_fusions: bool = True) -> ort.InferenceSession:
-    """own_fusions=False: the CPU provider runs the graph that other providers are asked about."""
+def reference(model: onnx.ModelProto, own_fusions: bool = True, few_bits: bool = False) -> ort.InferenceSession:
+    """own_fusions=False: the CPU provider runs the graph that other providers are asked about. few_bits: the weights
+    are such that it sums exactly without VNNI, too."""
     options = quiet()
     if not own_fusions:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return cpu_session(model, options) if has_vnni() else sparse_session(model, options, min_sparsity=0, isa="scalar")
+    exact = few_bits or has_vnni()
+    return cpu_session(model, options) if exact else sparse_session(model, options, min_sparsity=0, isa="scalar")
 
 
 def assert_same_bits(actual: Iterable[Array], expected: Iterable[Array]) -> int:

@@ -72,7 +72,7 @@ def outputs(
     """(ours, the CPU provider's) on every level (of MiniLM: on the best one), with every layer claimed that has constant
     weights; attends: and every Softmax. own_fusions: of the CPU provider."""
     feed = feeds(network, 1)
-    (want,) = reference(onnx.load(path), own_fusions).run(None, feed)
+    (want,) = reference(onnx.load(path), own_fusions, few_bits=REDUCED).run(None, feed)
     assert np.unique(want).size > 50, "a network that is saturated compares nothing"
     pairs = []
     for level in available_levels()[-1:] if network == "minilm" else available_levels():

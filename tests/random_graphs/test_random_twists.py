@@ -13,10 +13,10 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1] / "corpus"))
 
 from differential import Child
-from graphs import subjects, trial_of
 from hypothesis import given
 from random_checks import CHECKS
 from subject import Subject
+from twisted_graphs import subjects, trial_of
 
 
 @pytest.fixture(scope="module")

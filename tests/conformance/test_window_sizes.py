@@ -1,7 +1,7 @@
 """Windows of convolutions and pools, exhaustively over kernel, stride, dilation, pads, sizes and rounding of the output
 size: shape and values are the CPU provider's. Four operators share a model, the sizes are those of its free axis.
 
-By hand, with larger kernels and sizes: SPARSECPU_WINDOWS=5 python -m pytest tests/conformance/test_windows.py"""
+By hand, with larger kernels and sizes: SPARSECPU_WINDOWS=5 python -m pytest tests/conformance/test_window_sizes.py"""
 
 from __future__ import annotations
 
