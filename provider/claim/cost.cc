@@ -132,6 +132,7 @@ void price_many_rows(const Linear& linear, const Layer& layer, Target target, No
 
 void count_weights(const Linear& linear, WeightCounts* counts, Layer* layer, NodeCost* cost) {
   layer->nonzeros = counts->of(linear.weight).nonzeros;
+  cost->finite = counts->of(linear.weight).finite;
   layer->weights = linear.weight.rows * linear.weight.channels * linear.weight.taps;
   cost->linear = true;
   cost->dense_bytes = layer->weights * static_cast<int64_t>(sizeof(float));

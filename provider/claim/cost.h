@@ -16,6 +16,7 @@ namespace sparsecpu {
 // Of one node, all its Ops together.
 struct NodeCost {
   bool known = false;  // false: no shapes, nothing can be said
+  bool finite = true;  // its weights
   double cpu_us = 0;   // on its own
   double here_us = 0;  // with its first input in our layout
   // Elementwise nodes run inside the kernel of the node before them if both are on the same side.

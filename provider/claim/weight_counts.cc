@@ -1,6 +1,7 @@
 #include "claim/weight_counts.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace sparsecpu {
@@ -9,13 +10,18 @@ namespace {
 // Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
 WeightCount count(const WeightView& w) {
   WeightCount result;
+  result.finite = std::isfinite(w.scale);
   if (w.scale == 0.0f) return result;
   const bool rows_inside = w.row_stride == 1 && w.taps == 1;
   for (int64_t a = 0; a < (rows_inside ? w.channels : w.rows); ++a) {
     const float* line = w.data + a * (rows_inside ? w.channel_stride : w.row_stride);
     for (int64_t b = 0; b < (rows_inside ? w.rows : w.channels); ++b) {
       const float* taps = line + b * (rows_inside ? w.row_stride : w.channel_stride);
-      for (int64_t t = 0; t < w.taps; ++t) result.nonzeros += taps[t * w.tap_stride] != 0.0f;
+      for (int64_t t = 0; t < w.taps; ++t) {
+        const float weight = taps[t * w.tap_stride];
+        result.nonzeros += weight != 0.0f;
+        result.finite &= std::isfinite(weight);
+      }
     }
   }
   return result;

@@ -94,3 +94,12 @@ for shape in ((1, 64, 0, 9), (1, 64, 9, 0), (0, 64, 9, 9), (1, 64, 0, 0)):
         refused = shape[0] > 0 and pads == 1
         title = f"image {text}, pads {pads} {ending}".rstrip()
         case(title, cpu_raises=refused)(partial(of_no_pixels, shape, pads, ending, ["n", 64, "h", "w"]))
+
+
+@case("infinite weight on the border")
+def infinite_weight() -> Model:
+    """What it makes of the zeros around an image depends on the provider's way to compute a convolution."""
+    weights = sparse(8, 8, 3, 3)
+    weights[6, 2, 0, 1] = np.inf
+    conv = node("Conv", ["x", "w"], ["y"], pads=[1] * 4)
+    return network([conv], {"x": [1, 8, 9, 9]}, {"w": weights}), [{"x": normal(1, 8, 9, 9)}]

@@ -89,7 +89,9 @@ class Pair:
 
     def __init__(self, model: onnx.ModelProto, level: str, **options: object) -> None:
         reference = ort.SessionOptions()
-        reference.enable_mem_reuse = False  # the CPU provider plans that by declared shapes, also those that do not hold
+        reference.enable_mem_reuse = (
+            False  # the CPU provider plans that by declared shapes, also those that do not hold
+        )
         self.cpu = cpu_session(model, reference)
         self.sparse = sparse_session(model, isa=level, **{"min_sparsity": 0, **options})
 
