@@ -89,9 +89,8 @@ class Pair:
 
     def __init__(self, model: onnx.ModelProto, level: str, **options: object) -> None:
         reference = ort.SessionOptions()
-        reference.enable_mem_reuse = (
-            False  # the CPU provider plans that by declared shapes, also those that do not hold
-        )
+        # The CPU provider plans that by declared shapes, also by those that do not hold.
+        reference.enable_mem_reuse = False
         self.cpu = cpu_session(model, reference)
         self.sparse = sparse_session(model, isa=level, **{"min_sparsity": 0, **options})
 
