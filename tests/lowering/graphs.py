@@ -88,11 +88,12 @@ class Pair:
     """A model on both providers: everything that can be claimed is. `run` compares one feed."""
 
     def __init__(self, model: onnx.ModelProto, level: str, **options: object) -> None:
-        reference = ort.SessionOptions()
-        # The CPU provider plans that by declared shapes, also by those that do not hold.
-        reference.enable_mem_reuse = False
-        self.cpu = cpu_session(model, reference)
-        self.sparse = sparse_session(model, isa=level, **{"min_sparsity": 0, **options})
+        # ONNX Runtime plans the reuse of memory by declared shapes, also by those that do not hold, on the CPU provider
+        # and among the nodes that ours leaves to it.
+        session_options = ort.SessionOptions()
+        session_options.enable_mem_reuse = False
+        self.cpu = cpu_session(model, session_options)
+        self.sparse = sparse_session(model, session_options, isa=level, **{"min_sparsity": 0, **options})
 
     def accepts(self, **feed: np.ndarray) -> bool:
         """Whether the CPU provider runs this; where it raises, ours may raise, too, and may not."""
