@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/one_of.h"
 
 namespace sparsecpu {
 namespace {
@@ -57,6 +58,12 @@ std::string_view isa_name(Isa isa) {
   return "scalar";
 }
 
+std::vector<std::string> isa_names() {
+  std::vector<std::string> names;
+  for (Isa isa : kLevels) names.emplace_back(isa_name(isa));
+  return names;
+}
+
 bool parse_isa(std::string_view name, Isa* isa) {
   for (Isa candidate : kLevels) {
     if (name == isa_name(candidate)) {
@@ -79,9 +86,7 @@ Isa detected_isa() {
   if (forced == nullptr || *forced == '\0') return hardware;
   Isa limit;
   if (!parse_isa(forced, &limit)) {
-    throw Error("environment variable SPARSECPU_ISA is '" + std::string(forced) +
-                "': expected scalar, avx2, avx512 or "
-                "avx512_vnni");
+    throw Error("environment variable SPARSECPU_ISA is '" + std::string(forced) + "': expected " + one_of(isa_names()));
   }
   return std::min(limit, hardware);
 }

@@ -1,5 +1,6 @@
-// What this CPU can run: instruction-set levels, caches, and how many threads may run at once.
+// What this CPU can run: instruction-set levels, and how many threads may run at once.
 #pragma once
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -7,7 +8,8 @@
 
 namespace sparsecpu {
 
-std::string_view isa_name(Isa isa);  // "scalar", "avx2", "avx512", "avx512_vnni"
+std::string_view isa_name(Isa isa);    // "scalar", "avx2", "avx512", "avx512_vnni"
+std::vector<std::string> isa_names();  // of all levels, ascending
 bool parse_isa(std::string_view name, Isa* isa);
 
 Isa hardware_isa();                 // best level of this CPU and operating system (XCR0 checked)

@@ -22,11 +22,6 @@ ort::OrtLoggingLevel severity_of(LogLevel level) {
   }
 }
 
-const char* level_name(LogLevel level) {
-  constexpr const char* kNames[] = {"off", "error", "warning", "info", "verbose"};
-  return kNames[static_cast<int>(level)];
-}
-
 std::optional<LogLevel> level_from_environment() {
   const char* text = std::getenv("SPARSECPU_LOG");
   return text != nullptr ? parse_log_level(text) : std::nullopt;
@@ -49,7 +44,7 @@ bool Log::shows(LogLevel level) const { return level_ ? level <= *level_ : sever
 void Log::write(LogLevel level, const std::string& message) const noexcept {
   if (!shows(level)) return;
   try {
-    const std::string text = std::string(kProviderName) + " [" + level_name(level) + "]: " + message;
+    const std::string text = std::string(kProviderName) + " [" + log_level_name(level) + "]: " + message;
     const ort::OrtLoggingLevel severity = std::max(severity_of(level), session_severity_);
     ort::ignore(ort::api().Logger_LogMessage(logger_, severity, text.c_str(), __FILE_NAME__, __LINE__, kProviderName));
   } catch (...) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "abi/ort_abi.h"
+#include "base/export.h"
 #include "claim/claim.h"
 
 namespace sparsecpu {
@@ -15,6 +16,7 @@ using OptionList = std::vector<std::pair<std::string, std::string>>;
 
 // Ordered: a level includes all before it.
 enum class LogLevel { kOff, kError, kWarning, kInfo, kVerbose };
+const char* log_level_name(LogLevel level);
 std::optional<LogLevel> parse_log_level(const std::string& text);
 
 struct Options {
@@ -22,12 +24,12 @@ struct Options {
   std::optional<LogLevel> log;  // unset: whatever the session's logger shows
 };
 
-// isa          auto | scalar | avx2 | avx512 | avx512_vnni: a level above what the CPU has is an error
-// min_sparsity auto | 0..1                           share of zeros from which a layer is claimed
-// neighbours   on | off
-// jit          on | off                              off: no generated code
-// log          off | error | warning | info | verbose
-// assume       name=size[,name=size...]              sizes of symbolic axes for the prediction
+// One option as help texts and README describe it, in Markdown.
+struct OptionText {
+  std::string name, values, meaning;
+};
+SPARSECPU_EXPORT std::vector<OptionText> option_texts();
+
 // Throws Error naming the option, the value and what was expected.
 Options parse_options(const OptionList& entries);
 

@@ -7,13 +7,14 @@
 
 #include "base/cpu.h"
 #include "bindings.h"
+#include "plugin/options.h"
 #include "plugin/report.h"
 
 namespace py = pybind11;
 
 namespace {
 
-std::vector<std::string> isa_names() {
+std::vector<std::string> available_names() {
   std::vector<std::string> names;
   for (sparsecpu::Isa isa : sparsecpu::available_isas()) names.emplace_back(sparsecpu::isa_name(isa));
   return names;
@@ -23,7 +24,21 @@ std::vector<std::string> isa_names() {
 
 PYBIND11_MODULE(_native, module) {
   module.doc() = "What the plugin library knows: instruction-set levels, reports, and kernels for tests.";
-  module.def("available_isas", &isa_names, "Levels this process may use, ascending.");
+  module.attr("__version__") = SPARSECPU_VERSION;
+  module.attr("IDENTIFY_OPTION") = sparsecpu::kIdentifyOption;
+  module.attr("MEASURE_OPTION") = sparsecpu::kMeasureOption;
+  module.attr("KEEP_VALUES_OPTION") = sparsecpu::kKeepValuesOption;
+  module.def("available_isas", &available_names, "Levels this process may use, ascending.");
+  module.def(
+      "provider_options",
+      [] {
+        py::list rows;
+        for (const sparsecpu::OptionText& text : sparsecpu::option_texts()) {
+          rows.append(py::make_tuple(text.name, text.values, text.meaning));
+        }
+        return rows;
+      },
+      "Name, values and meaning of each option, in Markdown.");
   // Bytes: names in a model need not be valid UTF-8.
   module.def(
       "take_report", [](const std::string& nonce) { return py::bytes(sparsecpu::take_report(nonce)); },

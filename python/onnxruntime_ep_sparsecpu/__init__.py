@@ -8,21 +8,8 @@ Importing this package registers the provider, so that one argument selects it::
     session = ort.InferenceSession("model.onnx", providers=["SparseCPUProvider"])
 
 Options go with the name, as strings: ``providers=[("SparseCPUProvider", {"min_sparsity": "0.5"})]``.
-
-=============  ==========================================  ====================================================
-option         values                                      meaning
-=============  ==========================================  ====================================================
-isa            auto, scalar, avx2, avx512, avx512_vnni     highest instruction-set level to use
-min_sparsity   auto, or a number from 0 to 1               share of zeros from which a layer is taken; auto: when
-                                                           it is predicted to be faster; 0: whatever is supported
-neighbours     on, off                                     also take the cheap nodes around the sparse layers
-jit            on, off                                     off: no machine code is generated for sparse layers
-log            off, error, warning, info, verbose          what to write to ONNX Runtime's log
-assume         name=size[,name=size...]                    sizes of symbolic axes for the prediction (an axis without
-                                                           a symbol: input[axis]=size)
-=============  ==========================================  ====================================================
-
-An option that is misspelt or out of range makes the creation of the session fail with a sentence that says so.
+:func:`provider_options` lists them. One that is misspelt or out of range makes the creation of the session fail with a
+sentence that says so.
 
 Selecting the provider by name needs onnxruntime 1.25 or newer. With 1.23 and 1.24, use :func:`add_to`.
 
@@ -41,21 +28,23 @@ import uuid
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onnxruntime_ep_sparsecpu import _native
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__version__ = "0.1.0"
+__version__: str = _native.__version__
 __all__ = [
+    "ProviderOption",
     "add_to",
     "available_isas",
     "get_ep_name",
     "get_ep_names",
     "get_library_path",
     "measure",
+    "provider_options",
     "register",
     "report",
     "unregister",
@@ -64,9 +53,6 @@ __all__ = [
 _EP_NAME = "SparseCPUProvider"
 _LIBRARY = "libonnxruntime_ep_sparsecpu.so"
 _OLDEST_ORT = (1, 23)
-_IDENTIFY = "ep.sparsecpuprovider.identify"
-_MEASURE = "ep.sparsecpuprovider.measure"
-_KEEP_VALUES = "ep.sparsecpuprovider.keep_values"
 
 _lock = threading.Lock()
 _registered = False
@@ -93,6 +79,22 @@ def available_isas() -> list[str]:
     Raises RuntimeError if ``SPARSECPU_ISA`` names no level.
     """
     return _native.available_isas()
+
+
+class ProviderOption(NamedTuple):
+    """An option of the provider: its name, the values it takes and what they mean, in Markdown."""
+
+    name: str
+    values: str
+    meaning: str
+
+
+def provider_options() -> list[ProviderOption]:
+    """The options that go with the provider's name, as the table in README.md has them.
+
+    The values of ``isa`` are all levels that there are; :func:`available_isas` has those of this machine.
+    """
+    return [ProviderOption(*row) for row in _native.provider_options()]
 
 
 def _onnxruntime() -> ModuleType:
@@ -144,8 +146,8 @@ def unregister() -> None:
 def add_to(session_options: onnxruntime.SessionOptions, options: dict[str, str] | None = None) -> None:
     """Select the provider in ``session_options``: the way that works from onnxruntime 1.23 on.
 
-    Pass the session options to ``InferenceSession`` without ``providers``. ``options`` are those of the package's
-    description. Raises RuntimeError if the provider is not registered.
+    Pass the session options to ``InferenceSession`` without ``providers``. ``options`` are those of
+    :func:`provider_options`. Raises RuntimeError if the provider is not registered.
     """
     devices = [device for device in _onnxruntime().get_ep_devices() if device.ep_name == _EP_NAME]
     if not devices:
@@ -201,12 +203,12 @@ def measure(session: onnxruntime.InferenceSession, on: bool = True) -> None:
 
     Raises RuntimeError if onnxruntime is older than 1.23. Does nothing for a session without the provider.
     """
-    _set_dynamic_option(session, _MEASURE, "on" if on else "off")
+    _set_dynamic_option(session, _native.MEASURE_OPTION, "on" if on else "off")
 
 
 def _keep_values(session: onnxruntime.InferenceSession, on: bool) -> None:
     """Keeps what every kernel makes in the runs that follow, until turned off: for `sparsecpu compare --per-op`."""
-    _set_dynamic_option(session, _KEEP_VALUES, "on" if on else "off")
+    _set_dynamic_option(session, _native.KEEP_VALUES_OPTION, "on" if on else "off")
 
 
 def _kept_values(session: onnxruntime.InferenceSession) -> list[tuple[bytes, int, list[int], bytes]]:
@@ -217,7 +219,7 @@ def _kept_values(session: onnxruntime.InferenceSession) -> list[tuple[bytes, int
 def _file_report(session: onnxruntime.InferenceSession) -> str:
     """The nonce under which the library now finds the session's report."""
     nonce = uuid.uuid4().hex
-    _set_dynamic_option(session, _IDENTIFY, nonce)
+    _set_dynamic_option(session, _native.IDENTIFY_OPTION, nonce)
     return nonce
 
 

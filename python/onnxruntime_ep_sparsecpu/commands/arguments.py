@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from textwrap import wrap
 from typing import Any, TypeVar
 
-from onnxruntime_ep_sparsecpu import models
+from onnxruntime_ep_sparsecpu import models, provider_options
 from onnxruntime_ep_sparsecpu.tools import feeds
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
 
 _Number = TypeVar("_Number", int, float)
+_HELP_COLUMNS = 80
 
 
 def _number(text: str, kind: type[_Number]) -> _Number:
@@ -69,9 +71,19 @@ def add_repeated(parser: argparse.ArgumentParser, name: str, metavar: str, text:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """--option, repeated: read with options_of."""
-    text = "a provider option: isa, min_sparsity, neighbours, jit, log, assume"
-    add_repeated(parser, "--option", "KEY=VALUE", text)
+    """--option, repeated: read with options_of. The help ends with what the options are."""
+    add_repeated(parser, "--option", "KEY=VALUE", "a provider option, see below")
+    parser.epilog = f"{_options_help()}\n\n{parser.epilog}"
+
+
+def _options_help() -> str:
+    options = provider_options()
+    indent = 4 + max(len(option.name) for option in options)
+    lines = ["provider options:"]
+    for name, values, meaning in options:
+        lines.append(f"  {name:{indent - 2}}{values}")
+        lines += wrap(meaning, _HELP_COLUMNS, initial_indent=" " * indent, subsequent_indent=" " * indent)
+    return "\n".join(lines).replace("`", "")
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, str]:
