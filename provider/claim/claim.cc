@@ -62,6 +62,14 @@ bool is_over_tokens(const Recognised& node) {
   return std::any_of(node.ops.begin(), node.ops.end(), [](const Op& op) { return own_axes(op.data) == Axes::kTokens; });
 }
 
+int64_t dense_weights(const RecognisedGraph& recognised) {
+  int64_t bytes = 0;
+  for (const Recognised& node : recognised.nodes) {
+    for (const Op& op : node.ops) bytes += dense_weight_bytes(op.data);
+  }
+  return bytes;
+}
+
 class Claimer {
  public:
   Claimer(const Graph& graph, const RecognisedGraph& recognised, const ClaimOptions& options, Refusals refused)
@@ -69,6 +77,7 @@ class Claimer {
         options_(options),
         recognised_(recognised),
         refused_(std::move(refused)),
+        target_{options.isa, options.jit, dense_weights(recognised) <= kCachedWeights},
         pricing_{graph, {}, {}, {}, {}},
         group_(graph.nodes.size(), -1) {
     result_.assumed = recognised_.assumed;
@@ -124,13 +133,8 @@ class Claimer {
   }
 
   void set_prices(const Table<ValueFacts>& facts, Pricing* pricing) {
-    int64_t weights = 0;
-    for (const Recognised& node : recognised_.nodes) {
-      for (const Op& op : node.ops) weights += dense_weight_bytes(op.data);
-    }
-    const Target target{options_.isa, options_.jit, weights <= kCachedWeights};
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      pricing->nodes.push_back(node_cost(graph_, recognised_.nodes[i], facts, static_cast<int>(i), target, &counts_));
+      pricing->nodes.push_back(node_cost(graph_, recognised_.nodes[i], facts, static_cast<int>(i), target_, &counts_));
     }
     const std::vector<LayoutLoss> losses = layout_losses(graph_, facts);
     for (size_t i = 0; i < losses.size(); ++i) pricing->nodes[i].layout = losses[i];
@@ -305,6 +309,7 @@ class Claimer {
   const ClaimOptions& options_;
   const RecognisedGraph& recognised_;
   const Refusals refused_;
+  const Target target_;
   WeightCounts counts_;
   Pricing pricing_;
   std::vector<int> group_;  // per node, -1: on the CPU provider

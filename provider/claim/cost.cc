@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "claim/constants.h"
 #include "claim/layer_cost.h"
 #include "claim/quantized.h"
 
@@ -42,16 +43,10 @@ int64_t border_vectors(const Window& window, const LaneSplit& split) {
   return all > kWide * inside ? split.groups * (all - inside) : 0;
 }
 
-int64_t elements(const Shape& shape) {
-  int64_t count = 1;
-  for (int64_t d : shape) count = checked_mul(count, d);
-  return count;
-}
-
 }  // namespace
 
 void place_layer(const Linear& linear, const Shape& output, Layer* layer) {
-  layer->positions = elements(output) / std::max<int64_t>(1, linear.out_channels);
+  layer->positions = element_count(output) / std::max<int64_t>(1, linear.out_channels);
   if (linear.axes == Axes::kImage) {
     const int64_t h = output.size() == 4 ? output[2] : 1;
     const LaneSplit split = split_lanes(output[0], h, output.back());
@@ -82,10 +77,6 @@ double border_us(const Layer& layer, Isa isa) {
 double conv_call_us(const Linear& linear, const Layer& layer, double output_ns) {
   if (linear.axes == Axes::kTokens) return kCallUs;
   return kConvUs + output_ns * static_cast<double>(layer.positions * linear.out_channels) * 1e-3;
-}
-
-bool is_depthwise(const Linear& linear) {
-  return linear.groups > 1 && linear.groups == linear.in_channels && linear.groups == linear.out_channels;
 }
 
 std::string situation(const Linear& linear, const Layer& layer, const Shape& output) {
@@ -188,8 +179,8 @@ bool only_relabels(const Shape& from, const Shape& to) {
 // Everything but Linear: passes over values, counted by the bytes that they move.
 void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& output, ElementType input_type, Isa isa,
                 NodeCost* cost) {
-  int64_t moved = elements(output);
-  for (const Shape& input : inputs) moved += elements(input);
+  int64_t moved = element_count(output);
+  for (const Shape& input : inputs) moved += element_count(input);
   const ElementType result_type = output_type(op.data, input_type);
   const double share = 0.5 * (type_share(input_type) + type_share(result_type));
   const double cpu_share = is_byte(input_type) && is_byte(result_type) ? kCpuByteShare : share;
@@ -212,7 +203,7 @@ void price_pass(const Op& op, const std::vector<Shape>& inputs, const Shape& out
   cost->fused_cpu_us += fused;
   if (const auto* pool = std::get_if<Pool>(&op.data)) {
     const double taps = static_cast<double>(pool->window.kernel[0] * pool->window.kernel[1]);
-    const double reads = pass_us(elements(output), isa) * taps * 0.25 * share;
+    const double reads = pass_us(element_count(output), isa) * taps * 0.25 * share;
     const bool slow = pool->bytes.has_value();
     cost->cpu_us += reads * cpu_share / share * (slow ? kCpuByteAverage : 1.0);
     cost->here_us += reads;
@@ -252,14 +243,16 @@ bool cpu_fuses(const Graph& graph, const Node& node) {
   return (prior == "Gemm" || prior == "MatMul") && (type == "Relu" || type == "LeakyRelu" || type == "Sigmoid");
 }
 
+// The shape that prices count with; null where it is unknown, or of more elements than there can be.
 const Shape* shape_of(const Table<ValueFacts>& facts, int value) {
-  return value >= 0 && facts[value].assumed ? &*facts[value].assumed : nullptr;
+  if (value < 0 || !facts[value].assumed || element_count(*facts[value].assumed) < 0) return nullptr;
+  return &*facts[value].assumed;
 }
 
 // Shapes that were only assumed may not fit.
 void try_shape(const Op& op, const std::vector<Shape>& inputs, std::map<int, Shape>* shapes) {
   try {
-    (*shapes)[op.output] = output_shape(op, inputs);
+    if (Shape shape = output_shape(op, inputs); element_count(shape) >= 0) (*shapes)[op.output] = std::move(shape);
   } catch (const Error&) {
   }
 }
@@ -321,7 +314,8 @@ EdgeCost edge_cost(const Graph& graph, const Table<ValueFacts>& facts, int value
   const Shape* shape = shape_of(facts, value);
   if (shape == nullptr) return {};
   const double share = is_byte(graph.values[value].type) ? kEdgeByteShare : 1.0;
-  const double convert = kEdgeUs + 8.0 * share * static_cast<double>(elements(*shape)) / pass_speed(isa).convert * 1e-3;
+  const double convert =
+      kEdgeUs + 8.0 * share * static_cast<double>(element_count(*shape)) / pass_speed(isa).convert * 1e-3;
   EdgeCost cost{convert, convert};
   if (in_channel_blocks(graph, graph.values[value].producer)) cost.enter_us += convert;
   bool blocks_after = false;

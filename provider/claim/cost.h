@@ -13,7 +13,7 @@
 
 namespace sparsecpu {
 
-// Of one node, all its Ops together.
+// What a node takes: of all the Ops that it means together.
 struct NodeCost {
   bool known = false;  // false: no shapes, nothing can be said
   bool finite = true;  // its weights

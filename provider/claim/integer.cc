@@ -7,9 +7,10 @@
 namespace sparsecpu {
 namespace {
 
-class Chain {
+class IntegerChain {
  public:
-  Chain(const RecogniseContext& context, int main) : context_(context), node_(context.graph.nodes[main]), main_(main) {}
+  IntegerChain(const RecogniseContext& context, int main)
+      : context_(context), node_(context.graph.nodes[main]), main_(main) {}
 
   // Ops of one chain. scale: the value of the run-time scale, or -1.
   std::string read(int scale, Recognised* result) {
@@ -92,7 +93,7 @@ Recognised recognise_dynamic(const RecogniseContext& context, const Unit& unit) 
     const std::string& type = nodes[member].op;
     if (type != "MatMulInteger" && type != "ConvInteger") continue;
     result.pattern = type == "ConvInteger" ? "dynamic conv" : "dynamic matmul";
-    if (std::string p = Chain(context, member).read(node.outputs[1], &result); !p.empty()) {
+    if (std::string p = IntegerChain(context, member).read(node.outputs[1], &result); !p.empty()) {
       Recognised declined = decline("'" + nodes[member].name + "': " + p);
       declined.pattern = result.pattern;
       return declined;
@@ -106,7 +107,7 @@ Recognised recognise_dynamic(const RecogniseContext& context, const Unit& unit) 
 Recognised recognise_integer_chain(const RecogniseContext& context, const Unit& unit) {
   if (context.graph.nodes[unit.main].op == "DynamicQuantizeLinear") return recognise_dynamic(context, unit);
   Recognised result;
-  const std::string problem = Chain(context, unit.main).read(-1, &result);
+  const std::string problem = IntegerChain(context, unit.main).read(-1, &result);
   if (!problem.empty()) result = decline(problem);
   result.pattern = context.graph.nodes[unit.main].op == "ConvInteger" ? "integer conv" : "integer matmul";
   return result;

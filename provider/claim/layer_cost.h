@@ -18,7 +18,6 @@ struct Layer {
 // A layer's geometry is given as a Linear; its weights are not looked at.
 void place_layer(const Linear& linear, const Shape& output, Layer* layer);
 std::string situation(const Linear& linear, const Layer& layer, const Shape& output);
-bool is_depthwise(const Linear& linear);
 // Row-major kernels want channels last: an image of several pixels is lane-blocked however small it is.
 bool runs_few_rows(const Linear& linear, const Layer& layer, const Shape& output);
 // The weights that are packed for them, and what they take.

@@ -46,6 +46,12 @@ struct Linear {
   bool transposed_input = false;  // Gemm transA: x is [c, tokens]
 };
 
+// A layer of floats or of bytes, or its shape.
+template <class Layer>
+bool is_depthwise(const Layer& layer) {
+  return layer.groups > 1 && layer.groups == layer.in_channels && layer.groups == layer.out_channels;
+}
+
 // Elementwise. inputs: {x}. a, b are the parameters named at UnaryKind.
 struct Unary {
   UnaryKind kind = UnaryKind::kRelu;
@@ -283,14 +289,17 @@ const Attention* attention_of(const OpData& data);
 // Element type of an op's output; `input`: that of its first input.
 ElementType output_type(const OpData& data, ElementType input);
 
-// Explicit pads and output size of a window over h x w pixels (auto_pad and ceil_mode resolved).
+using ImageSize = std::array<int64_t, 2>;  // h, w
+// Of [n, c, h, w], [n, c, w] or [n, c]: 1 for an axis that is not there.
+ImageSize image_size(const Shape& image);
+
+// Explicit pads and output size of a window over an image (auto_pad and ceil_mode resolved).
 struct WindowExtent {
   std::array<int64_t, 4> pads;  // top, left, bottom, right
   int64_t out_h = 0, out_w = 0;
 };
-WindowExtent window_extent(const Window& window, int64_t h, int64_t w);
+WindowExtent window_extent(const Window& window, const ImageSize& size);
 
-using ImageSize = std::array<int64_t, 2>;  // h, w
 // Throws Error where it does not fit int64.
 ImageSize resized(const Resize& resize, const ImageSize& from);
 // The source row of every output row, and the source column of every output column.

@@ -11,8 +11,9 @@
 namespace sparsecpu {
 namespace {
 
-// Types of the activations that an operator takes: its own recogniser checks kAny.
-enum class Takes { kFloat, kFloatOrBytes, kAny };
+// Types of the activations that an operator takes: its own recogniser checks kAny, and of kOperands, whose first input
+// may be a constant, everything.
+enum class Takes { kFloat, kFloatOrBytes, kAny, kOperands };
 struct Entry {
   const char* op;  // operators.h
   const char* pattern;
@@ -68,17 +69,17 @@ constexpr Entry kTable[] = {
     {"Unsqueeze", "reshape", recognise_reshape, Takes::kFloatOrBytes},
     {"QuantizeLinear", "quantize", recognise_quantize, Takes::kAny},
     {"DequantizeLinear", "dequantize", recognise_quantize, Takes::kAny},
-    {"QLinearConv", "qlinear conv", recognise_qlinear, Takes::kAny},
-    {"QLinearMatMul", "qlinear matmul", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QGemm", "qgemm", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QLinearAdd", "qlinear add", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QLinearMul", "qlinear mul", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QLinearSigmoid", "qlinear sigmoid", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QLinearLeakyRelu", "qlinear leaky relu", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QLinearSoftmax", "qlinear softmax", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QLinearConcat", "qlinear concat", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QLinearAveragePool", "qlinear average pool", recognise_qlinear, Takes::kAny},
-    {"com.microsoft.QLinearGlobalAveragePool", "qlinear global average", recognise_qlinear, Takes::kAny},
+    {"QLinearConv", "qlinear conv", recognise_qlinear, Takes::kOperands},
+    {"QLinearMatMul", "qlinear matmul", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QGemm", "qgemm", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QLinearAdd", "qlinear add", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QLinearMul", "qlinear mul", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QLinearSigmoid", "qlinear sigmoid", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QLinearLeakyRelu", "qlinear leaky relu", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QLinearSoftmax", "qlinear softmax", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QLinearConcat", "qlinear concat", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QLinearAveragePool", "qlinear average pool", recognise_qlinear, Takes::kOperands},
+    {"com.microsoft.QLinearGlobalAveragePool", "qlinear global average", recognise_qlinear, Takes::kOperands},
 };
 
 std::string unsupported(const Node& node) {
@@ -116,7 +117,7 @@ std::string activation_problem(const RecogniseContext& context, const Node& node
     const Value& value = context.value(index);
     if (value.is_constant && index == node.inputs[0]) continue;  // the recogniser says what it thinks of it
     const bool fits = value.type == ElementType::kFloat || (takes == Takes::kFloatOrBytes && is_byte(value.type));
-    if (takes != Takes::kAny && !fits) {
+    if (takes != Takes::kAny && takes != Takes::kOperands && !fits) {
       return "its activations are " + std::string(element_type_name(value.type)) + "; only " +
              (takes == Takes::kFloatOrBytes ? "float32, uint8 and int8 are" : "float32 is") + " supported";
     }
@@ -155,10 +156,9 @@ Recognised recognise_node(const RecogniseContext& context, int index) {
   if (entry == std::end(kTable)) return decline(unsupported(node));
   Recognised result;
   const std::string problem = activation_problem(context, node, entry->takes);
-  const bool own_checks = entry->recognise == recognise_qlinear;
   if (!problem.empty())
     result = decline(problem);
-  else if (context.value(node.inputs[0]).is_constant && !takes_constant_first(node) && !own_checks)
+  else if (context.value(node.inputs[0]).is_constant && !takes_constant_first(node) && entry->takes != Takes::kOperands)
     result = decline("its input is a constant");
   else
     result = entry->recognise(context, node);

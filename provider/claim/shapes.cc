@@ -36,7 +36,7 @@ void expect_channels(const Shape& shape, size_t axis, int64_t channels) {
 Shape windowed(const Shape& x, const Window& window, int64_t channels) {
   expect_rank(x, 3, 4);
   const bool one_axis = x.size() == 3;
-  const WindowExtent extent = window_extent(window, one_axis ? 1 : x[2], x.back());
+  const WindowExtent extent = window_extent(window, image_size(x));
   Shape result{x[0], channels};
   if (!one_axis) result.push_back(extent.out_h);
   result.push_back(extent.out_w);
@@ -130,7 +130,7 @@ Shape shape_of(const Resize& resize, const std::vector<Shape>& inputs) {
   expect_rank(inputs[0], 3, 4);
   Shape result = inputs[0];
   const bool rows = result.size() == 4;
-  const ImageSize to = resized(resize, {rows ? result[2] : 1, result.back()});
+  const ImageSize to = resized(resize, image_size(result));
   if (rows) result[2] = to[0];
   result.back() = to[1];
   return result;

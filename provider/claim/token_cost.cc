@@ -2,23 +2,18 @@
 #include <algorithm>
 
 #include "base/memory.h"
+#include "claim/constants.h"
 #include "claim/layer_cost.h"
 
 namespace sparsecpu {
 namespace {
-
-int64_t elements(const Shape& shape) {
-  int64_t count = 1;
-  for (int64_t d : shape) count = checked_mul(count, d);
-  return count;
-}
 
 void price_attention(const Attention& attention, const std::vector<Shape>& inputs, Isa isa, NodeCost* cost) {
   const Shape &q = inputs[0], &k = inputs[1], &v = inputs[2];
   const int64_t scores = q[0] * attention.heads * q[1] * k[1];
   const double flops = 2.0 * static_cast<double>(q[0] * q[1] * k[1]) * static_cast<double>(q[2] + v[2]);
   const double waste = 16.0 * static_cast<double>(ceil_div(q[1], 16)) / static_cast<double>(std::max<int64_t>(1, q[1]));
-  const int64_t moved = 2 * (elements(q) + elements(k) + elements(v) + q[0] * q[1] * v[2]);
+  const int64_t moved = 2 * (element_count(q) + element_count(k) + element_count(v) + q[0] * q[1] * v[2]);
   const LayerSpeed& speed = layer_speed(isa, /*bytes=*/false);
   const double cpu = flops / (speed.cpu * kSmallProducts) * 1e-3 +
                      (kCpuSoftmaxPasses + kScorePasses) * pass_us(scores, isa) + pass_us(moved, isa) +
@@ -33,7 +28,7 @@ void price_attention(const Attention& attention, const std::vector<Shape>& input
 }
 
 void price_norm(const Shape& x, Isa isa, NodeCost* cost) {
-  const double pass = pass_us(2 * elements(x), isa);
+  const double pass = pass_us(2 * element_count(x), isa);
   cost->cpu_us += kCallUs + kCpuNormPasses * pass;
   cost->here_us += kNormPasses * pass;
   cost->fused_cpu_us += kCallUs + kCpuNormPasses * pass;

@@ -29,7 +29,7 @@ int64_t channels_of(const RecogniseContext& context, int x) {
 }
 
 // A chain of Ops inside one node.
-class Chain {
+class OpChain {
  public:
   int add(OpData data, std::vector<int> inputs) {
     result_.ops.push_back(Op{std::move(data), std::move(inputs), ~count_, -1, ""});
@@ -62,7 +62,7 @@ Recognised skip_layer_norm(const RecogniseContext& context, const Node& node, La
     problem = read_vector(context.input(node, 4), "bias", channels, &bias);
   if (!problem.empty()) return decline(problem);
   norm.shift.resize(norm.scale.size(), 0.0f);
-  Chain chain;
+  OpChain chain;
   int sum = chain.add(Binary{BinaryKind::kAdd}, {x, skip});
   if (!bias.empty()) sum = chain.add_shift(sum, std::move(bias));
   chain.add(std::move(norm), {sum});
@@ -127,7 +127,7 @@ Recognised recognise_layer_norm(const RecogniseContext& context, const Node& nod
 namespace {
 
 // com.microsoft Attention: x times the joined weights of queries, keys and values.
-std::string joined_weights(const RecogniseContext& context, const Node& node, Chain* chain, int* queries, int* keys,
+std::string joined_weights(const RecogniseContext& context, const Node& node, OpChain* chain, int* queries, int* keys,
                            int* values) {
   const Value* weight = context.input(node, 1);
   if (weight == nullptr || !constant_problem(*weight, ElementType::kFloat).empty() ||
@@ -153,7 +153,7 @@ std::string joined_weights(const RecogniseContext& context, const Node& node, Ch
 }
 
 // com.microsoft MultiHeadAttention: an optional constant bias of all three, joined.
-std::string add_biases(const RecogniseContext& context, const Node& node, Chain* chain, std::array<int, 3>* sides) {
+std::string add_biases(const RecogniseContext& context, const Node& node, OpChain* chain, std::array<int, 3>* sides) {
   std::array<int64_t, 3> widths{};
   int64_t sum = 0;
   for (size_t i = 0; i < 3; ++i) sum += widths[i] = channels_of(context, (*sides)[i]);
@@ -244,7 +244,7 @@ Recognised recognise_attention(const RecogniseContext& context, const Node& node
   if (attention.heads < 1) return decline("its number of heads is missing");
   if (onnx && node.attribute("kv_num_heads", attention.heads) != attention.heads)
     return decline("its keys have fewer heads than its queries");
-  Chain chain;
+  OpChain chain;
   std::array<int, 3> sides{};
   if (joined) {
     std::string problem = joined_weights(context, node, &chain, &sides[0], &sides[1], &sides[2]);

@@ -92,9 +92,12 @@ std::string read_window(const Node& node, std::vector<int64_t> kernel, Window* w
   return "";
 }
 
-WindowExtent window_extent(const Window& window, int64_t h, int64_t w) {
+ImageSize image_size(const Shape& image) {
+  return {image.size() > 3 ? image[2] : 1, image.size() > 2 ? image.back() : 1};
+}
+
+WindowExtent window_extent(const Window& window, const ImageSize& size) {
   WindowExtent extent{window.pads, 0, 0};
-  const std::array<int64_t, 2> size{h, w};
   for (int axis : {0, 1}) {
     int64_t& before = extent.pads[axis];
     int64_t& after = extent.pads[axis + 2];

@@ -10,13 +10,10 @@ namespace {
 // 3x3 on the smallest images takes nine times, since each of few positions has a border of its own.
 constexpr double kMostTimes = 16, kMostBeside = 16 << 20;
 
-int64_t rows_of(const Shape& shape) { return shape.size() > 3 ? shape[2] : 1; }
-int64_t columns_of(const Shape& shape) { return shape.size() > 2 ? shape.back() : 1; }
-
 std::string megabytes(double bytes) { return std::to_string(static_cast<int64_t>(bytes / (1 << 20))) + " MiB"; }
 
 std::string memory_problem(const Window& window, const Shape& in, const Shape& out, bool bytes) {
-  const WindowExtent extent = window_extent(window, rows_of(in), columns_of(in));
+  const WindowExtent extent = window_extent(window, image_size(in));
   const Geometry blocks = choose_geometry(out[0], extent.out_h, extent.out_w);
   const WindowLayout layout = window_layout(in, blocks, window, extent);
   const int64_t vectors = bytes ? ceil_div(in[1], 4) : in[1];
@@ -31,7 +28,8 @@ std::string memory_problem(const Window& window, const Shape& in, const Shape& o
 WindowLayout window_layout(const Shape& in, const Geometry& out, const Window& window, const WindowExtent& extent) {
   const WindowAxis rows{window.kernel[0], window.stride[0], window.dilation[0], extent.pads[0]};
   const WindowAxis columns{window.kernel[1], window.stride[1], window.dilation[1], extent.pads[1]};
-  return {out, rows_of(in), columns_of(in), rows, columns};
+  const auto [h, w] = image_size(in);
+  return {out, h, w, rows, columns};
 }
 
 bool taps_lie_apart(const Window& window) {

@@ -12,7 +12,6 @@ namespace scalar {
 extern const KernelTable table;
 extern const QuantizedKernels quantized;
 }  // namespace scalar
-#if defined(__x86_64__)
 namespace avx2 {
 extern const KernelTable table;
 extern const QuantizedKernels quantized;
@@ -24,7 +23,6 @@ extern const QuantizedKernels quantized;
 namespace avx512_vnni {
 extern const QuantizedKernels quantized;
 }
-#endif
 
 namespace {
 
@@ -41,11 +39,9 @@ KernelTable joined(Isa isa, const KernelTable& floats, const QuantizedKernels& q
 std::span<const KernelTable* const> kernel_tables() {
   static const KernelTable kTables[] = {
       joined(Isa::kScalar, scalar::table, scalar::quantized),
-#if defined(__x86_64__)
       joined(Isa::kAvx2, avx2::table, avx2::quantized),
       joined(Isa::kAvx512, avx512::table, avx512::quantized),
       joined(Isa::kAvx512Vnni, avx512::table, avx512_vnni::quantized),
-#endif
   };
   static constexpr size_t kCount = std::size(kTables);
   static const std::array<const KernelTable*, kCount> list = [] {

@@ -1,5 +1,6 @@
 #include "lower/arithmetic.h"
 
+#include "base/memory.h"
 #include "lower/stage.h"
 
 namespace sparsecpu {
@@ -22,6 +23,12 @@ double multiply_adds(const Op& op, const std::vector<Shape>& shapes) {
 }
 
 }  // namespace
+
+int64_t elements_of(const Shape& shape) {
+  int64_t count = 1;
+  for (int64_t size : shape) count = checked_mul(count, size);
+  return count;
+}
 
 std::vector<double> multiply_adds(const OpGraph& graph, const std::vector<Shape>& shapes) {
   std::vector<double> result;

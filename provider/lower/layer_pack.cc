@@ -73,10 +73,6 @@ int64_t vectors_of(int64_t rows) { return rows < 0 ? 16 : ceil_div(rows, kLanes)
 // nothing is known: at this distance each begins a chunk of its own, since the offsets in a chunk have 16 bits.
 int64_t tap_distance(const Window& window) { return taps_lie_apart(window) ? 1 << 16 : window.dilation[1]; }
 
-bool is_depthwise(const LinearShape& s) {
-  return s.groups > 1 && s.groups == s.in_channels && s.groups == s.out_channels;
-}
-
 QuantizedLayer quantized_layer(const QuantizedLinear& linear) {
   QuantizedLayer layer;
   layer.weight = linear.weight;

@@ -13,6 +13,7 @@
 #include "claim/window_memory.h"
 #include "layout/permute_plan.h"
 #include "layout/transfer.h"
+#include "lower/arithmetic.h"
 #include "lower/layer_pack.h"
 #include "lower/stage.h"
 #include "run/lane_tensor.h"
@@ -34,6 +35,13 @@ struct WindowInput {
   Walk first;
   std::vector<ptrdiff_t> taps{0};
 };
+
+// What steps take of an Op.
+inline Activation activation_of(const Unary& unary) { return {unary.kind, unary.a, unary.b}; }
+inline std::optional<Activation> activation_of(const std::optional<Unary>& unary) {
+  return unary ? std::optional(activation_of(*unary)) : std::nullopt;
+}
+inline QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
 
 class AttentionStep;
 class ByteAttentionStep;
@@ -111,7 +119,6 @@ class Planner {
   Geometry blocks_of(const Shape& shape, Axes axes) const;
   bool gathers_taps(const Stage& layer) const;
   static bool is_empty(const Shape& shape);
-  static int64_t element_count(const Shape& shape);
   static int64_t token_count(const Shape& shape);
   static FillBits pool_fill(const Pool& pool, ElementType type);
   static bool same_blocks(const Geometry& a, const Geometry& b);

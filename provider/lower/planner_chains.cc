@@ -96,7 +96,7 @@ bool Planner::gathers_taps(const Stage& layer) const {
   const std::optional<LinearShape> linear = linear_shape(layer.op.data);
   if (!linear || linear->axes != Axes::kImage) return false;
   const Shape& in = at(layer.op.inputs[0]).shape;
-  const WindowExtent extent = window_extent(linear->window, in.size() > 3 ? in[2] : 1, in.size() > 2 ? in.back() : 1);
+  const WindowExtent extent = window_extent(linear->window, image_size(in));
   return window_layout(in, at(layer.op.output).blocks, linear->window, extent).gathers();
 }
 

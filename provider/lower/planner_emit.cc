@@ -12,14 +12,6 @@
 namespace sparsecpu {
 namespace {
 
-std::optional<Activation> activation_of(const std::optional<Unary>& unary) {
-  if (!unary) return {};
-  return Activation{unary->kind, unary->a, unary->b};
-}
-
-int64_t image_rows(const Shape& shape) { return shape.size() > 3 ? shape[2] : 1; }
-int64_t image_columns(const Shape& shape) { return shape.size() > 2 ? shape.back() : 1; }
-
 // Pixels under the window along one axis, for each output index: inside the image, or inside the padded image.
 std::vector<float> pixels_covered(const Pool& pool, size_t axis, int64_t size, const WindowExtent& extent,
                                   int64_t outputs) {
@@ -37,8 +29,6 @@ std::vector<float> pixels_covered(const Pool& pool, size_t axis, int64_t size, c
   }
   return counts;
 }
-
-QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
 
 }  // namespace
 
@@ -63,12 +53,12 @@ void Planner::emit_stage(size_t index) {
 void Planner::emit(const Stage& stage, const Unary& unary) {
   const int in = stage.op.inputs[0];
   const int out = stage.op.output;
-  const Activation function{unary.kind, unary.a, unary.b};
+  const Activation function = activation_of(unary);
   if (!at(out).lanes) {
     auto step = std::make_unique<FlatStep>();
     step->what = FlatStep::Kind::kUnary;
     step->kernels = &kernels_;
-    step->count = element_count(at(out).shape);
+    step->count = elements_of(at(out).shape);
     step->x = dense_of(in);
     step->y = new_dense(out);
     step->function = function;
@@ -92,7 +82,7 @@ void Planner::emit_binary(int first, int second, int output, BinaryKind kind, st
     auto step = std::make_unique<FlatStep>();
     step->what = FlatStep::Kind::kBinary;
     step->kernels = &kernels_;
-    step->count = element_count(at(output).shape);
+    step->count = elements_of(at(output).shape);
     step->x = dense_operand_of(first, output);
     step->second = dense_operand_of(second, output);
     step->y = new_dense(output);
@@ -128,7 +118,7 @@ void Planner::emit(const Stage& stage, const Affine& affine) {
 void Planner::emit(const Stage& stage, const Pool& pool) {
   const int in = stage.op.inputs[0];
   const Placed& out = at(stage.op.output);
-  const WindowExtent extent = window_extent(pool.window, image_rows(at(in).shape), image_columns(at(in).shape));
+  const WindowExtent extent = window_extent(pool.window, image_size(at(in).shape));
   const WindowInput x = window_of(in, out, pool.window, extent, pool_fill(pool, at(in).type));
   const LaneTensor y = new_lanes(stage.op.output);
   std::unique_ptr<PoolStep> step;
@@ -159,9 +149,9 @@ void Planner::emit(const Stage& stage, const Pool& pool) {
   step->geometry = out.blocks;
   if (average) {
     step->rows_covered =
-        pixels_covered(pool, 0, image_rows(at(in).shape), extent, out.blocks.lanes_h * out.blocks.step_h);
+        pixels_covered(pool, 0, image_size(at(in).shape)[0], extent, out.blocks.lanes_h * out.blocks.step_h);
     step->columns_covered =
-        pixels_covered(pool, 1, image_columns(at(in).shape), extent, out.blocks.lanes_w * out.blocks.step_w);
+        pixels_covered(pool, 1, image_size(at(in).shape)[1], extent, out.blocks.lanes_w * out.blocks.step_w);
   }
   PoolStep& s = add(std::move(step), average ? "average pool" : "max pool", {x.tensor.ref.buffer, y.ref.buffer});
   s.chunks = chunks_for(s.positions.count(), y.vectors * kLanes * static_cast<int64_t>(s.taps.size()));
@@ -244,7 +234,7 @@ void Planner::emit(const Stage& stage, const Pad& pad) {
 
 void Planner::emit(const Stage& stage, const Resize& resize) {
   const Shape& in = at(stage.op.inputs[0]).shape;
-  auto sources = resize_sources(resize, {image_rows(in), image_columns(in)});
+  auto sources = resize_sources(resize, image_size(in));
   PixelMap map;
   map.rows.table = std::move(sources[0]);
   map.columns.table = std::move(sources[1]);
@@ -336,7 +326,7 @@ void Planner::emit_outputs() {
     if (place.kind == BufferPlace::Kind::kOutput && place.index == static_cast<size_t>(at(value).region_output))
       continue;
     auto step = std::make_unique<FlatByteStep>();
-    step->count = element_count(at(value).shape) * (is_bytes(value) ? 1 : 4);
+    step->count = elements_of(at(value).shape) * (is_bytes(value) ? 1 : 4);
     step->x = made;
     step->y = {fixed_buffer(BufferPlace::Kind::kOutput, static_cast<size_t>(at(value).region_output)), 0};
     FlatByteStep& s = add(std::move(step), "copy", {made.buffer});

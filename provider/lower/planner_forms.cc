@@ -15,7 +15,6 @@ int64_t product(const Shape& shape, size_t begin, size_t end) {
 
 }  // namespace
 
-int64_t Planner::element_count(const Shape& shape) { return product(shape, 0, shape.size()); }
 int64_t Planner::token_count(const Shape& shape) { return shape.empty() ? 1 : product(shape, 0, shape.size() - 1); }
 
 // Tokens: lanes are 16 consecutive tokens. Images: the split with the fewest positions.
@@ -26,8 +25,7 @@ Geometry Planner::blocks_of(const Shape& shape, Axes axes) const {
     g.lanes_n = kLanes;
     return g;
   }
-  const int64_t h = shape.size() > 3 ? shape[2] : 1;
-  const int64_t w = shape.size() > 2 ? shape.back() : 1;
+  const auto [h, w] = image_size(shape);
   return choose_geometry(shape[0], h, w);
 }
 
@@ -72,7 +70,7 @@ bool Planner::runs_row_major(size_t stage) const {
   if (!pack.has_lane_form()) return true;
   const Shape& shape = at(stages_[stage].op.output).shape;
   const LinearShape linear = *linear_shape(stages_[stage].op.data);
-  const int64_t rows = product(shape, 0, shape.size()) / linear.out_channels;
+  const int64_t rows = elements_of(shape) / linear.out_channels;
   const bool sparse = pack.few_rows && pack.few_rows->view.columns != nullptr;
   return !has_pixels(stage) && rows < row_major_below(pack.qfew_rows.has_value(), sparse);
 }
@@ -114,8 +112,7 @@ void Planner::form_of_linear(size_t stage, Placed& out) {
   }
   place_lanes(out, linear.axes);
   if (linear.axes != Axes::kImage) return;
-  const Shape& in = at(op.inputs[0]).shape;
-  const WindowExtent extent = window_extent(linear.window, in.size() > 3 ? in[2] : 1, in.size() > 2 ? in.back() : 1);
+  const WindowExtent extent = window_extent(linear.window, image_size(at(op.inputs[0]).shape));
   demand_window(op.inputs[0], out, linear.window, extent, fill);
 }
 
@@ -186,8 +183,7 @@ void Planner::set_form(size_t stage) {
     place_lanes(out, scalar && in.lanes ? in.axes : affine->axes);
   } else if (const auto* pool = std::get_if<Pool>(&op.data)) {
     place_lanes(out, Axes::kImage);
-    const WindowExtent extent =
-        window_extent(pool->window, in.shape.size() > 3 ? in.shape[2] : 1, in.shape.size() > 2 ? in.shape.back() : 1);
+    const WindowExtent extent = window_extent(pool->window, image_size(in.shape));
     demand_window(op.inputs[0], out, pool->window, extent, pool_fill(*pool, in.type));
   } else if (const auto* concat = std::get_if<Concat>(&op.data)) {
     place_lanes(out, concat->axes);

@@ -43,8 +43,7 @@ HaloCopies copies_by_source(PermutePlan plan, const LaneTensor& tensor, FillBits
 TensorStrides Planner::strides_of(const Shape& shape, Axes axes) {
   if (axes == Axes::kTokens) return {shape.empty() ? 1 : shape.back(), 1, 0, 0};
   const int64_t c = shape.size() > 1 ? shape[1] : 1;
-  const int64_t h = shape.size() > 3 ? shape[2] : 1;
-  const int64_t w = shape.size() > 2 ? shape.back() : 1;
+  const auto [h, w] = image_size(shape);
   return {c * h * w, h * w, w, 1};
 }
 

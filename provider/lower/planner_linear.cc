@@ -28,8 +28,7 @@ int64_t position_bytes(const LaneTensor& tensor) {
 }  // namespace
 
 void Planner::emit(const Stage& stage, const Linear& linear, const LayerPack& pack) {
-  std::optional<Activation> post;
-  if (stage.post) post = Activation{stage.post->kind, stage.post->a, stage.post->b};
+  const std::optional<Activation> post = activation_of(stage.post);
   if (runs_row_major(index_of(stage))) {
     emit_few_rows(stage, pack, post);
   } else {
@@ -44,8 +43,7 @@ void Planner::emit_lane_linear(const Stage& stage, const Linear& linear, const L
   if (pack.streams(pixels_of(operands.y.geometry).count())) {
     emit_stream(stage, linear, pack, operands);
   } else {
-    if (const auto limits = clamp_after(stage, *pack.jit))
-      operands.post = Activation{limits->kind, limits->a, limits->b};
+    if (const auto limits = clamp_after(stage, *pack.jit)) operands.post = activation_of(*limits);
     emit_jit(linear, *pack.jit, operands);
   }
 }
@@ -126,9 +124,7 @@ WindowInput Planner::linear_input(const Stage& stage, const LinearShape& linear,
   const int in = stage.op.inputs[0];
   const Placed& out = at(stage.op.output);
   if (linear.axes == Axes::kImage) {
-    const Shape& shape = at(in).shape;
-    const WindowExtent extent =
-        window_extent(linear.window, shape.size() > 3 ? shape[2] : 1, shape.size() > 2 ? shape.back() : 1);
+    const WindowExtent extent = window_extent(linear.window, image_size(at(in).shape));
     return window_of(in, out, linear.window, extent, fill);
   }
   const LaneTensor x = linear.transposed_input ? imported(in, out.blocks, Axes::kTokens, 0, true)

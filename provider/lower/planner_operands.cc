@@ -53,7 +53,7 @@ TensorRef Planner::repeated(int value, const Shape& shape) {
   const int64_t element_bytes = is_bytes(value) ? 1 : sizeof(float);
   auto step = std::make_unique<RepeatStep>(shape, at(value).shape, element_bytes);
   step->x = dense_of(value);
-  step->y = {new_buffer(element_count(shape), element_bytes), 0};
+  step->y = {new_buffer(elements_of(shape), element_bytes), 0};
   const TensorRef x = step->x, y = step->y;
   RepeatStep& s = add(std::move(step), "repeat", {x.buffer, y.buffer});
   s.layout = LayoutChange::kCopy;

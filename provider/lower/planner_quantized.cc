@@ -10,7 +10,6 @@
 namespace sparsecpu {
 namespace {
 
-QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
 uint8_t sign_byte(const Quantization& q) { return q.is_signed ? 0x80 : 0; }
 
 // a, b: shapes of the operands that are no constants.
@@ -29,7 +28,7 @@ QuantizedSum sum_of(const QuantizedAdd& add, bool exchange) {
 // A flat step on row-major tensors of bytes or floats.
 void Planner::add_flat(std::unique_ptr<FlatByteStep> step, const char* kernel, int in, int out) {
   step->kernels = &kernels_;
-  step->count = element_count(at(out).shape);
+  step->count = elements_of(at(out).shape);
   step->x = dense_of(in);
   step->y = new_dense(out);
   const int x = step->x.buffer, y = step->y.buffer;
@@ -74,7 +73,7 @@ void Planner::emit(const Stage& stage, const Dequantize& dequantize) {
 
 void Planner::emit(const Stage& stage, const DynamicQuantize&) {
   const int in = stage.op.inputs[0], out = stage.op.output;
-  const int64_t count = element_count(at(out).shape);
+  const int64_t count = elements_of(at(out).shape);
   const TensorRef x = dense_of(in);
   const TensorRef y = new_dense(out);
   auto range = std::make_unique<MinMaxStep>();
@@ -203,8 +202,7 @@ const float* Planner::float_bias_of(const Stage& stage) const {
 }
 
 void Planner::emit(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack) {
-  std::optional<Activation> post;
-  if (stage.post) post = Activation{stage.post->kind, stage.post->a, stage.post->b};
+  const std::optional<Activation> post = activation_of(stage.post);
   if (runs_row_major(index_of(stage))) {
     emit_quantized_few_rows(stage, linear, *pack.qfew_rows, post);
     return;

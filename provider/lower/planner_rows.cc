@@ -24,7 +24,7 @@ void Planner::emit_few_rows(const Stage& stage, const LayerPack& pack, const std
   step->x = row_major_of(stage.op.inputs[0], index);
   if (stage.residual >= 0) step->residual = row_major_residual(stage, index);
   step->y = new_row_major(stage.op.output, index);
-  step->m = element_count(at(stage.op.output).shape) / weights.rows;
+  step->m = elements_of(at(stage.op.output).shape) / weights.rows;
   step->clamp = stage.clamp;
   step->post = post;
   const int x = step->x.buffer, y = step->y.buffer, r = step->residual ? step->residual->buffer : x;
@@ -49,7 +49,7 @@ void Planner::emit_quantized_few_rows(const Stage& stage, const QuantizedLinear&
     step->residual = TensorRef{constant_buffer(stage.sum->constant->values.data()), 0};
   }
   step->y = new_row_major(stage.op.output, index);
-  step->m = element_count(at(stage.op.output).shape) / packed.view.rows;
+  step->m = elements_of(at(stage.op.output).shape) / packed.view.rows;
   step->post = post;
   const int x = step->x.buffer, y = step->y.buffer, r = step->residual ? step->residual->buffer : x;
   QFewRowsStep& s = add(std::move(step), "few rows int8", {x, y, r});
@@ -69,7 +69,7 @@ TensorRef Planner::row_major_residual(const Stage& stage, size_t index) {
 
 TensorRef Planner::new_row_major(int value, size_t stage) {
   if (!has_pixels(stage)) return new_dense(value);
-  return {new_buffer(element_count(at(value).shape), is_bytes(value) ? 1 : sizeof(float)), 0};
+  return {new_buffer(elements_of(at(value).shape), is_bytes(value) ? 1 : sizeof(float)), 0};
 }
 
 // The lanes of an image that stands channels last in `rows`.
@@ -91,7 +91,7 @@ TensorRef Planner::channels_last(int value, TensorRef tensor, const Shape& shape
   add_import(
       value, tensor, lanes,
       TransferPlan(blocks, lanes.position_stride, channels, strides_of(shape, Axes::kImage), Coverage::kCanonical), 0);
-  const TensorRef copy{new_buffer(element_count(shape), is_bytes(value) ? 1 : sizeof(float)), 0};
+  const TensorRef copy{new_buffer(elements_of(shape), is_bytes(value) ? 1 : sizeof(float)), 0};
   add_export(value, lanes, copy,
              TransferPlan(blocks, lanes.position_stride, channels, channels_last_strides(blocks, channels),
                           Coverage::kCanonical));

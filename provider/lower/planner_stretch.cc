@@ -7,8 +7,6 @@
 namespace sparsecpu {
 namespace {
 
-QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
-
 std::vector<float> widened(const std::vector<float>& values, int64_t channels) {
   return values.size() == 1 ? std::vector<float>(static_cast<size_t>(channels), values[0]) : values;
 }

@@ -96,7 +96,7 @@ TensorRef Planner::float_mask(int value, const Attention& attention, int64_t key
     return float_masks_.back().ref;
   }
   auto step = std::make_unique<MaskStep>();
-  step->count = element_count(mask_over_scores(attention.mask, at(value).shape, keys));
+  step->count = elements_of(mask_over_scores(attention.mask, at(value).shape, keys));
   step->kind = attention.mask;
   step->keys = keys;
   step->masked = attention.masked;
@@ -118,7 +118,7 @@ TensorRef Planner::byte_mask(int value) {
   step->parameters = {numbers.scale, numbers.stored_zero_point()};
   step->sign = is_signed ? 0x80 : 0;
   step->kernels = &kernels_;
-  step->count = element_count(at(value).shape);
+  step->count = elements_of(at(value).shape);
   step->x = dense_of(value);
   step->y = {new_buffer(step->count, sizeof(float)), 0};
   const TensorRef made = step->y;

@@ -26,12 +26,6 @@ struct KeepsImagesApart {
   }
 };
 
-int64_t element_count(const Shape& shape) {
-  int64_t n = 1;
-  for (int64_t d : shape) n = checked_mul(n, d);
-  return n;
-}
-
 // The stages [0, end) image by image, the others on the whole batch.
 struct Slicing {
   size_t end = 0;
@@ -157,7 +151,8 @@ class RegionPlanner {
       const std::optional<LinearShape> linear = linear_shape(stages_[s].op.data);
       if (!linear) continue;
       const Shape& out = shapes_[static_cast<size_t>(stages_[s].op.output)];
-      const Geometry g = choose_geometry(images, out.size() > 3 ? out[2] : 1, out.size() > 2 ? out.back() : 1);
+      const auto [h, w] = image_size(out);
+      const Geometry g = choose_geometry(images, h, w);
       const auto inputs = static_cast<double>(linear->in_channels / linear->groups * linear->taps);
       sum += inputs * static_cast<double>(linear->out_channels * g.groups() * g.positions());
     }
@@ -183,7 +178,7 @@ class RegionPlanner {
   int64_t bytes_of(int value, const std::vector<Shape>& shapes) const {
     const ElementType type = graph_.values[static_cast<size_t>(value)].type;
     const int64_t element = type == ElementType::kFloat || type == ElementType::kInt32 ? 4 : 1;
-    return checked_mul(element_count(shapes[static_cast<size_t>(value)]), element);
+    return checked_mul(elements_of(shapes[static_cast<size_t>(value)]), element);
   }
 
   Port place_result(int value) {

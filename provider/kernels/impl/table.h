@@ -18,13 +18,7 @@ namespace sparsecpu::SPARSECPU_LEVEL {
 
 extern const KernelTable table;
 const KernelTable table = {
-#if defined(SPARSECPU_LEVEL_AVX512)
-    .isa = Isa::kAvx512,
-#elif defined(SPARSECPU_LEVEL_AVX2)
-    .isa = Isa::kAvx2,
-#else
-    .isa = Isa::kScalar,
-#endif
+    .isa = {},       // the registry lists the levels
     .spmm_tile = 4,  // with kSpmmChunkVectors a tile's inputs just fit the L1 cache
     .dense_tile = 8,
     .depthwise_tile = 16,
