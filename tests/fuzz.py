@@ -27,7 +27,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "corpus"), str(TESTS / "random_graphs")]
 import numpy as np
 import onnx
 from differential import Child, Trial, Verdict
-from expected_failures import EXPECTED
+from documented_differences import DIFFERENCES
 from harness import BOUND
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from mutations import mutate
@@ -66,7 +66,7 @@ def files(number: int, check: Check) -> None:
     models: list[Trial] = []
     graphs(number, models.append)
     for name, case in CASES.items():
-        if name not in EXPECTED:
+        if name not in DIFFERENCES:
             models.append(Trial(*case.build(), OPTIONS, max(case.bound, BOUND)))
     for _ in range(BATCH):
         base = models[int(random.integers(len(models)))]

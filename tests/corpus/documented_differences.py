@@ -7,4 +7,4 @@ BY_REASON: dict[str, list[str]] = {
     ],
 }
 
-EXPECTED = {name: reason for reason, names in BY_REASON.items() for name in names}
+DIFFERENCES = {name: reason for reason, names in BY_REASON.items() for name in names}

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from case import CASES, Case
 from differential import Child, Trial, every_variant
-from expected_failures import EXPECTED
+from documented_differences import DIFFERENCES
 
 for path in sorted(Path(__file__).parent.glob("*.py")):
-    if path.stem not in ("case", "expected_failures") and not path.stem.startswith("test_"):
+    if path.stem not in ("case", "documented_differences") and not path.stem.startswith("test_"):
         importlib.import_module(path.stem)
 
 
@@ -26,7 +26,7 @@ def child() -> Iterator[Child]:
 
 
 def marks(case: Case) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(reason=EXPECTED[case.name], strict=True)] if case.name in EXPECTED else []
+    return [pytest.mark.xfail(reason=DIFFERENCES[case.name], strict=True)] if case.name in DIFFERENCES else []
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_case(case: Case, child: Child) -> None:
     assert bool(verdict.cpu_error) == case.cpu_raises, f"CPU provider: {verdict.cpu_error or 'runs'}"
 
 
-def test_expected_failures_name_cases() -> None:
-    assert set(EXPECTED) <= set(CASES)
+def test_documented_differences_name_cases() -> None:
+    assert set(DIFFERENCES) <= set(CASES)
