@@ -1,9 +1,10 @@
 // A claimed region: its packed weights, and its Plans.
 #include <algorithm>
-#include <mutex>
+#include <atomic>
 
 #include "base/cpu.h"
 #include "kernels/registry.h"
+#include "lower/arithmetic.h"
 #include "lower/lower.h"
 #include "lower/pack_layers.h"
 #include "lower/plan_cache.h"
@@ -37,9 +38,7 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
     }
     const std::optional<LinearShape> linear = linear_shape(op.data);
     if (!linear || !known[out]) continue;
-    rows[out] = 1;
-    for (int64_t d : shapes[out]) rows[out] = checked_mul(rows[out], d);
-    rows[out] /= std::max<int64_t>(1, linear->out_channels);
+    rows[out] = elements_of(shapes[out]) / std::max<int64_t>(1, linear->out_channels);
     // Row-major kernels want channels last: an image of several pixels is lane-blocked however small it is.
     const bool channels_last = linear->axes == Axes::kTokens || rows[out] <= shapes[out][0];
     if (!channels_last) rows[out] = std::max(rows[out], kFewRows);
@@ -91,8 +90,7 @@ struct Region::State {
   std::vector<OpReport> reports;
   const KernelTable& kernels;
   PlanCache plans;
-  std::once_flag apart_once;
-  StagesApart apart;  // made when shapes first need it
+  std::atomic<const StagesApart*> apart{nullptr};  // made when shapes first need it
 
   State(OpGraph ops, const KernelTable& table) : graph(std::move(ops)), stages(fuse(graph)), kernels(table) {
     rows = static_rows(graph);
@@ -100,8 +98,12 @@ struct Region::State {
     packs.resize(stages.size(), std::make_shared<const LayerPack>());
     counted.resize(stages.size());
   }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { delete apart.load(std::memory_order_relaxed); }
   std::shared_ptr<const Plan> plan(const std::vector<int>& outputs, const std::vector<Shape>& input_shapes,
                                    int workers);
+  const StagesApart& stages_apart();
   void forget_weights();
   void report();
 };
@@ -112,8 +114,16 @@ std::shared_ptr<const Plan> Region::State::plan(const std::vector<int>& outputs,
   if (products_are_whole(graph, stages, shapes)) {
     return plan_region(graph, stages, packs, kernels, workers, input_shapes, outputs);
   }
-  std::call_once(apart_once, [&] { apart = with_sums_apart(graph, stages, packs); });
-  return plan_region(graph, apart.stages, apart.packs, kernels, workers, input_shapes, outputs);
+  const StagesApart& others = stages_apart();
+  return plan_region(graph, others.stages, others.packs, kernels, workers, input_shapes, outputs);
+}
+
+// Without a lock, which a fork could leave taken: of several threads that come first, each makes one, and one is kept.
+const StagesApart& Region::State::stages_apart() {
+  if (const StagesApart* there = apart.load(std::memory_order_acquire)) return *there;
+  auto made = std::make_unique<const StagesApart>(with_sums_apart(graph, stages, packs));
+  const StagesApart* there = nullptr;
+  return apart.compare_exchange_strong(there, made.get(), std::memory_order_acq_rel) ? *made.release() : *there;
 }
 
 // The graph that the views point into ends with Compile.
@@ -195,17 +205,16 @@ class Region::Lowerer {
     }
     PackedLayers packed = pack_layers(sources);
     result_.packed = packed.made;
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      if (!packed.failures[i].empty()) continue;
-      state(layers_[i].region).packs[layers_[i].stage] = packed.packs[i];
-      state(layers_[i].region).counted[layers_[i].stage] = packed.is_first[i];
-    }
-    std::vector<Lowering::Refusal> refused;
+    std::vector<Lowering::Refusal> refused;  // in the end: a region that is refused is no longer there
     for (size_t i = 0; i < layers_.size(); ++i) {
       const auto [region, stage] = layers_[i];
-      if (packed.failures[i].empty()) continue;
-      refused.push_back(
-          {region, state(region).stages[stage].op.node, "its weights cannot be packed: " + packed.failures[i]});
+      if (packed.failures[i].empty()) {
+        state(region).packs[stage] = packed.packs[i];
+        state(region).counted[stage] = packed.is_first[i];
+      } else {
+        refused.push_back(
+            {region, state(region).stages[stage].op.node, "its weights cannot be packed: " + packed.failures[i]});
+      }
     }
     result_.packs = std::move(packed.packs);
     for (Lowering::Refusal& refusal : refused) refuse(refusal.region, refusal.node, std::move(refusal.reason));

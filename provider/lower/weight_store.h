@@ -3,16 +3,15 @@
 #pragma once
 #include <map>
 #include <memory>
-#include <mutex>
 
 #include "base/content_hash.h"
 #include "lower/layer_pack.h"
 
 namespace sparsecpu {
 
+// One for the process, whose lock fork() waits for.
 class WeightStore {
  public:
-  // The store of this process.
   static WeightStore& shared();
 
   // Null if nobody holds them.
@@ -21,7 +20,8 @@ class WeightStore {
   std::shared_ptr<const LayerPack> add(const Digest& content, std::shared_ptr<const LayerPack> packed);
 
  private:
-  std::mutex mutex_;
+  WeightStore() = default;
+
   std::map<Digest, std::weak_ptr<const LayerPack>> held_;
   size_t swept_ = 0;  // entries left when those without a user were removed
 };

@@ -6,6 +6,7 @@
 
 #include "abi/ort_api.h"
 #include "base/cpu.h"
+#include "base/fork.h"
 #include "base/name.h"
 #include "plugin/json.h"
 
@@ -18,6 +19,9 @@ uint64_t next_id() {
 }
 
 }  // namespace
+
+std::mutex SessionReport::mutex_;
+const int SessionReport::waits_at_fork_ = wait_at_fork<&SessionReport::mutex_>();
 
 SessionReport::SessionReport(std::shared_ptr<const SessionThreads> threads)
     : id_(next_id()), threads_(std::move(threads)) {}
@@ -190,6 +194,7 @@ struct Filed {
   std::shared_ptr<const SessionReport> report;
 };
 std::mutex g_filed_mutex;
+const int g_filed_waits_at_fork = wait_at_fork<&g_filed_mutex>();
 std::deque<Filed> g_filed;
 
 }  // namespace

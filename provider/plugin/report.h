@@ -79,9 +79,10 @@ class SessionReport {
   static void forget(RegionReport* region);
   std::vector<NodeTimes> node_times(size_t graph) const;
 
+  static std::mutex mutex_;  // of all reports, so that fork() can wait for it
+  static const int waits_at_fork_;
   const uint64_t id_;
   const std::shared_ptr<const SessionThreads> threads_;
-  mutable std::mutex mutex_;
   OptionList options_;
   Isa isa_ = Isa::kScalar;
   std::map<std::string, int64_t> assumed_;

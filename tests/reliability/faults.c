@@ -9,14 +9,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 static atomic_int cpus;              /* in every affinity mask; 0: the real ones */
 static atomic_int threads_left = -1; /* that can still be created; -1: any number */
 static atomic_int refuses_code;      /* whether memory that may be executed can be had */
+static atomic_int linger_us;         /* that the plugin library holds each lock longer */
 
 void set_cpus(int count) { cpus = count; }
 void set_threads_left(int count) { threads_left = count; }
 void set_refuses_code(int value) { refuses_code = value; }
+void set_linger_us(int time) { linger_us = time; }
 
 int sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t* set) {
   if (cpus == 0) {
@@ -33,6 +36,17 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
   if (threads_left > 0) --threads_left;
   int (*real)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) = dlsym(RTLD_NEXT, "pthread_create");
   return real(thread, attributes, run, argument);
+}
+
+int pthread_mutex_lock(pthread_mutex_t* mutex) {
+  static int (*real)(pthread_mutex_t*);
+  if (real == NULL) real = dlsym(RTLD_NEXT, "pthread_mutex_lock");
+  const int result = real(mutex);
+  Dl_info caller;
+  if (linger_us > 0 && dladdr(__builtin_return_address(0), &caller) && strstr(caller.dli_fname, "ep_sparsecpu.so")) {
+    usleep(linger_us);
+  }
+  return result;
 }
 
 void* mmap(void* address, size_t bytes, int protection, int flags, int file, off_t offset) {

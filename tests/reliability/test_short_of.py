@@ -1,4 +1,5 @@
-"""Systems that are short of threads, of CPUs or of executable memory, and those with more CPUs than a session has threads.
+"""Systems that are short of threads, of CPUs or of executable memory, those with more CPUs than a session has threads,
+and those on which a lock is held for long.
 
 Each runs in a process of its own, in which a preloaded library (faults.c) answers for the system.
 """
@@ -95,3 +96,40 @@ def test_no_executable_memory(faults: Path) -> None:
         """,
         preload=faults,
     )
+
+
+def test_fork_while_another_thread_makes_sessions(faults: Path) -> None:
+    """Nearly all of the time that thread holds a lock of the library: the child would find it taken for ever."""
+    printed = run_script(
+        """
+        import ctypes, os, signal, threading, time
+        import onnxruntime as ort
+        import small
+        from harness import claimed, sparse_session
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        model, feed, stop = small.residual_net(), small.feed(1, 8, 20, 20), threading.Event()
+        def make_session():
+            return claimed(sparse_session(model, options, min_sparsity=0), "Conv")
+        def make_sessions():
+            while not stop.is_set():
+                make_session()
+        assert make_session()
+        ctypes.CDLL(None).set_linger_us(10_000)
+        maker = threading.Thread(target=make_sessions)
+        maker.start()
+        good = 0
+        for attempt in range(8):
+            time.sleep(0.037)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                os._exit(0 if make_session() else 1)
+            good += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        stop.set()
+        maker.join()
+        print(good)
+        """,
+        preload=faults,
+    )
+    assert int(printed) >= 7  # one is left to locks of Python's and ONNX Runtime's own
