@@ -68,3 +68,11 @@ def test_borders_of_wide_windows_are_paid(isa: int) -> None:
 
     assert claims(network(2), isa) == 1
     assert claims(network(4096), isa) == 0
+
+
+def test_a_shape_that_no_tensor_has_leaves_the_others_their_prices() -> None:
+    g = Network()
+    wide = g.add("MatMul", g.input("x", [1 << 60, 256]), g.weight((256, 1024), 0.9))
+    usual = g.add("MatMul", g.input("y", [128, 256]), g.weight((256, 1024), 0.9))
+    decisions = claim(g.describe(g.add("Shape", wide), usual), isa=AVX2)["decisions"]
+    assert [d["region"] for d in decisions if d["pattern"] == "matmul"] == [-1, 0]
