@@ -20,6 +20,8 @@ struct SpmmPass {
   Clamp limits;
 };
 
+constexpr int64_t kRowsAhead = 2 * kSpmmRows;
+
 // What a row's accumulators start from.
 enum class SpmmStart { kBias, kBiasAndResidual, kPreviousChunk };
 
@@ -55,6 +57,21 @@ SPARSECPU_INLINE void spmm_start(Vec (&acc)[P], float bias, const LaneTile& tile
   }
 }
 
+// Into the cache: what a row some way ahead will read and write. A row's sums are short, and rows in the order of their
+// lengths are no stream that could be foreseen: without this, tensors larger than the cache are waited for line by
+// line.
+template <int P, SpmmStart Start>
+SPARSECPU_INLINE void spmm_bring_row(const LaneTile& tile, int first, float* const (&y)[P], int64_t row) {
+  if constexpr (Start == SpmmStart::kPreviousChunk) return;  // these were just written
+  SPARSECPU_UNROLL
+  for (int p = 0; p < P; ++p) {
+    __builtin_prefetch(y[p] + row * kLanes, 1);
+    if (Start == SpmmStart::kBiasAndResidual && tile.residual[first + p]) {
+      __builtin_prefetch(tile.residual[first + p] + row * kLanes);
+    }
+  }
+}
+
 // Positions [first, first + P), row by row. Loads are what this loop runs out of first, hence the care with pointers.
 template <int P, SpmmStart Start>
 void spmm_pass(const SpmmPass& pass, const LaneTile& tile, int first) {
@@ -80,6 +97,7 @@ void spmm_pass(const SpmmPass& pass, const LaneTile& tile, int first) {
     const int64_t row = slot / kSpmmRows * kSpmmRows + order[slot];
     Vec acc[P];
     spmm_start<P, Start>(acc, bias[row], tile, first, row);
+    spmm_bring_row<P, Start>(tile, first, y, slot + kRowsAhead);
     for (; weight + 1 < weight_end; weight += 2, offset += 2) spmm_add_two<P>(acc, weight, offset, x);
     if (weight < weight_end) spmm_add<P>(acc, *weight++, x, *offset++);
     if (is_last) {
