@@ -136,10 +136,10 @@ class Claimer {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       pricing->nodes.push_back(node_cost(graph_, recognised_.nodes[i], facts, static_cast<int>(i), target_, &counts_));
     }
-    const std::vector<LayoutLoss> losses = layout_losses(graph_, facts);
-    for (size_t i = 0; i < losses.size(); ++i) pricing->nodes[i].layout = losses[i];
+    const CpuLayouts layouts = cpu_layouts(graph_, facts);
+    for (size_t i = 0; i < layouts.losses.size(); ++i) pricing->nodes[i].layout = layouts.losses[i];
     for (size_t v = 0; v < graph_.values.size(); ++v) {
-      pricing->values.push_back(edge_cost(graph_, facts, static_cast<int>(v), options_.isa));
+      pricing->values.push_back(edge_cost(graph_, facts, layouts, static_cast<int>(v), options_.isa));
     }
   }
 

@@ -257,13 +257,6 @@ void try_shape(const Op& op, const std::vector<Shape>& inputs, std::map<int, Sha
   }
 }
 
-bool in_channel_blocks(const Graph& graph, int node) {
-  // Integer convolutions work on channels last: at a boundary the CPU provider pays a transpose, too.
-  static constexpr const char* kOps[] = {"Conv",        "com.microsoft.FusedConv", "MaxPool",
-                                         "AveragePool", "GlobalAveragePool",       "QLinearConv"};
-  return node >= 0 && std::find(std::begin(kOps), std::end(kOps), graph.nodes[node].op) != std::end(kOps);
-}
-
 }  // namespace
 
 NodeCost node_cost(const Graph& graph, const Recognised& recognised, const Table<ValueFacts>& facts, int node,
@@ -310,18 +303,14 @@ NodeCost node_cost(const Graph& graph, const Recognised& recognised, const Table
   return cost;
 }
 
-EdgeCost edge_cost(const Graph& graph, const Table<ValueFacts>& facts, int value, Isa isa) {
+EdgeCost edge_cost(const Graph& graph, const Table<ValueFacts>& facts, const CpuLayouts& layouts, int value, Isa isa) {
   const Shape* shape = shape_of(facts, value);
   if (shape == nullptr) return {};
   const double share = is_byte(graph.values[value].type) ? kEdgeByteShare : 1.0;
   const double convert =
       kEdgeUs + 8.0 * share * static_cast<double>(element_count(*shape)) / pass_speed(isa).convert * 1e-3;
-  EdgeCost cost{convert, convert};
-  if (in_channel_blocks(graph, graph.values[value].producer)) cost.enter_us += convert;
-  bool blocks_after = false;
-  for (int consumer : graph.values[value].consumers) blocks_after |= in_channel_blocks(graph, consumer);
-  if (blocks_after) cost.leave_us += convert;
-  return cost;
+  const auto with_own = [&](bool own) { return own ? 2 * convert : convert; };
+  return {with_own(layouts.made[value]), with_own(layouts.read[value])};
 }
 
 }  // namespace sparsecpu

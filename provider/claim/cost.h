@@ -38,11 +38,11 @@ struct NodeCost {
 NodeCost node_cost(const Graph& graph, const Recognised& recognised, const Table<ValueFacts>& facts, int node,
                    Target target, WeightCounts* counts);
 
-// A value that enters (leaves) our layout: the conversion, and the CPU provider's own if it keeps the value in
-// blocks of channels (NCHWc) between its convolutions.
+// A value that enters (leaves) our layout: the conversion, and the CPU provider's own if it makes (reads) the value in
+// another layout than the plain one.
 struct EdgeCost {
   double enter_us = 0, leave_us = 0;
 };
-EdgeCost edge_cost(const Graph& graph, const Table<ValueFacts>& facts, int value, Isa isa);
+EdgeCost edge_cost(const Graph& graph, const Table<ValueFacts>& facts, const CpuLayouts& layouts, int value, Isa isa);
 
 }  // namespace sparsecpu

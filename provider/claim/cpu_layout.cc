@@ -61,9 +61,10 @@ double loss_ns(const Node& node, CpuLayout layout) {
 
 }  // namespace
 
-std::vector<LayoutLoss> layout_losses(const Graph& graph, const Table<ValueFacts>& facts) {
+CpuLayouts cpu_layouts(const Graph& graph, const Table<ValueFacts>& facts) {
   std::vector<CpuLayout> layout(graph.values.size(), CpuLayout::kPlain);
-  std::vector<LayoutLoss> losses(graph.nodes.size());
+  CpuLayouts result{std::vector<bool>(graph.values.size()), std::vector<bool>(graph.values.size()),
+                    std::vector<LayoutLoss>(graph.nodes.size())};
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     const int input = first_input(graph, node);
@@ -73,12 +74,14 @@ std::vector<LayoutLoss> layout_losses(const Graph& graph, const Table<ValueFacts
     const CpuLayout given = layout[input];
     if (given != CpuLayout::kPlain && follows(node, given)) {
       layout[output] = given;
-      losses[i] = {graph.values[input].producer, 1e-3 * loss_ns(node, given) * elements_of(facts, output)};
+      result.losses[i] = {graph.values[input].producer, 1e-3 * loss_ns(node, given) * elements_of(facts, output)};
     } else if (starts(node, own)) {
       layout[output] = own;
     }
+    result.made[output] = layout[output] != CpuLayout::kPlain;
+    result.read[input] = result.read[input] || starts(node, own);
   }
-  return losses;
+  return result;
 }
 
 }  // namespace sparsecpu

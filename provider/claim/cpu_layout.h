@@ -12,6 +12,11 @@ struct LayoutLoss {
   int before = -1;  // the node whose layout it follows; if that or one before it in this chain runs here, it loses
   double us = 0;
 };
-std::vector<LayoutLoss> layout_losses(const Graph& graph, const Table<ValueFacts>& facts);  // one per node
+struct CpuLayouts {
+  std::vector<bool> made;          // one per value: its producer makes it in a layout of its own
+  std::vector<bool> read;          // and some consumer reads it so
+  std::vector<LayoutLoss> losses;  // one per node
+};
+CpuLayouts cpu_layouts(const Graph& graph, const Table<ValueFacts>& facts);
 
 }  // namespace sparsecpu
