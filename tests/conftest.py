@@ -1,13 +1,32 @@
-"""Says at the top of every run which instruction-set levels it covers and which it cannot."""
+"""Finds the module that only tests use, and says at the top of every run which instruction-set levels it covers and
+which it cannot."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
+import sysconfig
+from pathlib import Path
 
 # Set in a developer's shell, these would change what the package prints and does under test. SPARSECPU_ISA stays: it
 # chooses the levels to test.
 for variable in ("SPARSECPU_LOG", "SPARSECPU_NO_REGISTER"):
     os.environ.pop(variable, None)
+
+
+def find_testing_module() -> None:
+    """sparsecpu_testing is built with the package, but not installed: after `pip install .` it lies in the folder of
+    this clone in which pip has built."""
+    if importlib.util.find_spec("sparsecpu_testing") is not None:
+        return
+    name = f"sparsecpu_testing{sysconfig.get_config_var('EXT_SUFFIX')}"
+    built = sorted(Path(__file__).parents[1].glob(f"build/cp*/python/{name}"), key=lambda path: path.stat().st_mtime)
+    # Last: the package that lies there, too, is not the one to test.
+    sys.path += [str(path.parent) for path in built[-1:]]
+
+
+find_testing_module()
 
 import onnxruntime as ort
 from harness import LEVELS, available_levels, has_vnni

@@ -4,4 +4,3 @@
 
 void bind_kernels(pybind11::module_& module);  // kernels.cc: what the kernel tests call
 void bind_machine(pybind11::module_& module);  // machine.cc: what the machine has and can do at best
-void bind_claim(pybind11::module_& module);    // claim.cc: decisions on graphs described in Python

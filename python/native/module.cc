@@ -23,7 +23,8 @@ std::vector<std::string> available_names() {
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
-  module.doc() = "What the plugin library knows: instruction-set levels, reports, and kernels for tests.";
+  module.doc() =
+      "What the plugin library knows: instruction-set levels, reports, kernels for tests and check-hardware.";
   module.attr("__version__") = SPARSECPU_VERSION;
   module.attr("IDENTIFY_OPTION") = sparsecpu::kIdentifyOption;
   module.attr("MEASURE_OPTION") = sparsecpu::kMeasureOption;
@@ -59,6 +60,4 @@ PYBIND11_MODULE(_native, module) {
   bind_kernels(kernels);
   py::module_ machine = module.def_submodule("machine", "What this machine has, and can do at best.");
   bind_machine(machine);
-  py::module_ claim = module.def_submodule("claim", "Recognition, decisions and shapes, as the tests call them.");
-  bind_claim(claim);
 }

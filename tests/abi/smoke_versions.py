@@ -22,7 +22,7 @@ TESTS = Path(__file__).resolve().parents[1]
 # Without the conftest of the folders above: the smoke tests need nothing but this file.
 SMOKE = ("--noconftest", str(TESTS / "abi" / "test_smoke.py"))
 INT8 = (str(TESTS / "int8"),)
-RESIZE = ("--noconftest", str(TESTS / "conformance" / "test_resize.py"))
+RESIZE = (str(TESTS / "conformance" / "test_resize.py"),)
 
 
 def install(version: str, folder: Path) -> Path:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import sparsecpu_testing as claim
 from describe import Network
-from onnxruntime_ep_sparsecpu import _native
 
-claim = _native.claim
 HEADS, WIDTH, BATCH, LENGTH = 4, 8, 2, 6
 CHANNELS = HEADS * WIDTH
 

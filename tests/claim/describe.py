@@ -1,4 +1,4 @@
-"""ONNX models as the plain dictionaries that ``_native.claim`` takes: no session, no provider."""
+"""ONNX models as the plain dictionaries that ``sparsecpu_testing`` takes: no session, no provider."""
 
 from __future__ import annotations
 

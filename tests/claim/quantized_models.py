@@ -8,9 +8,9 @@ import byte_oracle
 import numpy as np
 import onnx
 import onnxruntime as ort
+import sparsecpu_testing
 from describe import Network, basic, optimized
 from onnx import TensorProto
-from onnxruntime_ep_sparsecpu import _native
 
 F, U8, S8 = np.float32, np.uint8, np.int8
 FLOAT_FORM = "(float in onnxruntime)"
@@ -64,7 +64,7 @@ def computed(model: onnx.ModelProto, feeds: dict[str, Any]) -> Any:
 def followed(model: onnx.ModelProto, feeds: dict[str, Any]) -> tuple[Any, list[str]]:
     """The recognised Ops run by the oracle, and their patterns."""
     graph = basic(model)
-    nodes = _native.claim.recognise(graph)
+    nodes = sparsecpu_testing.recognise(graph)
     values = {i: feeds[v["name"]] for i, v in enumerate(graph["values"]) if v["name"] in feeds}
     for node in nodes:
         assert node["ops"] or node["unit"] >= 0, node["reason"]

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from describe import Description, Network
 from onnx import TensorProto
-from onnxruntime_ep_sparsecpu import _native
-
-claim = _native.claim.claim
+from sparsecpu_testing import claim
 
 
 def ops_of(description: Description, result: dict[str, Any]) -> list[list[str]]:

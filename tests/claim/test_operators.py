@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sparsecpu_testing as claim
 from attention_writer import Writer
 from describe import Description, Network, describe
-from onnxruntime_ep_sparsecpu import _native
 from quantized_models import Quantized
-
-claim = _native.claim
 
 
 def float_network() -> Description:

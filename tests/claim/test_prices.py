@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from describe import Description, Network
-from onnxruntime_ep_sparsecpu import _native
+from sparsecpu_testing import claim
 
-claim = _native.claim.claim
 AVX2, AVX512 = 1, 2
 
 

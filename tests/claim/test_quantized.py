@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sparsecpu_testing as claim
 from describe import basic
-from onnxruntime_ep_sparsecpu import _native
 from quantized_models import S8, U8, F, Quantized, check, data
-
-claim = _native.claim
 
 
 @pytest.mark.parametrize("dtype", [U8, S8])

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sparsecpu_testing as claim
 from describe import basic, describe
 from onnx import TensorProto
-from onnxruntime_ep_sparsecpu import _native
 from quantized_models import S8, U8, Quantized
-
-claim = _native.claim
 
 
 def pruned_network(form: str, sparsity: float, dtype: Any = U8) -> dict[str, Any]:

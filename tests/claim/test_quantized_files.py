@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import sparsecpu_testing as claim
 from describe import Network, basic
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
-from onnxruntime_ep_sparsecpu import _native
 
-claim = _native.claim
 STATIC = {"extra_options": {"WeightSymmetric": True}, "weight_type": QuantType.QInt8}
 
 

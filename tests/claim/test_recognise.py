@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sparsecpu_testing as claim
 from describe import Network, describe
-from onnxruntime_ep_sparsecpu import _native
 
-claim = _native.claim
 IMAGE, TOKENS = ["n", 8, "h", "w"], ["n", "s", 8]
 # UnaryKind of base/elementwise.h
 RELU, CLIP, LEAKY, SIGMOID, SILU, HARD_SIGMOID, HARD_SWISH, GELU, GELU_TANH, TANH, ERF = range(11)

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sparsecpu_testing as claim
 from describe import Network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnxruntime_ep_sparsecpu import _native
 
-claim = _native.claim
 HEADS, WIDTH, BATCH, LENGTH = 4, 8, 2, 6
 CHANNELS = HEADS * WIDTH
 Q = tuple[float, int]  # scale, zero point of u8

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import sparsecpu_testing as claim
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnxruntime_ep_sparsecpu import _native
-
-claim = _native.claim
 
 
 @st.composite

@@ -8,13 +8,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import sparsecpu_testing as claim
 from describe import Network, describe
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-from onnxruntime_ep_sparsecpu import _native
 
-claim = _native.claim
 REFUSALS = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,

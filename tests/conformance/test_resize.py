@@ -14,8 +14,8 @@ import onnx
 import onnxruntime as ort
 import onnxruntime_ep_sparsecpu
 import pytest
+import sparsecpu_testing
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime_ep_sparsecpu import _native
 
 COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")  # as in Resize::Coordinate
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -45,7 +45,7 @@ def image(height: int, width: int) -> np.ndarray:
 
 
 def taken(x: np.ndarray, scale: Sequence[float], sizes: Sequence[int], coordinate: int, nearest: int) -> np.ndarray:
-    rows, columns = _native.claim.resize_sources(x.shape[2:], scale, sizes, coordinate, nearest, WIDE_TIES)
+    rows, columns = sparsecpu_testing.resize_sources(x.shape[2:], scale, sizes, coordinate, nearest, WIDE_TIES)
     return x[:, :, np.array(rows, int)][..., np.array(columns, int)]
 
 

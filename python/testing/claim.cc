@@ -1,4 +1,5 @@
-// claim/ for tests: a Graph described in Python, its decisions, Ops and shapes as plain dictionaries.
+// The extension module sparsecpu_testing, claim/ for tests: a Graph described in Python, its decisions, Ops and shapes
+// as plain dictionaries. It is built, but not installed: tests/conftest.py finds it.
 #include "claim/claim.h"
 
 #include <pybind11/numpy.h>
@@ -6,7 +7,6 @@
 #include <pybind11/stl.h>
 
 #include "base/error.h"
-#include "bindings.h"
 #include "claim/recognise.h"
 #include "claim/region_ops.h"
 #include "claim/regions.h"
@@ -312,7 +312,7 @@ std::array<std::vector<int64_t>, 2> sources_of_resize(const ImageSize& from, con
 
 }  // namespace
 
-void bind_claim(py::module_& module) {
+PYBIND11_MODULE(sparsecpu_testing, module) {
   module.def("claim", &claim_graph, py::arg("graph"), py::arg("isa") = 2, py::arg("min_sparsity") = py::none(),
              py::arg("neighbours") = true, py::arg("assume") = std::map<std::string, int64_t>{});
   module.def("recognise", &recognise, py::arg("graph"));
