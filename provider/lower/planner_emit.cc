@@ -62,7 +62,8 @@ void Planner::emit(const Stage& stage, const Unary& unary) {
     step->x = dense_of(in);
     step->y = new_dense(out);
     step->function = function;
-    FlatStep& s = add(std::move(step), "unary", {step->x.buffer, step->y.buffer});
+    const int x = step->x.buffer, y = step->y.buffer;
+    FlatStep& s = add(std::move(step), "unary", {x, y});
     s.chunks = chunks_for(s.count / kLanes + 1, kLanes);
     return;
   }

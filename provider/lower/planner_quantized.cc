@@ -82,7 +82,8 @@ void Planner::emit(const Stage& stage, const DynamicQuantize&) {
   range->x = x;
   const int partials = chunks_for(ceil_div(count, kLanes), kLanes);
   range->partial = {new_buffer(2 * partials, sizeof(float)), 0};
-  MinMaxStep& first = add(std::move(range), "min max", {x.buffer, range->partial.buffer});
+  const int partial = range->partial.buffer;
+  MinMaxStep& first = add(std::move(range), "min max", {x.buffer, partial});
   first.chunks = partials;
   auto quantize = std::make_unique<DynamicQuantizeStep>();
   quantize->kernels = &kernels_;
