@@ -4,15 +4,16 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "base/happens_before.h"
 #include "run/program.h"
+#include "run/turn.h"
 
 namespace sparsecpu {
 namespace {
+
+constexpr int64_t kShortNs = 100'000;  // a call that does not wait for its turn
 
 // One ParallelFor. The host orders what the caller did before it, what the items do, and what the caller does after it.
 class Call {
@@ -75,31 +76,6 @@ class Muster {
   std::atomic<int64_t> last_ns_;
 };
 
-// Calls of this process that compute just now, of all sessions; and when there were last more than CPUs. A forked child
-// has none.
-std::atomic<int> calls{0};
-const int forget_at_fork = pthread_atfork(nullptr, nullptr, [] { calls.store(0, std::memory_order_relaxed); });
-std::atomic<int64_t> crowded_ns{std::numeric_limits<int64_t>::min() / 2};
-
-class Computing {
- public:
-  explicit Computing(int cpus) {
-    const int64_t now = now_ns();
-    if (calls.fetch_add(1, std::memory_order_relaxed) >= cpus) crowded_ns.store(now, std::memory_order_relaxed);
-    crowded_ = now - crowded_ns.load(std::memory_order_relaxed) < kStaysNs;
-  }
-  ~Computing() { calls.fetch_sub(1, std::memory_order_relaxed); }
-  Computing(const Computing&) = delete;
-  Computing& operator=(const Computing&) = delete;
-
-  bool crowded() const { return crowded_; }
-
- private:
-  // Longer than ONNX Runtime's idle threads spin, which takes CPUs from callers: they are not to be woken meanwhile.
-  static constexpr int64_t kStaysNs = 100'000'000;
-  bool crowded_;
-};
-
 void raise(std::atomic<int>* largest, int value) {
   int known = largest->load(std::memory_order_relaxed);
   while (known < value && !largest->compare_exchange_weak(known, value, std::memory_order_relaxed)) {
@@ -119,13 +95,27 @@ int SessionThreads::workers(const ParallelFor& parallel_for) {
 }
 
 void SessionThreads::run(const ParallelFor& parallel_for, int workers, Work work, void* user) {
-  const Computing now(cpus_);
-  if (now.crowded()) return work(user, 0);
+  const Turn turn(cpus_, usual_ns_.load(std::memory_order_relaxed) > kShortNs);
+  if (turn.crowded()) {
+    work(user, 0);
+  } else {
+    spread(parallel_for, workers, work, user);
+  }
+  note(now_ns() - turn.began_ns());
+}
+
+void SessionThreads::spread(const ParallelFor& parallel_for, int workers, Work work, void* user) {
   // Twice as many: should there be more threads than workers, the next call has more workers.
   const int items = std::min(2 * workers, cpus_);
   Call call(std::max(items, workers), workers, work, user);
   call.run(parallel_for);
   if (items > workers) raise(&seen_, call.distinct_threads());
+}
+
+// A running mean. What is lost where two calls write at once does not matter.
+void SessionThreads::note(int64_t ns) {
+  const int64_t usual = usual_ns_.load(std::memory_order_relaxed);
+  usual_ns_.store(usual + (ns - usual) / 8, std::memory_order_relaxed);
 }
 
 }  // namespace sparsecpu

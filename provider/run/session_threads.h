@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 namespace sparsecpu {
 
@@ -24,14 +25,18 @@ class SessionThreads {
   int workers(const ParallelFor& parallel_for);
 
   // work(user, rank) for every rank in [0, workers), each of which does what the others leave. Threads that come beyond
-  // the workers are counted. While other calls have all CPUs, the caller works alone: help would only take turns with
-  // them, and a call that waits for two threads to get theirs waits longer than for one.
+  // the workers are counted. While other calls have all CPUs, the caller waits for its turn and works alone: help would
+  // only take turns with them, and a call that waits for two threads to get theirs waits longer than for one.
   using Work = void (*)(void* user, int rank) noexcept;
   void run(const ParallelFor& parallel_for, int workers, Work work, void* user);
 
  private:
+  void spread(const ParallelFor& parallel_for, int workers, Work work, void* user);
+  void note(int64_t ns);
+
   const int cpus_;
   std::atomic<int> seen_{0};
+  std::atomic<int64_t> usual_ns_{0};  // that a call computes
 };
 
 }  // namespace sparsecpu
