@@ -1,6 +1,7 @@
 #include "claim/recognise.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "claim/assume.h"
@@ -149,13 +150,22 @@ bool takes_constant_first(const Node& node) {
          node.op == "Div";
 }
 
+std::string attribute_problem(const Node& node) {
+  for (const auto& [name, value] : node.attributes) {
+    const auto* number = std::get_if<float>(&value);
+    if (number != nullptr && std::isnan(*number)) return "attribute '" + name + "' is NaN";
+  }
+  return "";
+}
+
 Recognised recognise_node(const RecogniseContext& context, int index) {
   const Node& node = context.graph.nodes[index];
   const auto entry = std::find_if(std::begin(kTable), std::end(kTable),
                                   [&](const Entry& candidate) { return node.op == candidate.op; });
   if (entry == std::end(kTable)) return decline(unsupported(node));
   Recognised result;
-  const std::string problem = activation_problem(context, node, entry->takes);
+  std::string problem = attribute_problem(node);
+  if (problem.empty()) problem = activation_problem(context, node, entry->takes);
   if (!problem.empty())
     result = decline(problem);
   else if (context.value(node.inputs[0]).is_constant && !takes_constant_first(node) && entry->takes != Takes::kOperands)

@@ -225,21 +225,29 @@ class Region::Lowerer {
     state(r).forget_weights();
     state(r).report();
     attempt(r, [&] {
+      if (!fits(r)) return;
       // A run of a session of as many threads finds this Plan.
-      if (fits(r)) result_.regions[r]->plan(assumed_[r], usable_cpus());
+      result_.regions[r]->plan(assumed_[r], usable_cpus());
     });
   }
 
-  // Sizes that were only assumed may be ones that the model never sees.
+  // Sizes that were only assumed may be ones that the model never sees. Throws Error where they are beyond all memory:
+  // so would be the tables of a plan.
   bool fits(size_t region) {
+    constexpr int64_t kMostElements = int64_t{1} << 34;
     if (assumed_[region].empty()) return false;
+    std::vector<Shape> shapes;
     try {
       const State& s = state(region);
-      value_shapes(s.graph, ops_of(s.stages, 0, s.stages.size()), assumed_[region]);
-      return true;
+      shapes = value_shapes(s.graph, ops_of(s.stages, 0, s.stages.size()), assumed_[region]);
     } catch (const Error&) {
       return false;
     }
+    for (const Shape& shape : shapes) {
+      if (elements_of(shape) > kMostElements)
+        throw Error("a tensor has more than 2^34 elements at the assumed sizes");
+    }
+    return true;
   }
 
   const Target target_;

@@ -206,3 +206,14 @@ def dead_product_beside_a_function() -> Model:
     ]
     constants = {"w": sparse(256, 256)}
     return network(nodes, {"x": ["n", "s", 256]}, constants, functions=[function]), [{"x": normal(2, 9, 256)}]
+
+
+@case("slope of LeakyRelu is NaN")
+def leaky_relu_by_nan() -> Model:
+    constants = {"s": np.float32(0.05), "z": np.uint8(100), "wz": np.int8(0), "w": sparse_bytes(16, 16)}
+    nodes = [
+        node("QLinearMatMul", ["x", "s", "z", "w", "s", "wz", "s", "z"], ["a"]),
+        node("QLinearLeakyRelu", ["a", "s", "z", "s", "z"], ["y"], alpha=float("nan"), domain="com.microsoft"),
+    ]
+    outputs = {"x": np.uint8, "y": np.uint8}
+    return network(nodes, {"x": [4, 16]}, constants, types=outputs), [{"x": bytes_of(4, 16)}]

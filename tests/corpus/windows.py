@@ -103,3 +103,10 @@ def infinite_weight() -> Model:
     weights[6, 2, 0, 1] = np.inf
     conv = node("Conv", ["x", "w"], ["y"], pads=[1] * 4)
     return network([conv], {"x": [1, 8, 9, 9]}, {"w": weights}), [{"x": normal(1, 8, 9, 9)}]
+
+
+@case("height of two billion declared", cpu_raises=True)
+def endless_image() -> Model:
+    nodes = [node("Conv", ["x", "w"], ["a"], pads=[3, 1, 1, 1]), node("Pad", ["a", "p"], ["y"])]
+    constants = {"w": sparse(64, 64, 3, 3), "p": np.array([0, 0, 2, 2, 0, 0, 2, 2])}
+    return network(nodes, {"x": ["n", 64, 2**31 - 1, "w"]}, constants), [{"x": normal(1, 64, 8, 8)}]
