@@ -28,7 +28,9 @@ bool is_pointwise_lanes(const Stage& stage, const LayerPack& pack) {
 
 template <class S>
 std::unique_ptr<S> taken(std::unique_ptr<Step>& step) {
-  return std::unique_ptr<S>(&dynamic_cast<S&>(*step.release()));
+  S& same = dynamic_cast<S&>(*step);  // where it throws, the step keeps its owner
+  static_cast<void>(step.release());
+  return std::unique_ptr<S>(&same);
 }
 
 // Positions [begin, end) of every run of true.
