@@ -87,6 +87,8 @@ std::string read_window(const Node& node, std::vector<int64_t> kernel, Window* w
     const bool same = window->auto_pad == AutoPad::kSameUpper || window->auto_pad == AutoPad::kSameLower;
     // ONNX leaves open what happens then: onnxruntime crops the image, others start at its first pixel.
     if (same && window->stride[axis] >= span + 2) return "auto_pad " + auto_pad + " with a stride beyond the window";
+    // Nor whether the pads count the dilated window: onnxruntime's pools do not.
+    if (same && window->dilation[axis] != 1) return "auto_pad " + auto_pad + " with dilations";
   }
   window->ceil_mode = node.attribute("ceil_mode", int64_t{0}) != 0;
   return "";

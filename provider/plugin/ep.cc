@@ -138,7 +138,6 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
     nodes.push_back(std::make_unique<FusedNode>(fused_nodes[i], std::move(entry.region), threads_, scratch_));
     report_->add_compiled(entry.number, *nodes.back());
   }
-  ledger_.clear();
   for (size_t i = 0; i < count; ++i) infos[i] = nodes[i].release();
 }
 

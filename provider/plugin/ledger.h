@@ -21,7 +21,8 @@ struct LoweredClaim {
 LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options);
 
 // Regions by the names of all values that their nodes make: a graph makes each once, and ONNX Runtime keeps them when
-// it fuses nodes. Two branches of an If may use the same names: the first that has not been compiled yet is meant.
+// it fuses nodes. Two branches of an If may use the same names: the first that has not been compiled yet is meant. ONNX
+// Runtime compiles all that it takes in one call, or, of a file in its own format, each fused node in one.
 class Ledger {
  public:
   using Names = std::set<std::string>;
@@ -36,8 +37,6 @@ class Ledger {
   Entry take(const Names& values, const std::string& fused_node);
   // Without the regions of these numbers.
   void erase_if(const std::function<bool(size_t number)>& gone);
-  // What ONNX Runtime was offered and did not take.
-  void clear() { entries_.clear(); }
 
  private:
   std::vector<Entry> entries_;

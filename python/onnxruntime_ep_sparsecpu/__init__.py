@@ -224,6 +224,8 @@ def _file_report(session: onnxruntime.InferenceSession) -> str:
 
 
 def _set_dynamic_option(session: onnxruntime.InferenceSession, key: str, value: str) -> None:
+    if not hasattr(session, "get_providers"):
+        raise TypeError(f"expected an onnxruntime.InferenceSession, not {session!r}")
     if not hasattr(session, "set_ep_dynamic_options"):
         raise RuntimeError("this needs a newer onnxruntime: pip install --upgrade onnxruntime")
     session.set_ep_dynamic_options({key: value})

@@ -28,7 +28,7 @@ def prune(
     their sum (a last group may be shorter); zeros in the other groups come on top. zero_point, scale: of a quantized
     weight, broadcast against it; "zero" is then the zero point, and entries count as (weight - zero_point) * scale.
     Entries that are zero already count as pruned.
-    Raises ValueError for a share outside 0..1 and for another pattern.
+    Raises ValueError for a share outside 0..1, for another pattern and for a weight that is not finite.
     """
     if not 0.0 <= sparsity <= 1.0:
         raise ValueError(f"sparsity is {sparsity}; expected a share between 0 and 1")
@@ -36,6 +36,8 @@ def prune(
         raise ValueError(f"pattern is {pattern!r}; expected one of {', '.join(PATTERNS)}")
     zero = np.asarray(zero_point).astype(weight.dtype)
     magnitude = np.abs((weight.astype(np.float32) - zero.astype(np.float32)) * np.asarray(scale, np.float32))
+    if not np.isfinite(magnitude).all():
+        raise ValueError("the weight has an infinity or NaN, which is no size to sort by")
     if pattern == "1x4":
         sums = _group_sums(magnitude, input_axis)
         groups = _smallest(sums, sparsity)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime_ep_sparsecpu as sparsecpu
 import pytest
 import small_models
@@ -179,3 +180,10 @@ def test_difference_of_kinds() -> None:
     assert not difference(np.ones(2), np.ones(2, np.float32))["equal"]
     assert difference(np.array([True]), np.array([True]))["equal"]
     assert difference(np.ones((0, 2), np.float32), np.ones((0, 2), np.float32))["equal"]
+
+
+def test_a_model_without_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [2])
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [same], [same]), ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+    assert compared(capsys, 0, str(tmp_path / "m.onnx"), "--per-op")["per_op"] == []

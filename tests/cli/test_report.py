@@ -122,3 +122,10 @@ def test_recurrent_layers_are_arithmetic() -> None:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         (only,) = sparsecpu.report(sparse_session(model))["graphs"][0]["nodes"]
         assert only["multiply_adds"] == steps * batch * count * hidden * (size + hidden)
+
+
+@pytest.mark.parametrize("session", [None, "model.onnx"])
+def test_what_is_no_session(session: object) -> None:
+    for read in (sparsecpu.report, sparsecpu.measure):
+        with pytest.raises(TypeError, match="expected an onnxruntime.InferenceSession"):
+            read(session)

@@ -117,3 +117,11 @@ def single_row() -> Model:
         nodes, {"x": ["a", "b", "c"], "shape": [3]}, {"w": sparse(64, 32)}, types=types, declared={"r": [1, 1, 64]}
     )
     return model, [{"x": normal(2, 300, 64), "shape": np.array([2, 300, 64], np.int64)}]
+
+
+@case("layer norm of equal values far from zero", claims=("LayerNormalization",))
+def norm_of_equal_values() -> Model:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("LayerNormalization", ["a", "scale", "shift"], ["y"])]
+    equal = np.repeat(sparse(48, 1, zeros=0.5), 48, axis=1)
+    constants = {"w": equal, "scale": np.ones(48, np.float32), "shift": np.full(48, 0.5, np.float32)}
+    return network(nodes, {"x": ["n", 48]}, constants), [{"x": 1000 * normal(40, 48)}, {"x": 1000 * normal(1, 48)}]

@@ -110,3 +110,15 @@ def endless_image() -> Model:
     nodes = [node("Conv", ["x", "w"], ["a"], pads=[3, 1, 1, 1]), node("Pad", ["a", "p"], ["y"])]
     constants = {"w": sparse(64, 64, 3, 3), "p": np.array([0, 0, 2, 2, 0, 0, 2, 2])}
     return network(nodes, {"x": ["n", 64, 2**31 - 1, "w"]}, constants), [{"x": normal(1, 64, 8, 8)}]
+
+
+def same_with_dilations(op: str, auto_pad: str, opset: int) -> Model:
+    window = {"kernel_shape": [3, 3], "strides": [2, 2], "dilations": [2, 2], "auto_pad": auto_pad}
+    nodes = [node("Conv", ["x", "w"], ["a"]), node(op, ["a"], ["y"], **window)]
+    model = network(nodes, {"x": [1, 32, 13, 14]}, {"w": sparse(32, 32, 1, 1)}, opset=opset)
+    return model, [{"x": normal(1, 32, 13, 14)}]
+
+
+for op, opset in (("MaxPool", 11), ("AveragePool", 19)):
+    for auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        case(f"{op} {auto_pad} with dilations")(partial(same_with_dilations, op, auto_pad, opset))

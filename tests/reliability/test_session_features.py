@@ -154,6 +154,24 @@ def test_saving_in_ort_format_leaves_the_model_to_the_cpu_provider(tmp_path: Pat
     assert claimed(session, "Conv")
 
 
+@pytest.mark.parametrize("regions", [1, 3])
+def test_a_file_in_ort_format_has_any_number_of_regions(tmp_path: Path, regions: int) -> None:
+    """ONNX Runtime then compiles each in a call of its own."""
+    graph = GraphBuilder(sparsity=0.9)
+    value = "x"
+    for _ in range(regions):
+        value = graph.op("Sin", [graph.linear(value, 16, 16)])
+    model = graph.model({"x": [1, 16]}, {value: [1, 16]})
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "m.ort")
+    feed = {"x": np.linspace(-1, 1, 16, dtype=np.float32).reshape(1, 16)}
+    expected = cpu_session(model, options).run(None, feed)
+    session = sparse_session(tmp_path / "m.ort", min_sparsity=0)
+    assert len({node["region"] for node in claimed(session)}) == regions
+    assert_close(session.run(None, feed), expected)
+
+
 def test_a_context_model_fails_clearly(tmp_path: Path) -> None:
     options = ort.SessionOptions()
     options.add_session_config_entry("ep.context_enable", "1")

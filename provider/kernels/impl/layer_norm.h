@@ -1,5 +1,6 @@
-// LayerNorm in two passes over the channels: the mean first, then the sum of squared distances from it, which keeps
-// the variance of values far from zero. Four sums each, so that additions do not wait for one another.
+// LayerNorm in two passes over the channels: the mean first, then the sums of the distances from it and of their
+// squares, which keeps the variance of values far from zero. What the first sum is away from zero is the rounding of
+// the mean, and is taken off. Four sums each, so that additions do not wait for one another.
 #pragma once
 #include "kernels/impl/reduce.h"
 #include "kernels/impl/vec.h"
@@ -24,18 +25,53 @@ SPARSECPU_INLINE Vec sum_of(int64_t count, F term) {
   return add(add(sum[0], sum[1]), add(sum[2], sum[3]));
 }
 
+struct NormSums {
+  Vec distance = zero(), square = zero();
+  SPARSECPU_INLINE void add_one(Vec d) {
+    distance = add(distance, d);
+    square = fma(d, d, square);
+  }
+  SPARSECPU_INLINE void add_all(const NormSums& other) {
+    distance = add(distance, other.distance);
+    square = add(square, other.square);
+  }
+};
+
+// Of distance(i) over i in [0, count).
+template <class F>
+SPARSECPU_INLINE NormSums norm_sums(int64_t count, F distance) {
+  NormSums sums[kNormSums];
+  int64_t i = 0;
+  for (; i + kNormSums <= count; i += kNormSums) {
+    SPARSECPU_UNROLL
+    for (int s = 0; s < kNormSums; ++s) sums[s].add_one(distance(i + s));
+  }
+  for (; i < count; ++i) sums[0].add_one(distance(i));
+  sums[0].add_all(sums[1]);
+  sums[2].add_all(sums[3]);
+  sums[0].add_all(sums[2]);
+  return sums[0];
+}
+
+// A distance from the rounded mean becomes (distance - offset) * factor.
+struct NormUnit {
+  Vec offset, factor;
+  SPARSECPU_INLINE NormUnit(Vec distances, Vec squares, Vec share, float epsilon) : offset(mul(distances, share)) {
+    const Vec variance = max(sub(mul(squares, share), mul(offset, offset)), zero());
+    factor = div(set1(1.0f), sqrt(add(variance, set1(epsilon))));
+  }
+  SPARSECPU_INLINE Vec of(Vec distance) const { return mul(sub(distance, offset), factor); }
+};
+
 // 16 tokens at once.
 void layer_norm(const float* scale, const float* shift, float epsilon, const float* x, float* y, int64_t channels) {
   const Vec share = set1(1.0f / static_cast<float>(channels));
   const Vec mean = mul(sum_of(channels, [&](int64_t c) { return load(x + c * kVec); }), share);
-  const Vec squares = sum_of(channels, [&](int64_t c) {
-    const Vec distance = sub(load(x + c * kVec), mean);
-    return mul(distance, distance);
-  });
-  const Vec factor = div(set1(1.0f), sqrt(fma(squares, share, set1(epsilon))));
+  const auto distance = [&](int64_t c) { return sub(load(x + c * kVec), mean); };
+  const NormSums sums = norm_sums(channels, distance);
+  const NormUnit unit(sums.distance, sums.square, share, epsilon);
   for (int64_t c = 0; c < channels; ++c) {
-    const Vec unit = mul(sub(load(x + c * kVec), mean), factor);
-    store(y + c * kVec, fma(unit, set1(scale[c]), set1(shift[c])));
+    store(y + c * kVec, fma(unit.of(distance(c)), set1(scale[c]), set1(shift[c])));
   }
 }
 
@@ -45,13 +81,11 @@ void layer_norm_row(const float* scale, const float* shift, float epsilon, const
   const float share = 1.0f / static_cast<float>(channels);
   const Vec sum = sum_of(whole / kVec, [&](int64_t i) { return loadu(x + i * kVec); });
   const Vec mean = set1(sum_lanes(add(sum, load_first(x + whole, tail))) * share);
-  const auto square = [](Vec distance) { return mul(distance, distance); };
-  const Vec squares = sum_of(whole / kVec, [&](int64_t i) { return square(sub(loadu(x + i * kVec), mean)); });
+  NormSums sums = norm_sums(whole / kVec, [&](int64_t i) { return sub(loadu(x + i * kVec), mean); });
   const Mask in_tail = mask_of(static_cast<uint16_t>((1u << tail) - 1u));
-  const Vec rest = select(in_tail, square(sub(load_first(x + whole, tail), mean)), zero());
-  const Vec variance = set1(sum_lanes(add(squares, rest)) * share);
-  const Vec factor = div(set1(1.0f), sqrt(add(variance, set1(epsilon))));
-  const auto normal = [&](Vec v, Vec s, Vec t) { return fma(mul(sub(v, mean), factor), s, t); };
+  sums.add_one(select(in_tail, sub(load_first(x + whole, tail), mean), zero()));
+  const NormUnit unit(set1(sum_lanes(sums.distance)), set1(sum_lanes(sums.square)), set1(share), epsilon);
+  const auto normal = [&](Vec v, Vec s, Vec t) { return fma(unit.of(sub(v, mean)), s, t); };
   for (int64_t i = 0; i < whole; i += kVec) storeu(y + i, normal(loadu(x + i), loadu(scale + i), loadu(shift + i)));
   const Vec last =
       normal(load_first(x + whole, tail), load_first(scale + whole, tail), load_first(shift + whole, tail));

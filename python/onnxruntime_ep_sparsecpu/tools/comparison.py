@@ -204,7 +204,7 @@ def difference(actual: Array, expected: Array, tolerance: float = TOLERANCE, ste
 
 def _main_graph(session: Any) -> list[Node]:
     graphs = sparsecpu.report(session)["graphs"]
-    nodes: list[Node] = next(graph["nodes"] for graph in graphs if not graph["parent_node"])
+    nodes: list[Node] = next((graph["nodes"] for graph in graphs if not graph["parent_node"]), [])
     return nodes
 
 
