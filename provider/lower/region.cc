@@ -244,8 +244,7 @@ class Region::Lowerer {
       return false;
     }
     for (const Shape& shape : shapes) {
-      if (elements_of(shape) > kMostElements)
-        throw Error("a tensor has more than 2^34 elements at the assumed sizes");
+      if (elements_of(shape) > kMostElements) throw Error("a tensor has more than 2^34 elements at the assumed sizes");
     }
     return true;
   }
