@@ -40,7 +40,7 @@ Isa read_hardware_isa() {
   return has_all(c, bit_AVX512VNNI) ? Isa::kAvx512Vnni : Isa::kAvx512;
 }
 
-constexpr Isa kLevels[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+constexpr Isa kAscending[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
 
 }  // namespace
 
@@ -60,12 +60,12 @@ std::string_view isa_name(Isa isa) {
 
 std::vector<std::string> isa_names() {
   std::vector<std::string> names;
-  for (Isa isa : kLevels) names.emplace_back(isa_name(isa));
+  for (Isa isa : kAscending) names.emplace_back(isa_name(isa));
   return names;
 }
 
 bool parse_isa(std::string_view name, Isa* isa) {
-  for (Isa candidate : kLevels) {
+  for (Isa candidate : kAscending) {
     if (name == isa_name(candidate)) {
       *isa = candidate;
       return true;
@@ -94,7 +94,7 @@ Isa detected_isa() {
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas;
   const Isa best = detected_isa();
-  for (Isa isa : kLevels) {
+  for (Isa isa : kAscending) {
     if (isa <= best) isas.push_back(isa);
   }
   return isas;

@@ -317,7 +317,7 @@ class Claimer {
 };
 
 // Decisions on atoms, for their nodes: the unit's main node has the figures, the others refer to it.
-ClaimResult spread(const Graph& graph, const Atoms& atoms, ClaimResult taken) {
+ClaimResult spread_over_nodes(const Graph& graph, const Atoms& atoms, ClaimResult taken) {
   ClaimResult result;
   result.assumed = std::move(taken.assumed);
   result.decisions.resize(graph.nodes.size());
@@ -375,7 +375,7 @@ ClaimResult claim(const Graph& graph, const ClaimOptions& options, const Refusal
   const Atoms atoms = contract_units(graph, recognise_graph(graph, options));
   ClaimResult taken = Claimer(atoms.graph, atoms.recognised, options, refused_atoms(atoms, refused)).run();
   // On the graph of atoms the graph of nodes has been contracted already: what is acyclic there is acyclic here.
-  ClaimResult result = spread(graph, atoms, std::move(taken));
+  ClaimResult result = spread_over_nodes(graph, atoms, std::move(taken));
   result.ops = ops_of_regions(atoms, result);
   return result;
 }

@@ -40,7 +40,7 @@ int first_input(const Graph& graph, const Node& node) {
   return -1;
 }
 
-double elements_of(const Table<ValueFacts>& facts, int value) {
+double count_elements(const Table<ValueFacts>& facts, int value) {
   if (value < 0 || !facts[value].assumed) return 0;
   double count = 1;
   for (int64_t d : *facts[value].assumed) count *= static_cast<double>(d);
@@ -74,7 +74,7 @@ CpuLayouts cpu_layouts(const Graph& graph, const Table<ValueFacts>& facts) {
     const CpuLayout given = layout[input];
     if (given != CpuLayout::kPlain && follows(node, given)) {
       layout[output] = given;
-      result.losses[i] = {graph.values[input].producer, 1e-3 * loss_ns(node, given) * elements_of(facts, output)};
+      result.losses[i] = {graph.values[input].producer, 1e-3 * loss_ns(node, given) * count_elements(facts, output)};
     } else if (starts(node, own)) {
       layout[output] = own;
     }

@@ -7,10 +7,9 @@
 namespace sparsecpu {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
 // The largest magnitude; infinity if one of them is no finite number.
 float largest(const std::vector<float>& values) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   float result = 0;
   for (float v : values) result = std::max(result, std::isfinite(v) ? std::fabs(v) : kInfinity);
   return result;

@@ -43,6 +43,9 @@ inline std::optional<Activation> activation_of(const std::optional<Unary>& unary
 }
 inline QuantizeParameters parameters_of(const Quantization& q) { return {q.scale, q.stored_zero_point()}; }
 
+// Fewest output channels that are worth a chunk of their own.
+constexpr int64_t kMinChunkRows = 16;
+
 class AttentionStep;
 class ByteAttentionStep;
 class ChannelChain;

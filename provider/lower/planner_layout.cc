@@ -10,7 +10,7 @@
 namespace sparsecpu {
 namespace {
 
-size_t bytes_of(const PermutePlan& plan) {
+size_t memory_of(const PermutePlan& plan) {
   return plan.copies.size() * sizeof(LaneCopy) + plan.sources.size() * sizeof(LaneSource);
 }
 
@@ -193,7 +193,7 @@ void Planner::add_permute(PermutePlan plan, const LaneTensor& source, const Lane
   step->x = source.ref;
   step->y = target.ref;
   step->fill = std::bit_cast<float>(fill);
-  program_->plan_bytes += bytes_of(step->plan);
+  program_->plan_bytes += memory_of(step->plan);
   PermuteStep& s = add(std::move(step), name, {source.ref.buffer, target.ref.buffer});
   const int64_t copies = static_cast<int64_t>(s.plan.copies.size()) * s.plan.repeats;
   s.chunks = chunks_for(ceil_div(s.vectors, 8), 8 * kLanes * copies);
@@ -213,7 +213,7 @@ void Planner::fill_halo(int value) {
     program_->steps.back()->layout = LayoutChange::kHalo;
     return;
   }
-  program_->plan_bytes += bytes_of(plan);
+  program_->plan_bytes += memory_of(plan);
   producer->halo = copies_by_source(std::move(plan), home, v.fill);
 }
 

@@ -7,8 +7,6 @@
 namespace sparsecpu {
 namespace {
 
-// Fewest output channels that are worth a chunk of their own.
-constexpr int64_t kMinChunkRows = 16;
 // The inputs of a tile share half of the L2 cache with the code.
 constexpr int64_t kTileBytes = 384 * 1024;
 

@@ -6,9 +6,6 @@
 namespace sparsecpu {
 namespace {
 
-// Fewest output channels that are worth a chunk of their own.
-constexpr int64_t kMinChunkRows = 16;
-
 TensorStrides channels_last_strides(const Geometry& image, int64_t channels) {
   return {image.h * image.w * channels, 1, image.w * channels, channels};
 }

@@ -17,7 +17,7 @@ namespace sparsecpu {
 namespace {
 
 constexpr int64_t kBlockGroups = 16;
-constexpr int64_t kSpare = 16;  // a block's groups are read as one vector
+constexpr int64_t kSpareGroups = 16;  // a block's groups are read as one vector
 
 void pack_dense_rows(const QuantizedLayer& layer, int64_t row_groups, PackedQFewRows* packed) {
   const int64_t stride = round_up(row_groups, kBlockGroups);
@@ -49,7 +49,7 @@ void pack_sparse_rows(const QuantizedLayer& layer, int64_t row_groups, PackedQFe
                 " nonzero groups of weights is too large; 2^32 - 1 is the limit");
   }
   packed->groups = static_cast<int64_t>(stored.size());
-  stored.resize(stored.size() + kSpare);
+  stored.resize(stored.size() + kSpareGroups);
   Arena arena;
   const int64_t weights_at = arena.reserve(static_cast<int64_t>(stored.size()), sizeof(uint32_t));
   const int64_t masks_at = arena.reserve(static_cast<int64_t>(masks.size()), sizeof(uint16_t));

@@ -63,13 +63,13 @@ Entries collect_entries(const QuantizedLayer& layer, const GroupSpace& space, bo
   return entries;
 }
 
-struct Arrays {
+struct QSpmmArrays {
   uint32_t *weights, *begin;
   uint8_t* order;
   uint16_t* offsets;
 };
 
-Arrays allocate(int64_t slots, int64_t entries, AlignedBuffer* memory) {
+QSpmmArrays allocate(int64_t slots, int64_t entries, AlignedBuffer* memory) {
   Arena arena;
   const int64_t weights = arena.reserve(entries, sizeof(uint32_t));
   const int64_t offsets = arena.reserve(entries, sizeof(uint16_t));
@@ -83,7 +83,7 @@ Arrays allocate(int64_t slots, int64_t entries, AlignedBuffer* memory) {
 
 // Writes one block of one chunk; cursor[row] is the row's first entry not yet written.
 void write_block(const Entries& entries, const Chunking& chunking, uint32_t chunk_end, int64_t first,
-                 std::vector<int64_t>* cursor, int64_t slot_at, int64_t* written, const Arrays& arrays) {
+                 std::vector<int64_t>* cursor, int64_t slot_at, int64_t* written, const QSpmmArrays& arrays) {
   const int64_t rows = static_cast<int64_t>(cursor->size());
   int64_t stop[kQuantizedRows] = {}, length[kQuantizedRows] = {};
   int order[kQuantizedRows];
@@ -126,7 +126,7 @@ PackedQSpmm pack_qspmm(const QuantizedLayer& layer, int64_t dilation_w, int64_t 
   packed.view.rows = layer.weight.rows;
   packed.view.chunks = static_cast<int>(chunking.origins.size());
   const int64_t slots = checked_mul(checked_mul(packed.view.chunks, packed.view.blocks()), kQuantizedRows);
-  const Arrays arrays = allocate(slots, packed.groups, &packed.memory);
+  const QSpmmArrays arrays = allocate(slots, packed.groups, &packed.memory);
   std::vector<int64_t> cursor(entries.begin.begin(), entries.begin.end() - 1);
   int64_t written = 0, slot = 0;
   for (uint32_t chunk_end : chunking.end) {

@@ -16,19 +16,19 @@
 namespace sparsecpu {
 namespace {
 
-constexpr int64_t kSpare = 16;  // entries a kernel may read past the end
+constexpr int64_t kSpareEntries = 16;  // entries a kernel may read past the end
 
-struct Arrays {
+struct SpmmArrays {
   float *bias, *weights;
   uint32_t* begin;
   uint8_t* order;
   uint16_t* offsets;
 };
 
-Arrays allocate(int64_t rows, int64_t slots, int64_t nonzeros, PackedSpmm* packed) {
+SpmmArrays allocate(int64_t rows, int64_t slots, int64_t nonzeros, PackedSpmm* packed) {
   Arena arena;
-  const int64_t weights = arena.reserve(nonzeros + kSpare, sizeof(float));
-  const int64_t offsets = arena.reserve(nonzeros + kSpare, sizeof(uint16_t));
+  const int64_t weights = arena.reserve(nonzeros + kSpareEntries, sizeof(float));
+  const int64_t offsets = arena.reserve(nonzeros + kSpareEntries, sizeof(uint16_t));
   const int64_t begin = arena.reserve(slots + 1, sizeof(uint32_t));
   const int64_t order = arena.reserve(slots, 1);
   const int64_t bias = arena.reserve(rows, sizeof(float));
@@ -41,7 +41,7 @@ Arrays allocate(int64_t rows, int64_t slots, int64_t nonzeros, PackedSpmm* packe
 
 // Writes the streams of one chunk; cursor[row] is the row's first nonzero not yet written.
 void write_chunk(const Nonzeros& nonzeros, const Chunking& chunking, int64_t chunk, std::vector<int64_t>* cursor,
-                 int64_t* written, const Arrays& arrays) {
+                 int64_t* written, const SpmmArrays& arrays) {
   const int64_t rows = static_cast<int64_t>(cursor->size());
   const uint32_t chunk_end = chunking.end[static_cast<size_t>(chunk)];
   for (int64_t first = 0; first < rows; first += kSpmmRows) {
@@ -84,7 +84,7 @@ PackedSpmm pack_spmm(const LayerWeights& layer, int64_t dilation_w, int64_t posi
   PackedSpmm packed;
   packed.origins = chunking.origins;
   packed.nonzeros = nonzeros.begin.back();
-  const Arrays arrays = allocate(rows, checked_mul(chunks, rows), packed.nonzeros, &packed);
+  const SpmmArrays arrays = allocate(rows, checked_mul(chunks, rows), packed.nonzeros, &packed);
   for (int64_t row = 0; row < rows; ++row) arrays.bias[row] = folded_bias(layer, row);
   std::vector<int64_t> cursor(nonzeros.begin.begin(), nonzeros.begin.end() - 1);
   int64_t written = 0;
@@ -92,8 +92,8 @@ PackedSpmm pack_spmm(const LayerWeights& layer, int64_t dilation_w, int64_t posi
     write_chunk(nonzeros, chunking, chunk, &cursor, &written, arrays);
   }
   arrays.begin[chunks * rows] = static_cast<uint32_t>(written);
-  std::fill_n(arrays.weights + written, kSpare, 0.0f);
-  std::fill_n(arrays.offsets + written, kSpare, uint16_t{0});
+  std::fill_n(arrays.weights + written, kSpareEntries, 0.0f);
+  std::fill_n(arrays.offsets + written, kSpareEntries, uint16_t{0});
   packed.view = {rows,         static_cast<int>(chunks), arrays.bias,   arrays.begin,
                  arrays.order, arrays.weights,           arrays.offsets};
   return packed;

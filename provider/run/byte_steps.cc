@@ -9,9 +9,6 @@
 namespace sparsecpu {
 namespace {
 
-const uint8_t* bytes_of(const float* p) { return reinterpret_cast<const uint8_t*>(p); }
-uint8_t* bytes_of(float* p) { return reinterpret_cast<uint8_t*>(p); }
-
 constexpr int64_t kVectorBytes = kLanes * 4;
 
 }  // namespace

@@ -9,8 +9,6 @@
 namespace sparsecpu {
 namespace {
 
-uint8_t* bytes_of(float* p) { return reinterpret_cast<uint8_t*>(p); }
-
 // What lies around an image of bytes: what the plan says, or this run's zero point.
 uint32_t border_of(const std::optional<TensorRef>& quantization, uint32_t fill, const Frame& frame) {
   return quantization ? static_cast<uint32_t>(frame.at(*quantization)[1]) * 0x01010101u : fill;

@@ -28,6 +28,10 @@ struct BufferPlace {
   int64_t offset = 0;  // kArena, kWorker (the first worker's): bytes
 };
 
+// Buffers are addressed in floats, also where they hold bytes.
+inline const uint8_t* bytes_of(const float* p) { return reinterpret_cast<const uint8_t*>(p); }
+inline uint8_t* bytes_of(float* p) { return reinterpret_cast<uint8_t*>(p); }
+
 // One call's addresses: one pointer a buffer.
 class Frame {
  public:

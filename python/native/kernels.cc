@@ -1,7 +1,6 @@
 // Bindings of the linear kernels and their packing, for tests and benchmarks. Sizes are not checked.
 #include <pybind11/stl.h>
 
-#include <chrono>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -45,9 +44,7 @@ Layer make_layer(const StridedFloats& weight, int64_t groups, std::array<int64_t
 template <class Kernel>
 double over_tiles(const Positions& x, Positions& y, std::optional<Positions>& residual, int tile, int repeats,
                   const Kernel& kernel) {
-  double best = 1e300;
-  for (int round = 0; round < repeats; ++round) {
-    const auto start = std::chrono::steady_clock::now();
+  return fastest(repeats, [&] {
     for (size_t first = 0; first < x.at.size(); first += static_cast<size_t>(tile)) {
       LaneTile now;
       now.positions = static_cast<int>(std::min(x.at.size() - first, static_cast<size_t>(tile)));
@@ -59,10 +56,7 @@ double over_tiles(const Positions& x, Positions& y, std::optional<Positions>& re
       }
       kernel(now);
     }
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
-  }
-  return best;
+  });
 }
 
 // Binds .run(isa, begin, end, distances, x, y, residual, clamp, tile, repeats) of a packed layer.
@@ -96,14 +90,7 @@ double run_few_rows(const PackedFewRows& packed, const std::string& isa, int64_t
   args.y_stride = y.strides(0) / kFloat;
   if (residual) args.residual = residual->data(), args.residual_stride = residual->strides(0) / kFloat;
   args.clamp = {std::get<0>(limits), std::get<1>(limits)};
-  double best = 1e300;
-  for (int round = 0; round < repeats; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    table_of(isa).few_rows(packed.view, begin, end, args);
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
-  }
-  return best;
+  return fastest(repeats, [&] { table_of(isa).few_rows(packed.view, begin, end, args); });
 }
 
 void bind_packing(py::module_& module) {

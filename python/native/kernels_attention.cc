@@ -2,7 +2,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <vector>
 
@@ -39,18 +38,6 @@ AttentionQueries queries_of(const Vectors& q, Vectors& y, const std::vector<uint
     queries.lanes[i] = lanes.at(i);
   }
   return queries;
-}
-
-template <class F>
-double fastest(int repeats, F run) {
-  double best = 1e300;
-  for (int round = 0; round < repeats; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
-  }
-  return best;
 }
 
 // k, v: (vectors of 16 keys, depth, 16); q, y: one (depth, 16) array a query vector; scores: (slots, query vectors,

@@ -35,12 +35,6 @@ void affine(const std::string& isa, const FloatArray& scale, const FloatArray& s
   table_of(isa).affine(scale.data(), shift.data(), x.data(), y.mutable_data(), scale.size());
 }
 
-std::vector<const float*> tap_pointers(const FloatArray& x) {
-  std::vector<const float*> taps;
-  for (py::ssize_t t = 0; t < x.shape(0); ++t) taps.push_back(x.data(t, 0));
-  return taps;
-}
-
 // x: (taps, count)
 void pool_max(const std::string& isa, const FloatArray& x, FloatArray y) {
   table_of(isa).pool_max(tap_pointers(x).data(), static_cast<int>(x.shape(0)), y.mutable_data(), y.size());

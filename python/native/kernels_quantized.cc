@@ -14,13 +14,8 @@
 namespace py = pybind11;
 using namespace sparsecpu;
 
+namespace quantized {
 namespace {
-
-using quantized::fastest;
-using quantized::Layer;
-using quantized::Output;
-
-using Distances = std::vector<ptrdiff_t>;
 
 const QuantizedKernels& quantized_of(const std::string& isa) { return *table_of(isa).quantized; }
 
@@ -216,12 +211,6 @@ void bind_elementwise(py::module_& module) {
   });
 }
 
-std::vector<const float*> tap_pointers(const FloatArray& x) {
-  std::vector<const float*> taps;
-  for (py::ssize_t t = 0; t < x.shape(0); ++t) taps.push_back(x.data(t, 0));
-  return taps;
-}
-
 void bind_pools(py::module_& module) {
   module.def("pool_max", [](const std::string& isa, const FloatArray& x, FloatArray y) {
     quantized_of(isa).pool_max(tap_pointers(x).data(), static_cast<int>(x.shape(0)), y.mutable_data(),
@@ -306,15 +295,20 @@ void bind_formulas(py::module_& module) {
   });
 }
 
-}  // namespace
-
-void bind_quantized_kernels(py::module_& kernels) {
-  py::module_ module = kernels.def_submodule("quantized", "The INT8 kernels.");
+void bind_all(py::module_& module) {
   bind_layers(module);
   bind_packed(module);
-  bind_quantized_jit(module);
+  bind_jit(module);
   bind_elementwise(module);
   bind_pools(module);
   bind_rows(module);
   bind_formulas(module);
+}
+
+}  // namespace
+}  // namespace quantized
+
+void bind_quantized_kernels(py::module_& kernels) {
+  py::module_ module = kernels.def_submodule("quantized", "The INT8 kernels.");
+  quantized::bind_all(module);
 }

@@ -2,9 +2,7 @@
 #pragma once
 #include <pybind11/numpy.h>
 
-#include <algorithm>
 #include <array>
-#include <chrono>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -16,8 +14,6 @@ using ByteArray = pybind11::array_t<uint8_t, pybind11::array::c_style>;
 using StridedBytes = pybind11::array_t<uint8_t>;
 using IntArray = pybind11::array_t<int32_t, pybind11::array::c_style>;
 using Distances = std::vector<ptrdiff_t>;
-
-void bind_quantized_jit(pybind11::module_& module);  // kernels_quantized_jit.cc
 
 namespace quantized {
 
@@ -41,16 +37,6 @@ struct Output {
   std::optional<ByteArray> lookup;
 };
 
-template <class F>
-double fastest(int repeats, const F& fn) {
-  double best = 1e300;
-  for (int round = 0; round < repeats; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    fn();
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
-  }
-  return best;
-}
+void bind_jit(pybind11::module_& module);  // kernels_quantized_jit.cc
 
 }  // namespace quantized

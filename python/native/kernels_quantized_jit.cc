@@ -7,6 +7,7 @@
 namespace py = pybind11;
 using namespace sparsecpu;
 
+namespace quantized {
 namespace {
 
 // Output positions rows x columns; the input's first tap of each moves by row_step and column_step floats.
@@ -19,14 +20,13 @@ struct QJit : PackedQJit {
   CodeMemory memory;
 };
 
-QJit make(const quantized::Layer& layer, int64_t dilation_w, int64_t position_vectors, JitFinishForm::Kind kind,
-          bool lookup) {
+QJit make(const Layer& layer, int64_t dilation_w, int64_t position_vectors, JitFinishForm::Kind kind, bool lookup) {
   QJit jit{pack_qjit(layer.view, dilation_w, position_vectors, {kind, lookup}), {}};
   place_code({&jit.code}, &jit.memory);
   return jit;
 }
 
-QuantizedFinish finish_of(const quantized::Output& args, const PackedQJit& packed) {
+QuantizedFinish finish_of(const Output& args, const PackedQJit& packed) {
   QuantizedFinish finish;
   finish.output.form = args.form;
   finish.output.bias = packed.rows.bias.data();
@@ -42,8 +42,8 @@ QuantizedFinish finish_of(const quantized::Output& args, const PackedQJit& packe
 
 // y and residual: position after position, without gaps. Returns seconds of the fastest repetition.
 double run(const QJit& packed, const std::vector<ptrdiff_t>& row_base, const Grid& grid, FloatArray x, FloatArray y,
-           std::optional<FloatArray> residual, const quantized::Output& output, int64_t rows, int tile,
-           std::array<int, 2> cuts, int repeats) {
+           std::optional<FloatArray> residual, const Output& output, int64_t rows, int tile, std::array<int, 2> cuts,
+           int repeats) {
   const int64_t vectors = output.form == QuantizedOutput::Form::kBytes ? (rows + 3) / 4 : rows;
   const Walk walk{{1, 0}, 0, grid.columns * vectors * kLanes, vectors * kLanes};
   QJitStep step;
@@ -68,14 +68,14 @@ double run(const QJit& packed, const std::vector<ptrdiff_t>& row_base, const Gri
   step.chunks = cuts[0] * cuts[1];
   step.finish_with = finish_of(output, packed);
   step.finishes = packed.form != JitFinishForm();
-  return quantized::fastest(repeats, [&] {
+  return fastest(repeats, [&] {
     for (int chunk = 0; chunk < step.chunks; ++chunk) step.run(chunk, frame);
   });
 }
 
 }  // namespace
 
-void bind_quantized_jit(py::module_& module) {
+void bind_jit(py::module_& module) {
   module.def("jit_looks_up", &jit_looks_up);
   module.def("jit_available", [](const std::string& isa) { return integer_jit_available(table_of(isa).isa); });
   py::enum_<JitFinishForm::Kind>(module, "JitFinish")
@@ -95,3 +95,5 @@ void bind_quantized_jit(py::module_& module) {
            py::arg("output"), py::arg("rows"), py::arg("tile") = QJitStep::kMaxTile,
            py::arg("cuts") = std::array<int, 2>{1, 1}, py::arg("repeats") = 1, "Seconds of the fastest repetition.");
 }
+
+}  // namespace quantized

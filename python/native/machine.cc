@@ -102,13 +102,13 @@ double read_bandwidth(int64_t bytes, int threads) {
   return static_cast<double>(share) * threads / seconds;
 }
 
-std::string hardware_isa() { return std::string(sparsecpu::isa_name(sparsecpu::hardware_isa())); }
+std::string hardware_level() { return std::string(sparsecpu::isa_name(sparsecpu::hardware_isa())); }
 
 }  // namespace
 
 void bind_machine(py::module_& module) {
   using Release = py::call_guard<py::gil_scoped_release>;
-  module.def("hardware_isa", &hardware_isa, "The highest level of this CPU and operating system.");
+  module.def("hardware_isa", &hardware_level, "The highest level of this CPU and operating system.");
   module.def("usable_cpus", &sparsecpu::usable_cpus);
   module.def("executable_memory", &sparsecpu::CodeMemory::allowed);
   module.def("generates_code", [](const std::string& isa) { return sparsecpu::jit_available(table_of(isa).isa); });
