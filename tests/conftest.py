@@ -1,5 +1,5 @@
-"""Finds the module that only tests use, and says at the top of every run which instruction-set levels it covers and
-which it cannot."""
+"""Finds the module that only tests use, says at the top of every run which instruction-set levels it covers and which it
+cannot, and in how many processes it runs at most."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def find_testing_module() -> None:
 find_testing_module()
 
 import onnxruntime as ort
+import pytest
 from harness import LEVELS, available_levels, has_vnni
 
 
@@ -40,3 +41,9 @@ def pytest_report_header() -> list[str]:
         f"onnxruntime {ort.__version__}; levels tested: {', '.join(here)}; skipped: {', '.join(skipped) or 'none'}",
         f"int8 results are compared with {against}",
     ]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Processes of `-n auto`: few, since sessions have threads for all CPUs, and models take memory."""
+    return min(len(os.sched_getaffinity(0)), 4)
