@@ -276,7 +276,7 @@ class Claimer {
     if (cost.kernel == "depthwise") {
       return "a depthwise convolution gains nothing by itself; it joins sparse layers next to it when that saves time";
     }
-    if (cost.group_density >= 0 && !cost.sparse_wins) {
+    if (cost.group_density > cost.needed_density && !cost.sparse_wins) {
       return "it would be slower here: " + percent(1 - cost.group_density) +
              " of the groups of 4 input channels have zero weights only, about " + percent(1 - cost.needed_density) +
              " are needed for " + cost.situation + " (prune further or in such groups, or set min_sparsity)";
@@ -286,7 +286,11 @@ class Claimer {
              percent(cost.needed_sparsity) + " are needed for " + cost.situation +
              " (prune further, or set min_sparsity)";
     }
-    return "it would save " + microseconds(std::max(0.0, cost.cpu_us - cost.here_us)) +
+    if (cost.here_us >= cost.cpu_us) {
+      return "it would be slower here: " + cost.situation + " takes " + microseconds(cost.here_us) + ", " +
+             microseconds(cost.cpu_us) + " on the CPU provider (set min_sparsity to take it all the same)";
+    }
+    return "it would save " + microseconds(cost.cpu_us - cost.here_us) +
            " by itself, less than the conversions at its edges cost (prune the layers next to it, or set min_sparsity)";
   }
 

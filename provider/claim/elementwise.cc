@@ -154,7 +154,8 @@ Recognised recognise_activation(const RecogniseContext& context, const Node& nod
     return alpha > 0.0f ? unary(UnaryKind::kSilu, alpha) : decline("only a positive alpha is supported");
   }
   if (type == "Tanh") return unary(UnaryKind::kTanh);
-  return unary(UnaryKind::kErf);
+  if (type == "Erf") return unary(UnaryKind::kErf);
+  return decline("its function is not known");
 }
 
 // BiasGelu and FastGelu: GELU of x + bias.

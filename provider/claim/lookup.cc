@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "base/quantization.h"
 #include "claim/constants.h"
 #include "claim/quantized.h"
@@ -105,9 +106,15 @@ std::function<float(float)> unary_function(const Unary& unary, bool* exact) {
         return static_cast<float>(0.5 * x * (1 + std::tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))));
       case UnaryKind::kTanh:
         return static_cast<float>(std::tanh(x));
-      default:
+      case UnaryKind::kErf:
         return static_cast<float>(std::erf(x));
+      case UnaryKind::kRelu:
+      case UnaryKind::kClip:
+      case UnaryKind::kLeakyRelu:
+      case UnaryKind::kSigmoid:
+        break;  // above
     }
+    throw Error("a function of bytes has no table");
   };
 }
 

@@ -102,9 +102,9 @@ def test_dense_layers_between_sparse_ones_join() -> None:
 
 def test_a_losing_end_is_trimmed() -> None:
     g = Network()
-    y = g.input("x", [1, 64, 56, 56])
+    y = g.input("x", [1, 256, 14, 14])
     for sparsity in (0.0, 0.0, 0.95, 0.95, 0.0, 0.0):
-        y = g.add("Relu", g.conv(y, 64, 64, 3, sparsity))
+        y = g.add("Relu", g.conv(y, 256, 256, 3, sparsity))
     description = g.describe(y)
     result = claim(description)
     assert len(result["regions"]) == 1
