@@ -107,8 +107,8 @@ void price_few_rows(const Linear& linear, const Layer& layer, Target target, Nod
 void price_many_rows(const Linear& linear, const Layer& layer, Target target, NodeCost* cost) {
   const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
   const bool thin = linear.groups > 1 && linear.weight.channels < kThinGroup;
-  const double rate = layer_speed(target.isa, /*bytes=*/false).cpu;
-  cost->cpu_us = conv_call_us(linear, layer, kFloatOutputNs) + flops / rate * (thin ? kThinSlowdown : 1.0) * 1e-3;
+  const LayerSpeed& speed = layer_speed(target.isa, /*bytes=*/false);
+  cost->cpu_us = conv_call_us(linear, layer, speed.cpu_end) + flops / speed.cpu * (thin ? kThinSlowdown : 1.0) * 1e-3;
   const LayerWork work = work_of(linear, layer);
   if (linear.axes == Axes::kTokens && !target.cached && target.isa < Isa::kAvx512) {  // rows hardly hide the reading
     cost->cpu_us =
@@ -137,7 +137,7 @@ void price_linear(const Linear& linear, Layer layer, const Shape& output, Target
   if (is_depthwise(linear)) {
     const LayerSpeed& speed = layer_speed(target.isa, /*bytes=*/false);
     const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
-    cost->cpu_us = conv_call_us(linear, layer, kFloatOutputNs) + flops / speed.depthwise_cpu * 1e-3;
+    cost->cpu_us = conv_call_us(linear, layer, speed.cpu_end) + flops / speed.depthwise_cpu * 1e-3;
     cost->here_us = flops * layer.waste / speed.depthwise * 1e-3;
     cost->kernel = "depthwise";
     return;  // its zeros are not used: alone it is no reason to claim

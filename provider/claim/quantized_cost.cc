@@ -36,7 +36,7 @@ void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& co
   cost->situation = situation(geometry, layer, *output);
   const double work = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions) * 1e-3;
   if (is_depthwise(geometry)) {
-    cost->cpu_us += conv_call_us(geometry, layer, kByteOutputNs) + work / speed.depthwise_cpu;
+    cost->cpu_us += conv_call_us(geometry, layer, speed.cpu_end) + work / speed.depthwise_cpu;
     cost->here_us += work * layer.waste / speed.depthwise;
     cost->kernel = "depthwise";
     return;
@@ -46,7 +46,7 @@ void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& co
   double cpu = work / speed.cpu;
   if (w.taps > 1 && w.channels < kFewChannels) cpu *= kFewChannelsSlowdown;
   if (linear.groups > 1) cpu *= 1 + kGroupChannels / static_cast<double>(w.channels);
-  cpu += conv_call_us(geometry, layer, kByteOutputNs);
+  cpu += conv_call_us(geometry, layer, speed.cpu_end);
   if (runs_few_rows(geometry, layer, *output)) {
     const FewRowsTime time = few_rows_time(lanes, stored, layer, target.isa);
     cpu = kCallUs + few_rows_cpu_us(lanes, layer.positions, target.isa, !target.cached);

@@ -25,7 +25,8 @@ struct KernelSpeed {
 
 // Layers of floats or bytes at one level. Operations (two for a multiply-add) a nanosecond where not said otherwise.
 struct LayerSpeed {
-  double cpu;  // the CPU provider's dense kernels, large layers
+  double cpu;      // the CPU provider's dense kernels, large layers
+  double cpu_end;  // nanoseconds: what each value of the output of its convolutions takes besides
   KernelSpeed dense, stream;
   KernelSpeed code;  // generated; rate 0: none is
   double depthwise_cpu, depthwise;
@@ -36,16 +37,16 @@ struct LayerSpeed {
 };
 constexpr LayerSpeed kFloatLayers[] = {
     // Scalar: the CPU provider has SSE2 everywhere.
-    {62, {0.44, 2, 1}, {0.37, 3, 1}, {}, 45, 12, 30, 0.5, 0.95, 0.95},
-    {90, {2.5, 2, 1.5}, {1.9, 3, 1.6, 0.62}, {}, 62, 26, 52, 1.95, 0.95, 0.55},        // AVX2
-    {245, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5, 0.95, 0.95},  // AVX-512
-    {245, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5, 0.95, 0.95},  // AVX-512 VNNI: the same
+    {62, 0.068, {0.44, 2, 1}, {0.37, 3, 1}, {}, 45, 12, 30, 0.5, 0.95, 0.95},
+    {90, 0.35, {2.5, 2, 1.5}, {1.9, 3, 1.6, 0.62}, {}, 62, 26, 52, 1.95, 0.95, 0.55},          // AVX2
+    {245, 0.068, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5, 0.95, 0.95},  // AVX-512
+    {245, 0.068, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5, 0.95, 0.95},  // AVX-512 VNNI: the same
 };
 constexpr LayerSpeed kByteLayers[] = {
-    {166, {0.44, 4, 1}, {0.08, 4, 1}, {}, 12, 14, 25, 0.2, 0.7, 0.7},
-    {180, {0.75, 4, 1.2}, {1.2, 8, 1.2}, {}, 24, 38, 35, 0.6, 0.5, 0.45},  // AVX2
-    {595, {2.6, 4, 1}, {2.6, 8, 2}, {}, 78, 90, 30, 1.2, 0.7, 0.7},
-    {892, {8.1, 4, 1.9}, {5.7, 8, 3}, {8.0, 4.5, 1}, 117, 135, 30, 1.8, 0.7, 0.7},
+    {166, 0.036, {0.44, 4, 1}, {0.08, 4, 1}, {}, 12, 14, 25, 0.2, 0.7, 0.7},
+    {180, 0.036, {0.75, 4, 1.2}, {1.2, 8, 1.2}, {}, 24, 38, 35, 0.6, 0.5, 0.45},  // AVX2
+    {595, 0.036, {2.6, 4, 1}, {2.6, 8, 2}, {}, 78, 90, 30, 1.2, 0.7, 0.7},
+    {892, 0.036, {8.1, 4, 1.9}, {5.7, 8, 3}, {8.0, 4.5, 1}, 117, 135, 30, 1.8, 0.7, 0.7},
 };
 
 // Everything else, in bytes a nanosecond.
@@ -88,7 +89,6 @@ constexpr int64_t kCachedWeights = 32 << 20;
 constexpr double kRemoteBytes = 15;
 
 // The CPU provider's convolutions.
-constexpr double kFloatOutputNs = 0.068, kByteOutputNs = 0.036;  // for each value of the output
 constexpr int64_t kThinGroup = 8;  // groups of fewer channels leave registers partly empty
 constexpr double kThinSlowdown = 2.0;
 // int8 groups of few channels are products of few columns, 1 + 200/channels slower: 28 times with 8 channels.
