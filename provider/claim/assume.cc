@@ -54,6 +54,28 @@ bool keeps_shape(const Node& node) {
 
 bool is_integer(ElementType type) { return type == ElementType::kInt64 || type == ElementType::kInt32; }
 
+// One of the three sets of sizes in ValueFacts.
+struct SizeSet {
+  std::optional<Shape> ValueFacts::* shape;
+  std::optional<std::vector<double>> ValueFacts::* numbers;
+};
+constexpr SizeSet kAssumed{&ValueFacts::assumed, &ValueFacts::assumed_numbers};
+constexpr SizeSet kProbe{&ValueFacts::probe, &ValueFacts::probe_numbers};
+constexpr SizeSet kProof{&ValueFacts::proof, &ValueFacts::proof_numbers};
+
+// The channels that an operator needs: with any others, the CPU provider does not run it either.
+std::optional<int64_t> needed_channels(const OpData& data, const Shape& x, size_t* axis) {
+  const auto of = [&](Axes axes, int64_t channels) {
+    *axis = axes == Axes::kImage ? 1 : x.size() - 1;
+    return x.size() < 2 ? std::nullopt : std::optional(channels);
+  };
+  if (const auto* op = std::get_if<Linear>(&data); op && !op->transposed_input) return of(op->axes, op->in_channels);
+  if (const auto* op = std::get_if<QuantizedLinear>(&data); op && !op->transposed_input)
+    return of(op->axes, op->in_channels);
+  if (const auto* op = std::get_if<LayerNorm>(&data)) return of(Axes::kTokens, static_cast<int64_t>(op->scale.size()));
+  return std::nullopt;
+}
+
 }  // namespace
 
 AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, Table<ValueFacts>* facts,
@@ -69,6 +91,8 @@ int64_t AssumedShapes::open_size(size_t rank, size_t axis) {
   return batch ? open_sizes_.batch : pixels ? open_sizes_.pixels : open_sizes_.tokens;
 }
 
+int64_t AssumedShapes::unknown_size() { return kProbeUnit * (kFirstUnknownProbe + unknown_++); }
+
 std::pair<int64_t, int64_t> AssumedShapes::sizes(const Value& value, size_t axis) {
   if (value.dims[axis] >= 0) return {value.dims[axis], value.dims[axis]};
   const size_t rank = value.dims.size();
@@ -77,8 +101,7 @@ std::pair<int64_t, int64_t> AssumedShapes::sizes(const Value& value, size_t axis
     // By the name of the value and the axis: for a person who knows what will be fed.
     const auto given = options_.assume.find(value.name + '[' + std::to_string(axis) + ']');
     if (given != options_.assume.end()) assumed_[given->first] = given->second;
-    return {given != options_.assume.end() ? given->second : open_size(rank, axis),
-            kProbeUnit * (kFirstUnknownProbe + unknown_++)};
+    return {given != options_.assume.end() ? given->second : open_size(rank, axis), unknown_size()};
   }
   if (assumed_.count(symbol) == 0) {
     const auto given = options_.assume.find(symbol);
@@ -89,12 +112,24 @@ std::pair<int64_t, int64_t> AssumedShapes::sizes(const Value& value, size_t axis
 }
 
 void AssumedShapes::ensure(int index) {
-  if (index < 0 || facts_[index].probe) return;
+  if (index < 0) return;
+  if (!facts_[index].probe) declare(index);
+  ValueFacts& fact = facts_[index];
+  if (fact.proof || !fact.probe) return;
+  const Value& value = graph_.values[index];
+  const bool is_checked = graph_.checks_inputs && value.producer < 0 && !value.is_outer_scope;
+  fact.proof = fact.probe;
+  if (is_checked) return;
+  for (int64_t& size : *fact.proof) size = unknown_size();
+}
+
+// By what the file says of the value.
+void AssumedShapes::declare(int index) {
   const Value& value = graph_.values[index];
   ValueFacts& fact = facts_[index];
   if (value.is_constant) {
-    fact.assumed = fact.probe = value.constant.dims;
-    fact.assumed_numbers = fact.probe_numbers = constant_numbers(value);
+    fact.assumed = fact.probe = fact.proof = value.constant.dims;
+    fact.assumed_numbers = fact.probe_numbers = fact.proof_numbers = constant_numbers(value);
   } else if (value.has_shape) {
     fact.assumed.emplace();
     fact.probe.emplace();
@@ -106,9 +141,20 @@ void AssumedShapes::ensure(int index) {
   }
 }
 
-// Shapes of one node's Ops, into the facts of its outputs. Returns the first misfit.
+// What an op needs of its input is proven for all that comes after it.
+void AssumedShapes::prove_channels(const Recognised& recognised) {
+  for (const Op& op : recognised.ops) {
+    if (op.inputs[0] < 0 || !facts_[op.inputs[0]].proof) continue;
+    Shape& x = *facts_[op.inputs[0]].proof;
+    size_t axis = 0;
+    if (const auto channels = needed_channels(op.data, x, &axis)) x[axis] = *channels;
+  }
+}
+
+// Shapes of one node's Ops, into the facts of its outputs. Returns the first misfit with assumed sizes or probes.
 std::string AssumedShapes::run_ops(const Recognised& recognised) {
-  for (const bool probing : {false, true}) {
+  prove_channels(recognised);
+  for (const SizeSet& set : {kAssumed, kProbe, kProof}) {
     std::map<int, Shape> made;
     for (const Op& op : recognised.ops) {
       std::vector<Shape> inputs;
@@ -117,20 +163,21 @@ std::string AssumedShapes::run_ops(const Recognised& recognised) {
           inputs.push_back(found->second);
           continue;
         }
-        const std::optional<Shape>& known = probing ? facts_[input].probe : facts_[input].assumed;
+        const std::optional<Shape>& known = facts_[input].*set.shape;
         if (!known) return "the rank of its input is unknown";
         inputs.push_back(*known);
       }
       try {
         made[op.output] = output_shape(op, inputs);
-        const std::string problem = probing ? "" : window_problem(op.data, inputs[0], made[op.output]);
+        const bool assumed = set.shape == kAssumed.shape;
+        const std::string problem = assumed ? window_problem(op.data, inputs[0], made[op.output]) : "";
         if (!problem.empty()) return problem;
       } catch (const Error& error) {
-        return error.what();
+        return set.shape == kProof.shape ? "" : error.what();  // what is not proven may fit nevertheless
       }
     }
     for (auto& [value, shape] : made) {
-      if (value >= 0) (probing ? facts_[value].probe : facts_[value].assumed) = std::move(shape);
+      if (value >= 0) facts_[value].*set.shape = std::move(shape);
     }
   }
   return "";
@@ -153,26 +200,39 @@ void AssumedShapes::set_axes(const Recognised& recognised) {
   }
 }
 
-// Operators outside the recognised ones, for both sets of sizes.
+// A mask comes from operators that nothing is known of more often than not. It is believed to be no larger than the
+// scores that it is added to, which attention checks again at run time.
+std::optional<Shape> AssumedShapes::proof_beside_operand(const Node& node, const Shape& probe) const {
+  if (node.op != "Add" && node.op != "Where") return std::nullopt;
+  for (int input : node.inputs) {
+    if (input >= 0 && !graph_.values[input].is_constant && facts_[input].probe == probe) return facts_[input].proof;
+  }
+  return std::nullopt;
+}
+
+// Operators outside the recognised ones, for all sets of sizes.
 void AssumedShapes::infer_outputs(const Node& node) {
   const bool integers =
       !node.outputs.empty() && node.outputs[0] >= 0 && is_integer(graph_.values[node.outputs[0]].type);
-  std::vector<KnownTensor> assumed, probe;
-  for (int input : node.inputs) {
-    const ValueFacts fact = input >= 0 ? facts_[input] : ValueFacts{};
-    const bool constant = input >= 0 && graph_.values[input].is_constant;
-    assumed.push_back({fact.assumed, fact.assumed_numbers, constant});
-    probe.push_back({fact.probe, fact.probe_numbers, constant});
-  }
-  assumed = infer(node, assumed, integers);
-  probe = infer(node, probe, integers);
+  const auto infer_set = [&](const SizeSet& set) {
+    std::vector<KnownTensor> inputs;
+    for (int input : node.inputs) {
+      const ValueFacts fact = input >= 0 ? facts_[input] : ValueFacts{};
+      inputs.push_back({fact.*set.shape, fact.*set.numbers, input >= 0 && graph_.values[input].is_constant});
+    }
+    return infer(node, inputs, integers);
+  };
+  const std::vector<KnownTensor> assumed = infer_set(kAssumed), probe = infer_set(kProbe), proof = infer_set(kProof);
   for (size_t i = 0; i < node.outputs.size() && i < probe.size(); ++i) {
     if (node.outputs[i] < 0 || !probe[i].shape || !assumed[i].shape) continue;
     ValueFacts& fact = facts_[node.outputs[i]];
     fact.assumed = assumed[i].shape;
     fact.probe = probe[i].shape;
+    fact.proof = proof[i].shape;
     fact.assumed_numbers = assumed[i].numbers;
     fact.probe_numbers = probe[i].numbers;
+    fact.proof_numbers = proof[i].numbers;
+    if (!fact.proof) fact.proof = proof_beside_operand(node, *fact.probe);
   }
 }
 
@@ -191,8 +251,7 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
              node.outputs[0] >= 0 && !graph_.values[node.outputs[0]].is_constant) {
     ValueFacts& fact = facts_[node.outputs[0]];
     fact = facts_[node.inputs[0]];
-    fact.assumed_numbers.reset();
-    fact.probe_numbers.reset();
+    for (const SizeSet& set : {kAssumed, kProbe, kProof}) (fact.*set.numbers).reset();
   } else {
     infer_outputs(node);
   }
@@ -200,8 +259,8 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
     if (output >= 0 && (!facts_[output].assumed || !facts_[output].probe)) {
       facts_[output].assumed.reset();
       facts_[output].probe.reset();
-      ensure(output);
     }
+    ensure(output);
   }
   return problem;
 }

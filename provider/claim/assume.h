@@ -31,10 +31,14 @@ class AssumedShapes {
 
  private:
   int64_t open_size(size_t rank, size_t axis);
+  int64_t unknown_size();  // a probe of its own
   // The sizes of dimension `axis` of a value: first assumed, then probe.
   std::pair<int64_t, int64_t> sizes(const Value& value, size_t axis);
+  void declare(int value);
+  void prove_channels(const Recognised& recognised);
   std::string run_ops(const Recognised& recognised);
   void infer_outputs(const Node& node);
+  std::optional<Shape> proof_beside_operand(const Node& node, const Shape& probe) const;
   void set_axes(const Recognised& recognised);
 
   const Graph& graph_;

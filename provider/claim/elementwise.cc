@@ -132,7 +132,8 @@ std::string constant_axes(const RecogniseContext& context, int x, const Value& c
   if (rank > 2 && have && *have != *axes) {
     return shape + (last ? " varies along the width of an image" : " varies along tokens") + ", not along channels";
   }
-  return context.static_dim(x, axis) == element_count(dims) ? "" : shape + " does not fit the channels of its input";
+  // Of one channel the CPU provider would make as many as the constant has.
+  return context.proven_dim(x, axis) == element_count(dims) ? "" : shape + " does not fit the channels of its input";
 }
 
 Recognised recognise_activation(const RecogniseContext& context, const Node& node) {

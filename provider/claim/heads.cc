@@ -22,7 +22,7 @@ class TokensReader {
     for (const int rank : {3, 2}) {
       for (size_t i = 0; i <= links.size(); ++i) {
         const int source = i == 0 ? operand : links[i - 1].input;
-        const Shape* shape = probe(source);
+        const Shape* shape = proof(source);
         if (context_.rank(source) != rank || shape == nullptr || static_cast<int>(shape->size()) != rank) continue;
         Tokens found;
         found.source = source;
@@ -52,11 +52,11 @@ class TokensReader {
  private:
   const Node& at(int node) const { return graph_.nodes[node]; }
   bool is(int node, const char* type) const { return at(node).op == type; }
-  const Shape* probe(int value) const { return context_.facts[value].probe ? &*context_.facts[value].probe : nullptr; }
+  const Shape* proof(int value) const { return context_.facts[value].proof ? &*context_.facts[value].proof : nullptr; }
 
   // Whether the operand is [batch, heads, tokens, width] (transposed: [..., width, tokens]) of tokens->source.
   bool trace(int operand, bool transposed, const std::vector<Link>& links, size_t count, Tokens* tokens) const {
-    const Shape& source = *probe(tokens->source);
+    const Shape& source = *proof(tokens->source);
     AxisTrace trace = AxisTrace::of(source);
     for (size_t i = count; i-- > 0;) {
       if (links[i].function) continue;
@@ -82,16 +82,16 @@ class TokensReader {
     const bool whole = source.size() == 3 ? source[1] == length : source[0] == batch * length;
     const int width_axis = context_.rank(operand) - (transposed ? 2 : 1);
     return whole && outer == simplified({sequence, head}) && rows == simplified({token}) &&
-           columns == simplified({element}) && context_.static_dim(operand, width_axis) == tokens->width &&
-           context_.static_dim(tokens->source, channel) == tokens->channels &&
+           columns == simplified({element}) && context_.proven_dim(operand, width_axis) == tokens->width &&
+           context_.proven_dim(tokens->source, channel) == tokens->channels &&
            tokens->begin + tokens->heads * tokens->width <= tokens->channels;
   }
 
   // [tokens, c] -> [batch, tokens, c] in a way that holds for every size.
   bool set_target(int operand, bool transposed, Tokens* tokens) const {
     const int rank = context_.rank(operand);
-    const int64_t length = context_.static_dim(operand, rank - (transposed ? 1 : 2));
-    const int64_t batch = rank == 4 ? context_.static_dim(operand, 0) : -1;
+    const int64_t length = context_.proven_dim(operand, rank - (transposed ? 1 : 2));
+    const int64_t batch = rank == 4 ? context_.proven_dim(operand, 0) : -1;
     if (length < 0 && batch < 0) return false;
     tokens->target = {length < 0 ? batch : -1, length, tokens->channels};
     return true;
@@ -181,7 +181,7 @@ bool follow_axes(const RecogniseContext& context, const Node& node, int output, 
     const auto found = std::find(node.outputs.begin(), node.outputs.end(), output);
     if (!trace->select(node.attribute("axis", int64_t{0}), found - node.outputs.begin())) return false;
   }
-  const std::optional<Shape>& to = context.facts[output].probe;
+  const std::optional<Shape>& to = context.facts[output].proof;
   return to && trace->reshape(*to);
 }
 

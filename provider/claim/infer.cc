@@ -250,10 +250,14 @@ class Inference {
   }
 
   void split() {
-    const auto sizes = integers(1, "split");
     const size_t rank = in(0).shape ? in(0).shape->size() : 0;
     const int64_t axis = normal(node_.attribute("axis", int64_t{0}), rank);
-    if (!sizes || sizes->size() != outputs_.size() || !is_axis(axis, rank)) return;
+    if (!is_axis(axis, rank)) return;
+    auto sizes = integers(1, "split");
+    const auto parts = static_cast<int64_t>(outputs_.size()), whole = (*in(0).shape)[axis];
+    if (!sizes && inputs_.size() == 1 && whole % parts == 0)
+      sizes = std::vector<int64_t>(outputs_.size(), whole / parts);
+    if (!sizes || sizes->size() != outputs_.size()) return;
     for (size_t i = 0; i < outputs_.size(); ++i) {
       outputs_[i].shape = in(0).shape;
       (*outputs_[i].shape)[axis] = (*sizes)[i];

@@ -22,7 +22,7 @@ bool selects(const RecogniseContext& context, const Node& node, int output) {
   if (node.op == "Gather") return context.rank(node.inputs[1]) == 0 && context.static_number(node.inputs[1]);
   int64_t axis = node.attribute("axis", int64_t{0});
   axis += axis < 0 ? rank : 0;
-  return context.static_dim(output, static_cast<int>(axis)) == 1;
+  return context.proven_dim(output, static_cast<int>(axis)) == 1;
 }
 
 // A product of bytes with a number, as one operator or between DequantizeLinear and `last`, a QuantizeLinear.

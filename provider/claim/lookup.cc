@@ -32,7 +32,7 @@ std::string read_channel_bytes(const RecogniseContext& context, int x, const Val
 
 Shape known_shape(const RecogniseContext& context, int x) {
   Shape shape;
-  for (int axis = 0; axis < context.rank(x); ++axis) shape.push_back(context.static_dim(x, axis));
+  for (int axis = 0; axis < context.rank(x); ++axis) shape.push_back(context.proven_dim(x, axis));
   return shape;
 }
 

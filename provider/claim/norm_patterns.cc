@@ -81,7 +81,7 @@ class LayerNormMatcher : Backwards {
     const int x = value < 0 ? -1 : take_normalized(value, &norm.epsilon);
     if (x < 0) return std::nullopt;
     if (norm.shift.empty()) norm.shift.assign(norm.scale.size(), 0.0f);
-    const int64_t channels = context_.static_dim(x, context_.rank(x) - 1);
+    const int64_t channels = context_.proven_dim(x, context_.rank(x) - 1);
     const bool fits = norm.scale.size() == norm.shift.size() && channels == static_cast<int64_t>(norm.scale.size());
     if (!fits) return std::nullopt;
     return finish(last, "layer norm", std::move(norm), x, last);

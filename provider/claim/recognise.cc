@@ -211,11 +211,18 @@ int64_t RecogniseContext::static_dim(int index, int axis) const {
   return sizes && sizes->first == sizes->second ? sizes->first : -1;
 }
 
+int64_t RecogniseContext::proven_dim(int index, int axis) const {
+  const ValueFacts& fact = facts[index];
+  if (!fact.assumed || !fact.proof || fact.assumed->size() != fact.proof->size()) return -1;
+  const int64_t size = size_of(*fact.proof, axis);
+  return size == size_of(*fact.assumed, axis) ? size : -1;
+}
+
 std::optional<float> RecogniseContext::static_number(int index) const {
   const ValueFacts& fact = facts[index];
-  const bool known = fact.probe_numbers && fact.probe_numbers->size() == 1;
-  if (!known || fact.assumed_numbers != fact.probe_numbers) return std::nullopt;
-  return static_cast<float>(fact.probe_numbers->front());
+  const bool known = fact.proof_numbers && fact.proof_numbers->size() == 1;
+  if (!known || fact.assumed_numbers != fact.proof_numbers) return std::nullopt;
+  return static_cast<float>(fact.proof_numbers->front());
 }
 
 bool same_dim(const RecogniseContext& context, int a, int axis_a, int b, int axis_b) {

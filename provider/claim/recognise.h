@@ -39,8 +39,10 @@ struct RecogniseContext {
   const Value* input(const Node& node, size_t i) const { return has_input(node, i) ? &value(node.inputs[i]) : nullptr; }
   // Rank of a value, or -1.
   int rank(int index) const;
-  // Size of one axis if it is the same in every run, else -1.
+  // Size of one axis if it is believed to be the same in every run, else -1.
   int64_t static_dim(int index, int axis) const;
+  // The same if it is known, whatever is declared.
+  int64_t proven_dim(int index, int axis) const;
   // The only number of a value, constant or computed, if it is the same in every run.
   std::optional<float> static_number(int index) const;
 };

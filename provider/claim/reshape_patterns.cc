@@ -12,28 +12,33 @@ namespace {
 // What the target says for every size of the model's axes: numbers, 0 for the input's own size of that axis, one -1.
 std::optional<std::vector<int64_t>> target_in_numbers(const RecogniseContext& context, const Node& reshape) {
   const ValueFacts &x = context.facts[reshape.inputs[0]], &target = context.facts[reshape.inputs[1]];
-  if (!x.probe || !x.assumed || !target.probe_numbers || !target.assumed_numbers) return std::nullopt;
-  if (x.probe->size() != x.assumed->size() || target.probe_numbers->size() != target.assumed_numbers->size())
+  if (!x.proof || !x.assumed || !target.proof_numbers || !target.assumed_numbers) return std::nullopt;
+  if (x.proof->size() != x.assumed->size() || target.proof_numbers->size() != target.assumed_numbers->size())
     return std::nullopt;
   const bool zeros_stay = reshape.attribute("allowzero", int64_t{0}) == 1;
   std::vector<int64_t> result;
-  for (size_t i = 0; i < target.probe_numbers->size(); ++i) {
-    const auto probe = static_cast<int64_t>((*target.probe_numbers)[i]);
+  for (size_t i = 0; i < target.proof_numbers->size(); ++i) {
+    const auto proof = static_cast<int64_t>((*target.proof_numbers)[i]);
     const auto assumed = static_cast<int64_t>((*target.assumed_numbers)[i]);
-    const bool copies = i < x.probe->size() && (*x.probe)[i] == probe && (*x.assumed)[i] == assumed;
-    if (zeros_stay && probe == 0) return std::nullopt;
-    result.push_back(probe == assumed ? probe : copies ? 0 : -1);
+    const bool copies = i < x.proof->size() && (*x.proof)[i] == proof && (*x.assumed)[i] == assumed;
+    if (zeros_stay && proof == 0) return std::nullopt;
+    result.push_back(proof == assumed ? proof : copies ? 0 : -1);
   }
   return std::count(result.begin(), result.end(), -1) <= 1 ? std::optional(result) : std::nullopt;
 }
 
-// Whether the ops make of the facts' shapes what the nodes make of them, for both sets of sizes.
+// Whether the ops make of the facts' shapes what the nodes make of them. A mask is believed to fit, as in assume.cc.
 bool make_shape_of(const RecogniseContext& context, const std::vector<Op>& ops, int y) {
-  for (const auto member : {&ValueFacts::probe, &ValueFacts::assumed}) {
+  for (const auto member : {&ValueFacts::proof, &ValueFacts::assumed}) {
     std::map<int, Shape> made;
     for (const Op& op : ops) {
       std::vector<Shape> inputs;
-      for (int input : op.inputs) {
+      for (size_t i = 0; i < op.inputs.size(); ++i) {
+        const int input = op.inputs[i];
+        if (attention_of(op.data) != nullptr && i == 3) {
+          inputs.emplace_back();
+          continue;
+        }
         const auto& known = input < 0 ? std::optional(made[input]) : context.facts[input].*member;
         if (!known) return false;
         inputs.push_back(*known);

@@ -79,7 +79,7 @@ std::string read_sizes(const RecogniseContext& context, const Node& node, int ra
     if ((*sizes)[i] < 1) return "a size is not positive";
     if (axes[i] >= 2)
       resize->sizes[pixel_axis(rank, axes[i])] = (*sizes)[i];
-    else if ((*sizes)[i] != context.static_dim(node.inputs[0], static_cast<int>(axes[i])))
+    else if ((*sizes)[i] != context.proven_dim(node.inputs[0], static_cast<int>(axes[i])))
       return "it may resize batch or channels";
   }
   return "";

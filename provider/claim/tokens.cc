@@ -211,7 +211,7 @@ std::string fit_key_mask(const RecogniseContext& context, int queries, int keys,
   mask->kind = rank == 1 ? MaskKind::kLengths : MaskKind::kPadding;
   if (!value.is_constant) return "";
   const auto numbers = constant_ints(value);
-  const int64_t least = rank == 1 ? context.static_dim(keys, 1) : 1;
+  const int64_t least = rank == 1 ? context.proven_dim(keys, 1) : 1;
   if (!numbers || least < 0 || std::any_of(numbers->begin(), numbers->end(), [&](int64_t n) { return n < least; }))
     return "its mask of keys is a constant";
   *mask = {};

@@ -93,6 +93,7 @@ struct Graph {
   Table<Node> nodes;                                // topological order
   Table<Value> values;
   IndexList inputs, outputs;  // value indices
+  bool checks_inputs = true;  // what is fed fits the sizes that `inputs` declare; not so in a body of If, Loop or Scan
 
   // The node that makes a value, of whatever domain; -1: none, or no value.
   int producer(int value) const { return values[value].producer; }

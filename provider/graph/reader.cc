@@ -142,6 +142,7 @@ class Reader {
   Graph read() {
     graph_.name = get_string(api().Graph_GetName, handle_);
     graph_.model_path = get_string(api().Graph_GetModelPath, handle_);
+    graph_.checks_inputs = get(api().Graph_GetParentNode, handle_) == nullptr;
     graph_.ort_minor =
         std::atoi(ort::host_version().c_str() + std::min<size_t>(2, ort::host_version().size()));  // "1.25.1"
     for (const auto* info : get_list(api().Graph_GetNumInputs, api().Graph_GetInputs, handle_)) {

@@ -159,3 +159,97 @@ def cross_attention(keys: int) -> Model:
 
 for keys in (7, 0):
     case(f"attention to {keys} keys", claims=("MatMul",))(partial(cross_attention, keys))
+
+
+def flattened(first: list[int | str], real: tuple[int, ...], sizes: tuple[int, ...]) -> Model:
+    """A Gemm over the tokens of all sequences, behind a Reshape of run-time sizes that the file declares as `first`; the
+    Reshapes around the Gemm go by the sizes of another input (by rank 2) or of what was declared (by rank 3)."""
+    channels = real[-1]
+    own = len(sizes) == 3
+    nodes = [
+        node("Reshape", ["x", "sizes"], ["r"]),
+        node("Shape", ["r" if own else "of"], ["all"]),
+        node("Slice", ["all", "zero", "two"], ["outer"]),
+        node("Concat", ["outer", "in"], ["target"], axis=0),
+        node("Reshape", ["r", "target"], ["t"]),
+        node("Concat", ["minus", "in"], ["flat"], axis=0),
+        node("Reshape", ["t", "flat"], ["f"]),
+        node("Gemm", ["f", "w"], ["g"]),
+        node("Concat", ["outer", "out"], ["back"], axis=0),
+        node("Reshape", ["g", "back"], ["h"]),
+        node("Relu", ["h"], ["y"]),
+    ]
+    numbers = {"zero": [0], "two": [2], "in": [channels], "minus": [-1], "out": [24]}
+    constants = {name: np.array(value, np.int64) for name, value in numbers.items()} | {"w": sparse(channels, 24)}
+    inputs: dict[str, list[int | str]] = {"x": [*"ab", "c"][: len(real)], "sizes": [len(sizes)]}
+    feed = {"x": normal(*real), "sizes": np.array(sizes, np.int64)}
+    if not own:
+        inputs["of"] = ["n", "s", 1]
+        feed["of"] = normal(3, 5, 1)
+    types = {"sizes": np.int64}
+    return network(nodes, inputs, constants, ["y", "t"], types=types, declared={"r": first}), [feed]
+
+
+case("flattened tokens declared nxn")(partial(flattened, ["n", "n"], (15, 17), (15, 17)))
+for dims in ([2, 28, "n"], [1, 28, "n"], [2, "n", 19], [1, 1, "n"]):
+    case(f"flattened tokens declared {'x'.join(map(str, dims))}")(partial(flattened, dims, (3, 28, 19), (3, 28, 19)))
+
+
+@case("heads declared otherwise")
+def heads_declared_otherwise() -> Model:
+    """Eight heads of 32 channels, declared as four of 64."""
+    nodes = []
+    for name in "qkv":
+        nodes += [
+            node("MatMul", ["x", f"w{name}"], [f"{name}1"]),
+            node("Reshape", [f"{name}1", "split"], [f"{name}2"]),
+            node("Transpose", [f"{name}2"], [f"{name}3"], perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]),
+        ]
+    nodes += [
+        node("MatMul", ["q3", "k3"], ["s"]),
+        node("Softmax", ["s"], ["p"], axis=-1),
+        node("MatMul", ["p", "v3"], ["o"]),
+        node("Transpose", ["o"], ["o2"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["o2", "join"], ["o3"]),
+        node("MatMul", ["o3", "wo"], ["y"]),
+    ]
+    constants = {f"w{name}": np.roll(sparse(256, 256), i, axis=1) for i, name in enumerate("qkvo")}
+    constants["join"] = np.array([0, 0, 256], np.int64)
+    declared = {f"{name}2": ["N", "S", 4, 64] for name in "qkv"}
+    inputs = {"x": ["N", "S", 256], "split": [4]}
+    feed = {"x": normal(1, 5, 256), "split": np.array([1, 5, 8, 32], np.int64)}
+    return network(nodes, inputs, constants, types={"split": np.int64}, declared=declared), [feed]
+
+
+@case("one channel declared as eight")
+def one_channel_declared_as_eight() -> Model:
+    nodes = [
+        node("Reshape", ["x", "sizes"], ["r"]),
+        node("Add", ["r", "b"], ["a"]),
+        node("MatMul", ["a", "w"], ["y"]),
+    ]
+    feed = {"x": normal(5, 3), "sizes": np.array([5, 3, 1], np.int64)}
+    return network(
+        nodes,
+        {"x": ["n", "s"], "sizes": [3]},
+        {"b": normal(8, seed=1), "w": sparse(8, 16)},
+        types={"sizes": np.int64},
+        declared={"r": ["n", "s", 8]},
+    ), [feed]
+
+
+@case("resized channels declared as theirs")
+def resized_channels_declared_as_theirs() -> Model:
+    nodes = [
+        node("Reshape", ["x", "sizes"], ["r"]),
+        node("Resize", ["r", "", "", "to"], ["u"], mode="nearest", coordinate_transformation_mode="asymmetric"),
+        node("Conv", ["u", "w"], ["y"]),
+    ]
+    constants = {"to": np.array([1, 64, 14, 14], np.int64), "w": sparse(32, 64, 1, 1)}
+    return network(
+        nodes,
+        {"x": ["n", "c", "h", "w"], "sizes": [4]},
+        constants,
+        types={"sizes": np.int64},
+        declared={"r": [1, 64, 7, 7]},
+    ), [{"x": normal(1, 32, 7, 7), "sizes": np.array([1, 32, 7, 7], np.int64)}]
