@@ -136,20 +136,27 @@ Shape shape_of(const Resize& resize, const std::vector<Shape>& inputs) {
   return result;
 }
 
+// As onnxruntime does, by the first input that has elements. It asks nothing of the others that have none, but with
+// channels of another number of pixels or tokens it would leave memory unwritten.
 Shape shape_of(const Concat& concat, const std::vector<Shape>& inputs) {
-  Shape result = inputs[0];
+  const auto is_empty = [](const Shape& shape) { return element_count(shape) == 0; };
+  const auto first = std::find_if_not(inputs.begin(), inputs.end(), is_empty);
+  const bool all_empty = first == inputs.end();
+  Shape result = all_empty ? inputs[0] : *first;
   const size_t axis = channel_axis(concat.axes, result);
-  for (size_t i = 1; i < inputs.size(); ++i) {
-    Shape other = inputs[i];
-    const bool same_rank = other.size() == result.size();
-    const int64_t channels = same_rank ? other[axis] : 0;
+  int64_t channels = 0;
+  for (const Shape& input : inputs) {
+    const bool same_rank = input.size() == result.size();
+    Shape other = input;
     if (same_rank) other[axis] = result[axis];
-    if (other != result) {
-      refuse("its inputs have shapes " + dims_text(inputs[0]) + " and " + dims_text(inputs[i]) +
+    const bool nothing = same_rank && (all_empty || input[axis] == 0);
+    if (other != result && !nothing) {
+      refuse("its inputs have shapes " + dims_text(all_empty ? inputs[0] : *first) + " and " + dims_text(input) +
              "; they may differ in axis " + std::to_string(axis) + " only");
     }
-    result[axis] = checked_add(result[axis], channels);
+    channels = checked_add(channels, input[axis]);
   }
+  result[axis] = channels;
   return result;
 }
 

@@ -253,3 +253,29 @@ def resized_channels_declared_as_theirs() -> Model:
         types={"sizes": np.int64},
         declared={"r": [1, 64, 7, 7]},
     ), [{"x": normal(1, 32, 7, 7), "sizes": np.array([1, 32, 7, 7], np.int64)}]
+
+
+def parts_without_elements(*shapes: tuple[int, ...]) -> Model:
+    """onnxruntime asks nothing of the sizes of parts without elements."""
+    names = [f"x{i}" for i in range(len(shapes))]
+    channels = sum(shape[-1] for shape in shapes)
+    nodes = [
+        node("QLinearConcat", [*Q, *(n for name in names for n in (name, *Q))], ["c"], domain=MICROSOFT, axis=-1),
+        node("QLinearMatMul", ["c", *Q, "w", "s", "wz", *Q], ["y"]),
+    ]
+    constants = {"s": np.float32(0.05), "z": np.uint8(3), "wz": np.int8(0), "w": sparse_bytes(channels, 16)}
+    inputs = {name: [f"{name}_{axis}" for axis in range(len(shapes[0]))] for name in names}
+    feed = {name: bytes_of(*shape) for name, shape in zip(names, shapes, strict=True)}
+    return network(nodes, inputs, constants, types=dict.fromkeys([*names, "y"], np.uint8)), [feed]
+
+
+for shapes in (
+    ((2, 5, 8), (2, 4, 0)),
+    ((2, 4, 0), (2, 5, 8)),
+    ((3, 8), (7, 0)),
+    ((0, 8), (3, 0)),
+    ((2, 0, 4), (3, 0, 4)),
+):
+    case(f"parts {' and '.join('x'.join(map(str, shape)) for shape in shapes)}")(
+        partial(parts_without_elements, *shapes)
+    )
