@@ -18,16 +18,33 @@ float largest(const std::vector<float>& values) {
 // Far from where products with weights over- or underflow.
 bool is_moderate(float magnitude) { return magnitude == 0 || (magnitude > 0x1p-60f && magnitude < 0x1p60f); }
 
-// Whether a weight times its row's scale is as large as this.
-bool weights_reach(const WeightView& weight, const std::vector<float>& row_scale, float magnitude) {
-  for (int64_t r = 0; r < weight.rows; ++r) {
-    for (int64_t c = 0; c < weight.channels; ++c) {
-      for (int64_t t = 0; t < weight.taps; ++t) {
-        if (std::fabs(weight.at(r, c, t) * row_scale[static_cast<size_t>(r)]) >= magnitude) return true;
-      }
+enum class Reach { kNothing, kLess, kEnough };
+
+// Whether a weight of the row times its scale is as large as this; kNothing: all of them are zero.
+Reach reach_of_row(const WeightView& weight, int64_t row, float scale, float magnitude) {
+  Reach result = Reach::kNothing;
+  for (int64_t c = 0; c < weight.channels; ++c) {
+    for (int64_t t = 0; t < weight.taps; ++t) {
+      const float value = std::fabs(weight.at(row, c, t) * scale);
+      if (value == 0) continue;
+      if (value >= magnitude) return Reach::kEnough;
+      result = Reach::kLess;
     }
   }
-  return false;
+  return result;
+}
+
+// Whether most rows with weights reach their magnitude: a single row of large weights says nothing of the others, and
+// one of tiny weights, as training leaves some, is lost among them.
+bool weights_reach(const WeightView& weight, const std::vector<float>& row_scale, const std::vector<float>& magnitude) {
+  int64_t enough = 0, less = 0;
+  for (int64_t r = 0; r < weight.rows; ++r) {
+    const auto row = static_cast<size_t>(r);
+    const Reach reach = reach_of_row(weight, r, row_scale[row], magnitude[row]);
+    enough += reach == Reach::kEnough;
+    less += reach == Reach::kLess;
+  }
+  return enough >= less;
 }
 
 }  // namespace
@@ -40,16 +57,18 @@ bool fold(const Affine& affine, const Linear& linear, Stage* stage) {
   std::vector<float> scales = stage->row_scale, shifts = stage->row_shift;
   scales.resize(rows, 1.0f);
   shifts.resize(rows, 0.0f);
-  float added = largest(affine.shift);
+  std::vector<float> added(rows);
   for (size_t r = 0; r < rows; ++r) {
     const float scale = affine.scale[affine.scale.size() == 1 ? 0 : r];
+    const float shift = affine.shift[affine.shift.size() == 1 ? 0 : r];
     scales[r] *= scale;
     shifts[r] *= scale;
-    added = std::max(added, std::fabs(shifts[r]));
-    shifts[r] += affine.shift[affine.shift.size() == 1 ? 0 : r];
+    added[r] = std::max(std::fabs(shift), std::fabs(shifts[r])) / kDwarfs;
+    shifts[r] += shift;
   }
-  if (!is_moderate(largest(affine.scale)) || !is_moderate(largest(scales)) || !std::isfinite(added)) return false;
-  if (added > 0 && !weights_reach(linear.weight, scales, added / kDwarfs)) return false;
+  if (!is_moderate(largest(affine.scale)) || !is_moderate(largest(scales)) || !std::isfinite(largest(added)))
+    return false;
+  if (largest(added) > 0 && !weights_reach(linear.weight, scales, added)) return false;
   stage->row_scale = std::move(scales);
   stage->row_shift = std::move(shifts);
   return true;

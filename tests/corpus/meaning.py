@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import onnx
 from case import Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
-from onnx import helper
+from onnx import helper, numpy_helper
 
 X = ["xs", "xz"]
 Y = ["ys", "yz"]
@@ -167,6 +167,20 @@ def rounding_by_a_large_number() -> Model:
     nodes = [node("Mul", ["a", "k"], ["b"]), node("Add", ["b", "m"], ["c"]), node("Sub", ["c", "m"], ["d"])]
     floor = [node("Floor", ["d"], ["e"]), node("Sub", ["d", "e"], ["y"])]
     return after_product(nodes + floor, {"k": np.float32(16), "m": np.float32(12582912)})
+
+
+@case("rounding by a large number beside a large weight")
+def rounding_beside_a_large_weight() -> Model:
+    """(a + 1.5 * 2^23) - 1.5 * 2^23 again; one column of the product is as large as that number."""
+    nodes = [node("Add", ["a", "m"], ["c"]), node("Sub", ["c", "m"], ["d"])]
+    floor = [node("Floor", ["d"], ["e"]), node("Sub", ["d", "e"], ["y"])]
+    model, feeds = after_product(nodes + floor, {"m": np.float32(12582912)})
+    changed = onnx.load_from_string(model)
+    weights = next(array for array in changed.graph.initializer if array.name == "w")
+    values = numpy_helper.to_array(weights).copy()
+    values[3, 5] = 2.0**22
+    weights.CopyFrom(numpy_helper.from_array(values, "w"))
+    return bytes(changed.SerializeToString()), feeds
 
 
 @case("quotient by a vector with a zero", claims=("MatMul",))
