@@ -164,6 +164,20 @@ void set_conv_geometry(const ConvGeometry& geometry, QuantizedLinear* linear) {
   linear->window = geometry.window;
 }
 
+namespace {
+
+// A product of floats whose weights a DequantizeLinear makes of bytes that belong to the graph around this one.
+bool has_outer_weights(const RecogniseContext& context, int product) {
+  const Node* matmul = producer_of(context.graph, product);
+  if (matmul == nullptr || matmul->op != "MatMul" || matmul->inputs.size() != 2 || matmul->inputs[1] < 0) return false;
+  const Node* dequantize = producer_of(context.graph, matmul->inputs[1]);
+  return dequantize != nullptr && dequantize->op == "DequantizeLinear" &&
+         std::any_of(dequantize->inputs.begin(), dequantize->inputs.end(),
+                     [&](int input) { return input >= 0 && context.value(input).is_outer_scope; });
+}
+
+}  // namespace
+
 Recognised recognise_quantize(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], y = node.outputs[0];
   if (node.attribute("block_size", int64_t{0}) != 0) return decline("blocks of a scale each are not supported");
@@ -179,6 +193,10 @@ Recognised recognise_quantize(const RecogniseContext& context, const Node& node)
   if (from != (to_bytes ? ElementType::kFloat : bytes) || to != (to_bytes ? bytes : ElementType::kFloat)) {
     return decline("it converts " + std::string(element_type_name(from)) + " to " + std::string(element_type_name(to)) +
                    "; float32, uint8 and int8 are supported");
+  }
+  // Where no QuantizeLinear follows, onnxruntime looks for such weights in this graph alone, and makes no session.
+  if (to_bytes && has_outer_weights(context, x)) {
+    return decline("it follows a product of weights that belong to the graph around this one");
   }
   if (to_bytes) return accept(Quantize{quantization}, {x}, y);
   return accept(Dequantize{quantization}, {x}, y);

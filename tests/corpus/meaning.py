@@ -207,6 +207,25 @@ for gate in ("SiLU", "HardSwish", "Relu"):
     case(f"{gate} of minus infinity")(partial(at_minus_infinity, gate))
 
 
+@case("quantized behind a product with weights outside of a body")
+def product_with_outer_weights() -> Model:
+    """onnxruntime takes the product for another one when its QuantizeLinear has gone, and does not find its weights."""
+    branches = []
+    for branch in ("then", "else"):
+        nodes = [
+            node("DequantizeLinear", ["u", "s", "z"], [f"{branch}_f"]),
+            node("MatMul", ["x", f"{branch}_f"], [f"{branch}_m"]),
+            node("QuantizeLinear", [f"{branch}_m", "s", "z"], [f"{branch}_q"]),
+            node("QLinearMatMul", [f"{branch}_q", "s", "z", "w", "s", "z", "s", "z"], [f"{branch}_y"]),
+        ]
+        branches.append(helper.make_graph(nodes, branch, [], [onnx.ValueInfoProto(name=f"{branch}_y")]))
+    choice = node("If", ["c"], ["y"], then_branch=branches[0], else_branch=branches[1])
+    constants = {"s": np.float32(0.05), "z": np.int8(0), "u": bytes_of(5, 64, dtype=np.int8), "w": sparse_bytes(64, 64)}
+    inputs = {"x": ["n", 5], "c": []}
+    feed = {"x": normal(8, 5), "c": np.array(True)}
+    return network([choice], inputs, constants, types={"c": np.bool_, "y": np.int8}), [feed]
+
+
 @case("dead product beside a function")
 def dead_product_beside_a_function() -> Model:
     """Its reader is read by nobody and goes after the product was claimed, which leaves a region without outputs."""
