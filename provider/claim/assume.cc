@@ -217,8 +217,12 @@ void AssumedShapes::infer_outputs(const Node& node) {
   const auto infer_set = [&](const SizeSet& set) {
     std::vector<KnownTensor> inputs;
     for (int input : node.inputs) {
-      const ValueFacts fact = input >= 0 ? facts_[input] : ValueFacts{};
-      inputs.push_back({fact.*set.shape, fact.*set.numbers, input >= 0 && graph_.values[input].is_constant});
+      if (input < 0) {
+        inputs.emplace_back();
+        continue;
+      }
+      const ValueFacts& fact = facts_[input];
+      inputs.push_back({fact.*set.shape, fact.*set.numbers, graph_.values[input].is_constant});
     }
     return infer(node, inputs, integers);
   };

@@ -39,7 +39,6 @@ class AttentionMatcher {
 
  private:
   const Node& at(int node) const { return graph_.nodes[node]; }
-  const Shape* proof(int value) const { return context_.facts[value].proof ? &*context_.facts[value].proof : nullptr; }
 
   bool is(int node, const char* type) const { return node >= 0 && at(node).op == type; }
   // From the joined heads back to the core: Softmax between two products, or an Attention operator.
@@ -246,7 +245,7 @@ class AttentionMatcher {
 
   // [batch, queries, heads * width], or that with tokens in one axis.
   std::string read_output() {
-    const Shape* core = proof(core_);
+    const Shape* core = context_.proof(core_);
     if (core == nullptr || (core->size() != 3 && core->size() != 4)) return "the shape of its result is unknown";
     const bool four = core->size() == 4;
     const Factor sequence{0, 1, four ? (*core)[0] : (*core)[0] / values_.heads}, head{1, 1, values_.heads};

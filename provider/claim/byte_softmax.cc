@@ -163,9 +163,7 @@ std::string fold_constant_mask(const RecogniseContext& context, FoundByteSoftmax
   if (!std::all_of(bytes, bytes + count, [&](uint8_t byte) { return byte == bytes[0]; }))
     return "its mask is a constant of different bytes";
   ByteSoftmax& softmax = found->meaning;
-  Shape scores;
-  for (int axis = 0; axis < context.rank(found->scores); ++axis)
-    scores.push_back(context.proven_dim(found->scores, axis));
+  const Shape scores = context.proven_dims(found->scores);
   const bool first = softmax.mask_first;
   const auto exchange = first ? exchanges_operands(mask.dims, scores) : exchanges_operands(scores, mask.dims);
   if (!exchange) return "its constant mask is added in an order that depends on its shape";

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "claim/constants.h"
 #include "claim/quantized.h"
 #include "claim/speeds.h"
 
@@ -42,9 +43,7 @@ int first_input(const Graph& graph, const Node& node) {
 
 double count_elements(const Table<ValueFacts>& facts, int value) {
   if (value < 0 || !facts[value].assumed) return 0;
-  double count = 1;
-  for (int64_t d : *facts[value].assumed) count *= static_cast<double>(d);
-  return count;
+  return static_cast<double>(std::max<int64_t>(0, element_count(*facts[value].assumed)));
 }
 
 // Plain against channels last or in blocks, for each value that it makes.

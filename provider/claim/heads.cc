@@ -22,7 +22,7 @@ class TokensReader {
     for (const int rank : {3, 2}) {
       for (size_t i = 0; i <= links.size(); ++i) {
         const int source = i == 0 ? operand : links[i - 1].input;
-        const Shape* shape = proof(source);
+        const Shape* shape = context_.proof(source);
         if (context_.rank(source) != rank || shape == nullptr || static_cast<int>(shape->size()) != rank) continue;
         Tokens found;
         found.source = source;
@@ -52,11 +52,10 @@ class TokensReader {
  private:
   const Node& at(int node) const { return graph_.nodes[node]; }
   bool is(int node, const char* type) const { return at(node).op == type; }
-  const Shape* proof(int value) const { return context_.facts[value].proof ? &*context_.facts[value].proof : nullptr; }
 
   // Whether the operand is [batch, heads, tokens, width] (transposed: [..., width, tokens]) of tokens->source.
   bool trace(int operand, bool transposed, const std::vector<Link>& links, size_t count, Tokens* tokens) const {
-    const Shape& source = *proof(tokens->source);
+    const Shape& source = *context_.proof(tokens->source);
     AxisTrace trace = AxisTrace::of(source);
     for (size_t i = count; i-- > 0;) {
       if (links[i].function) continue;

@@ -30,12 +30,6 @@ std::string read_channel_bytes(const RecogniseContext& context, int x, const Val
   return constant_axes(context, x, constant, &bytes->axes);
 }
 
-Shape known_shape(const RecogniseContext& context, int x) {
-  Shape shape;
-  for (int axis = 0; axis < context.rank(x); ++axis) shape.push_back(context.proven_dim(x, axis));
-  return shape;
-}
-
 }  // namespace
 
 bool same_quantization(const Quantization& x, const Quantization& y) {
@@ -167,7 +161,7 @@ Recognised recognise_quantized_binary(const RecogniseContext& context, const Nod
   ChannelBytes bytes;
   bytes.first = first;
   if (std::string problem = read_channel_bytes(context, x, constant, &bytes); !problem.empty()) return decline(problem);
-  const Shape shape = known_shape(context, x);
+  const Shape shape = context.proven_dims(x);
   const std::optional<bool> exchange =
       first ? exchanges_operands(bytes.dims, shape) : exchanges_operands(shape, bytes.dims);
   if (bytes.values.size() == 1 && (exchange || !add)) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "claim/constants.h"
+#include "claim/patterns.h"
 
 namespace sparsecpu {
 namespace {
@@ -168,11 +169,12 @@ namespace {
 
 // A product of floats whose weights a DequantizeLinear makes of bytes that belong to the graph around this one.
 bool has_outer_weights(const RecogniseContext& context, int product) {
-  const Node* matmul = producer_of(context.graph, product);
-  if (matmul == nullptr || matmul->op != "MatMul" || matmul->inputs.size() != 2 || matmul->inputs[1] < 0) return false;
-  const Node* dequantize = producer_of(context.graph, matmul->inputs[1]);
-  return dequantize != nullptr && dequantize->op == "DequantizeLinear" &&
-         std::any_of(dequantize->inputs.begin(), dequantize->inputs.end(),
+  const Graph& graph = context.graph;
+  const int matmul = made_by(graph, product, "MatMul");
+  const int dequantize = matmul < 0 ? -1 : made_by(graph, graph.nodes[matmul].inputs[1], "DequantizeLinear");
+  if (dequantize < 0) return false;
+  const IndexList& inputs = graph.nodes[dequantize].inputs;
+  return std::any_of(inputs.begin(), inputs.end(),
                      [&](int input) { return input >= 0 && context.value(input).is_outer_scope; });
 }
 

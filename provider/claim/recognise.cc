@@ -218,6 +218,12 @@ int64_t RecogniseContext::proven_dim(int index, int axis) const {
   return size == size_of(*fact.assumed, axis) ? size : -1;
 }
 
+Shape RecogniseContext::proven_dims(int index) const {
+  Shape shape;
+  for (int axis = 0; axis < rank(index); ++axis) shape.push_back(proven_dim(index, axis));
+  return shape;
+}
+
 std::optional<float> RecogniseContext::static_number(int index) const {
   const ValueFacts& fact = facts[index];
   const bool known = fact.proof_numbers && fact.proof_numbers->size() == 1;

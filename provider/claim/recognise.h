@@ -43,6 +43,10 @@ struct RecogniseContext {
   int64_t static_dim(int index, int axis) const;
   // The same if it is known, whatever is declared.
   int64_t proven_dim(int index, int axis) const;
+  // Of every axis; empty where the rank is unknown.
+  Shape proven_dims(int index) const;
+  // The set `proof` of a value's sizes (claim.h), or null.
+  const Shape* proof(int index) const { return facts[index].proof ? &*facts[index].proof : nullptr; }
   // The only number of a value, constant or computed, if it is the same in every run.
   std::optional<float> static_number(int index) const;
 };

@@ -24,9 +24,9 @@ double multiply_adds(const Op& op, const std::vector<Shape>& shapes) {
 
 }  // namespace
 
-int64_t elements_of(const Shape& shape) {
+int64_t elements_of(std::span<const int64_t> sizes) {
   int64_t count = 1;
-  for (int64_t size : shape) count = checked_mul(count, size);
+  for (int64_t size : sizes) count = checked_mul(count, size);
   return count;
 }
 

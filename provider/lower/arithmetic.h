@@ -1,12 +1,13 @@
 // What the Ops of a region compute at given shapes, and of how many elements.
 #pragma once
+#include <span>
 #include <vector>
 
 #include "claim/op.h"
 
 namespace sparsecpu {
 
-int64_t elements_of(const Shape& shape);  // throws Error where there are more than an int64_t counts
+int64_t elements_of(std::span<const int64_t> sizes);  // throws Error where there are more than an int64_t counts
 
 // Multiply-adds of each Op, zero weights included: of linear layers and attention; 0 of others. shapes: of every value.
 std::vector<double> multiply_adds(const OpGraph& graph, const std::vector<Shape>& shapes);

@@ -5,17 +5,10 @@
 #include "lower/planner.h"
 
 namespace sparsecpu {
-namespace {
 
-int64_t product(const Shape& shape, size_t begin, size_t end) {
-  int64_t n = 1;
-  for (size_t i = begin; i < end; ++i) n = checked_mul(n, shape[i]);
-  return n;
+int64_t Planner::token_count(const Shape& shape) {
+  return shape.empty() ? 1 : elements_of(std::span(shape).first(shape.size() - 1));
 }
-
-}  // namespace
-
-int64_t Planner::token_count(const Shape& shape) { return shape.empty() ? 1 : product(shape, 0, shape.size() - 1); }
 
 // Tokens: lanes are 16 consecutive tokens. Images: the split with the fewest positions.
 Geometry Planner::blocks_of(const Shape& shape, Axes axes) const {
@@ -77,7 +70,8 @@ bool Planner::runs_row_major(size_t stage) const {
 
 bool Planner::has_pixels(size_t stage) const {
   const Shape& shape = at(stages_[stage].op.output).shape;
-  return linear_shape(stages_[stage].op.data)->axes == Axes::kImage && product(shape, 2, shape.size()) > 1;
+  return linear_shape(stages_[stage].op.data)->axes == Axes::kImage &&
+         elements_of(std::span(shape).subspan(std::min<size_t>(2, shape.size()))) > 1;
 }
 
 void Planner::demand_window(int value, const Placed& out, const Window& window, const WindowExtent& extent,

@@ -18,8 +18,12 @@ WeightStore& WeightStore::shared() {
   return store;
 }
 
+namespace {
+
 // Made before there are threads: the making of a static is guarded by a lock, too.
-const WeightStore& made_at_load = WeightStore::shared();
+[[maybe_unused]] const WeightStore& made_at_load = WeightStore::shared();
+
+}  // namespace
 
 std::shared_ptr<const LayerPack> WeightStore::find(const Digest& content) {
   const std::lock_guard<std::mutex> lock(mutex);

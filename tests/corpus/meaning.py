@@ -248,5 +248,5 @@ def leaky_relu_by_nan() -> Model:
         node("QLinearMatMul", ["x", "s", "z", "w", "s", "wz", "s", "z"], ["a"]),
         node("QLinearLeakyRelu", ["a", "s", "z", "s", "z"], ["y"], alpha=float("nan"), domain="com.microsoft"),
     ]
-    outputs = {"x": np.uint8, "y": np.uint8}
-    return network(nodes, {"x": [4, 16]}, constants, types=outputs), [{"x": bytes_of(4, 16)}]
+    types = {"x": np.uint8, "y": np.uint8}
+    return network(nodes, {"x": [4, 16]}, constants, types=types), [{"x": bytes_of(4, 16)}]

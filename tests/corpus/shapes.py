@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import onnx
 from case import MICROSOFT, Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
 
 
@@ -130,23 +131,30 @@ def part_of_no_channels() -> Model:
     return network(nodes, {"x": [1, 64, 28, 28]}, constants, opset=13), [{"x": normal(1, 64, 28, 28)}]
 
 
-def cross_attention(keys: int) -> Model:
+def attention_of(*sources: str, scale: str = "") -> list[onnx.NodeProto]:
+    """Attention of the projections of `sources` (of queries, keys, values), its scores times a number if one is named."""
     nodes = []
-    for name, source in (("q", "x"), ("k", "m"), ("v", "m")):
+    for name, source in zip("qkv", sources, strict=True):
         nodes += [
             node("MatMul", [source, f"w{name}"], [f"{name}1"]),
             node("Reshape", [f"{name}1", "split"], [f"{name}2"]),
             node("Transpose", [f"{name}2"], [f"{name}3"], perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]),
         ]
-    nodes += [
-        node("MatMul", ["q3", "k3"], ["s"]),
-        node("Mul", ["s", "scale"], ["s2"]),
-        node("Softmax", ["s2"], ["p"], axis=-1),
+    nodes.append(node("MatMul", ["q3", "k3"], ["s"]))
+    if scale:
+        nodes.append(node("Mul", ["s", scale], ["s2"]))
+    return [
+        *nodes,
+        node("Softmax", ["s2" if scale else "s"], ["p"], axis=-1),
         node("MatMul", ["p", "v3"], ["o"]),
         node("Transpose", ["o"], ["o2"], perm=[0, 2, 1, 3]),
         node("Reshape", ["o2", "join"], ["o3"]),
         node("MatMul", ["o3", "wo"], ["y"]),
     ]
+
+
+def cross_attention(keys: int) -> Model:
+    nodes = attention_of("x", "m", "m", scale="scale")
     constants = {f"w{name}": sparse(256, 256) for name in "qkvo"} | {
         "split": np.array([0, 0, 4, 64], np.int64),
         "join": np.array([0, 0, 256], np.int64),
@@ -198,21 +206,7 @@ for dims in ([2, 28, "n"], [1, 28, "n"], [2, "n", 19], [1, 1, "n"]):
 @case("heads declared otherwise")
 def heads_declared_otherwise() -> Model:
     """Eight heads of 32 channels, declared as four of 64."""
-    nodes = []
-    for name in "qkv":
-        nodes += [
-            node("MatMul", ["x", f"w{name}"], [f"{name}1"]),
-            node("Reshape", [f"{name}1", "split"], [f"{name}2"]),
-            node("Transpose", [f"{name}2"], [f"{name}3"], perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]),
-        ]
-    nodes += [
-        node("MatMul", ["q3", "k3"], ["s"]),
-        node("Softmax", ["s"], ["p"], axis=-1),
-        node("MatMul", ["p", "v3"], ["o"]),
-        node("Transpose", ["o"], ["o2"], perm=[0, 2, 1, 3]),
-        node("Reshape", ["o2", "join"], ["o3"]),
-        node("MatMul", ["o3", "wo"], ["y"]),
-    ]
+    nodes = attention_of("x", "x", "x")
     constants = {f"w{name}": np.roll(sparse(256, 256), i, axis=1) for i, name in enumerate("qkvo")}
     constants["join"] = np.array([0, 0, 256], np.int64)
     declared = {f"{name}2": ["N", "S", 4, 64] for name in "qkv"}

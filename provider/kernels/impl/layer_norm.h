@@ -10,20 +10,11 @@ namespace {
 
 constexpr int kNormSums = 4;
 
-// Sum over i in [0, count) of term(i), for terms that are independent vectors.
-template <class F>
-SPARSECPU_INLINE Vec sum_of(int64_t count, F term) {
-  Vec sum[kNormSums];
-  SPARSECPU_UNROLL
-  for (int s = 0; s < kNormSums; ++s) sum[s] = zero();
-  int64_t i = 0;
-  for (; i + kNormSums <= count; i += kNormSums) {
-    SPARSECPU_UNROLL
-    for (int s = 0; s < kNormSums; ++s) sum[s] = add(sum[s], term(i + s));
-  }
-  for (; i < count; ++i) sum[0] = add(sum[0], term(i));
-  return add(add(sum[0], sum[1]), add(sum[2], sum[3]));
-}
+struct NormSum {
+  Vec total = zero();
+  SPARSECPU_INLINE void add_one(Vec x) { total = add(total, x); }
+  SPARSECPU_INLINE void add_all(const NormSum& other) { total = add(total, other.total); }
+};
 
 struct NormSums {
   Vec distance = zero(), square = zero();
@@ -37,20 +28,20 @@ struct NormSums {
   }
 };
 
-// Of distance(i) over i in [0, count).
-template <class F>
-SPARSECPU_INLINE NormSums norm_sums(int64_t count, F distance) {
-  NormSums sums[kNormSums];
+// Sum over i in [0, count) of term(i), for terms that are independent vectors.
+template <class Sum, class F>
+SPARSECPU_INLINE Sum sum_of(int64_t count, F term) {
+  Sum sum[kNormSums];
   int64_t i = 0;
   for (; i + kNormSums <= count; i += kNormSums) {
     SPARSECPU_UNROLL
-    for (int s = 0; s < kNormSums; ++s) sums[s].add_one(distance(i + s));
+    for (int s = 0; s < kNormSums; ++s) sum[s].add_one(term(i + s));
   }
-  for (; i < count; ++i) sums[0].add_one(distance(i));
-  sums[0].add_all(sums[1]);
-  sums[2].add_all(sums[3]);
-  sums[0].add_all(sums[2]);
-  return sums[0];
+  for (; i < count; ++i) sum[0].add_one(term(i));
+  sum[0].add_all(sum[1]);
+  sum[2].add_all(sum[3]);
+  sum[0].add_all(sum[2]);
+  return sum[0];
 }
 
 // A distance from the rounded mean becomes (distance - offset) * factor.
@@ -66,9 +57,9 @@ struct NormUnit {
 // 16 tokens at once.
 void layer_norm(const float* scale, const float* shift, float epsilon, const float* x, float* y, int64_t channels) {
   const Vec share = set1(1.0f / static_cast<float>(channels));
-  const Vec mean = mul(sum_of(channels, [&](int64_t c) { return load(x + c * kVec); }), share);
+  const Vec mean = mul(sum_of<NormSum>(channels, [&](int64_t c) { return load(x + c * kVec); }).total, share);
   const auto distance = [&](int64_t c) { return sub(load(x + c * kVec), mean); };
-  const NormSums sums = norm_sums(channels, distance);
+  const NormSums sums = sum_of<NormSums>(channels, distance);
   const NormUnit unit(sums.distance, sums.square, share, epsilon);
   for (int64_t c = 0; c < channels; ++c) {
     store(y + c * kVec, fma(unit.of(distance(c)), set1(scale[c]), set1(shift[c])));
@@ -79,9 +70,9 @@ void layer_norm(const float* scale, const float* shift, float epsilon, const flo
 void layer_norm_row(const float* scale, const float* shift, float epsilon, const float* x, float* y, int64_t channels) {
   const int64_t whole = channels / kVec * kVec, tail = channels - whole;
   const float share = 1.0f / static_cast<float>(channels);
-  const Vec sum = sum_of(whole / kVec, [&](int64_t i) { return loadu(x + i * kVec); });
+  const Vec sum = sum_of<NormSum>(whole / kVec, [&](int64_t i) { return loadu(x + i * kVec); }).total;
   const Vec mean = set1(sum_lanes(add(sum, load_first(x + whole, tail))) * share);
-  NormSums sums = norm_sums(whole / kVec, [&](int64_t i) { return sub(loadu(x + i * kVec), mean); });
+  NormSums sums = sum_of<NormSums>(whole / kVec, [&](int64_t i) { return sub(loadu(x + i * kVec), mean); });
   const Mask in_tail = mask_of(static_cast<uint16_t>((1u << tail) - 1u));
   sums.add_one(select(in_tail, sub(load_first(x + whole, tail), mean), zero()));
   const NormUnit unit(set1(sum_lanes(sums.distance)), set1(sum_lanes(sums.square)), set1(share), epsilon);
