@@ -1,24 +1,50 @@
-"""How far the outputs of a model may be apart although both are right: it quantizes floats on the way, and where one lies
-between two bytes, the order of a sum decides which it becomes. A step of 1 there is many steps behind a layer."""
+"""How far the outputs of a model may be apart although both are right.
+
+What it computes may hang on the last bits of its sums: a float that it quantizes lies between two bytes, and a step of
+1 there is many steps behind a layer; or a difference of nearly equal numbers is all that is left. So we look how far the
+CPU provider's own values move where the last bits of the inputs, the weights and the quantized floats change."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
-NUDGE = 2.0**-17  # as a share: sums of floats in another order differ by less
+QUANTIZED = 2.0**-17  # change of the floats that are quantized, as a share: sums in another order differ by less
+LAST_BITS = 2.0**-21  # change of every input and weight by itself, as a share
+DRAWS = 4
 QUANTIZING = ("QuantizeLinear", "DynamicQuantizeLinear")
 
 
-def nudged(model: bytes, share: float) -> bytes:
-    """The model with the floats that it quantizes, in functions and bodies too, larger by this share."""
+def nudged_model(model: bytes, draw: int) -> bytes:
+    """The model with other last bits in its float weights; the floats that it quantizes, in functions and bodies too,
+    are all larger or all smaller."""
     result = onnx.load_from_string(model)
+    random = np.random.default_rng(draw)
+    for tensor in result.graph.initializer:
+        if len(tensor.dims) >= 2 and tensor.data_type == onnx.TensorProto.FLOAT:
+            tensor.CopyFrom(
+                numpy_helper.from_array(other_last_bits(numpy_helper.to_array(tensor), random), tensor.name)
+            )
     for nodes in (result.graph.node, *(function.node for function in result.functions)):
-        nudge(nodes, 1 + share)
+        nudge(nodes, 1 + (QUANTIZED if draw % 2 else -QUANTIZED))
     return bytes(result.SerializeToString())
+
+
+def nudged_feed(feed: Mapping[str, np.ndarray], draw: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(draw)
+    return {
+        name: other_last_bits(value, random) if value.dtype == np.float32 else value for name, value in feed.items()
+    }
+
+
+def other_last_bits(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return (values * (1 + LAST_BITS * random.uniform(-1, 1, values.shape))).astype(np.float32)
 
 
 def nudge(nodes: Any, factor: float) -> None:
@@ -34,3 +60,13 @@ def nudge(nodes: Any, factor: float) -> None:
             nodes.append(helper.make_node("Mul", [source, f"{name}_by"], [name]))
             node.input[0] = name
         nodes.append(node)
+
+
+def touched(model: bytes) -> bytes:
+    """The model with a node that the graph optimizers of ONNX Runtime take out: they look at its shapes once more."""
+    result = onnx.load_from_string(model)
+    graph = result.graph
+    graph.initializer.append(numpy_helper.from_array(np.ones(1, np.float32), "touched_from"))
+    graph.node.append(helper.make_node("Relu", ["touched_from"], ["touched"]))
+    graph.output.append(helper.make_tensor_value_info("touched", onnx.TensorProto.FLOAT, [1]))
+    return bytes(result.SerializeToString())
