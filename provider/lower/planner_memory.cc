@@ -108,6 +108,7 @@ void Planner::place_buffers() {
     Buffer& buffer = buffers_[i];
     if (buffer.place.kind != BufferPlace::Kind::kArena || buffer.first_step < 0) continue;
     const int64_t offset = buffer.place.offset = place_of(buffer, placed);
+    buffer.place.bytes = buffer.bytes;
     arena = std::max(arena, checked_add(offset, buffer.bytes));
     const auto after = std::upper_bound(placed.begin(), placed.end(), offset,
                                         [](int64_t o, const Buffer* b) { return o < b->place.offset; });

@@ -26,6 +26,7 @@ struct BufferPlace {
   enum class Kind { kArena, kWorker, kInput, kOutput, kConstant } kind = Kind::kArena;
   size_t index = 0;    // of the Program's input or output, or of Program::constants
   int64_t offset = 0;  // kArena, kWorker (the first worker's): bytes
+  int64_t bytes = 0;   // kArena: 0 if no step uses it
 };
 
 // Buffers are addressed in floats, also where they hold bytes.
