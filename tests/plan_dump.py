@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ import onnxruntime as ort
 import onnxruntime_ep_sparsecpu as sparsecpu
 import sparsecpu_testing
 from case import CASES
-from describe import basic
+from describe import Description, basic
 from harness import LEVELS, available_levels, sparse_session
 from onnxruntime_ep_sparsecpu.models import random_inputs
 from small_networks import networks
@@ -88,23 +89,23 @@ def session_text(model: Path | onnx.ModelProto, feeds: Sequence[Feed], level: st
     return "\n".join(lines) + "\n"
 
 
-def plans_text(model: onnx.ModelProto, level: str, options: Mapping[str, str]) -> str:
+def plans_text(graph: Callable[[], Description], level: str, options: Mapping[str, str]) -> str:
     try:
         zeros = float(options["min_sparsity"]) if "min_sparsity" in options else None
-        return str(sparsecpu_testing.plans(basic(model), LEVELS.index(level), zeros, WORKERS))
+        return str(sparsecpu_testing.plans(graph(), LEVELS.index(level), zeros, WORKERS))
     except Exception as error:  # noqa: BLE001
         return f"no plans: {error}\n"
 
 
 def dump(target: Path, name: str, model: Path | onnx.ModelProto, feeds: Sequence[Feed]) -> None:
-    loaded = onnx.load(model) if isinstance(model, Path) else model
+    graph = functools.cache(lambda: basic(onnx.load(model) if isinstance(model, Path) else model))
     parts = []
     for options in ({}, {"min_sparsity": "0"}):
         for level in LEVELS:
             title = " ".join([level, *(f"{key}={value}" for key, value in options.items())])
             if level in available_levels():
                 parts.append(f"== session {title}\n{session_text(model, feeds, level, options)}")
-            parts.append(f"== plans {title}\n{plans_text(loaded, level, options)}")
+            parts.append(f"== plans {title}\n{plans_text(graph, level, options)}")
     (target / f"{re.sub('[^A-Za-z0-9_.%-]+', '_', name)}.txt").write_text("".join(parts))
 
 
