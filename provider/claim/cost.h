@@ -6,10 +6,10 @@
 
 #include "claim/claim.h"
 #include "claim/cpu_layout.h"
-#include "claim/kernel_times.h"
 #include "claim/recognise.h"
-#include "claim/speeds.h"
 #include "claim/weight_counts.h"
+#include "pack/kernel_times.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 

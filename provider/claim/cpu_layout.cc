@@ -5,7 +5,7 @@
 
 #include "claim/constants.h"
 #include "claim/quantized.h"
-#include "claim/speeds.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 namespace {

@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "base/content_hash.h"
-#include "claim/kernel_times.h"
-#include "claim/speeds.h"
 #include "lower/stage.h"
 #include "pack/jit.h"
+#include "pack/kernel_times.h"
 #include "pack/pack.h"
 #include "pack/quantized.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 

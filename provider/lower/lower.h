@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "claim/claim.h"
-#include "claim/kernel_times.h"
 #include "lower/layer_pack.h"
+#include "pack/kernel_times.h"
 #include "run/plan.h"
 
 namespace sparsecpu {

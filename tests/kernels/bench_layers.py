@@ -1,4 +1,4 @@
-"""Times of single layers on one thread, against what provider/claim/speeds.h predicts from its table:
+"""Times of single layers on one thread, against what provider/pack/speeds.h predicts from its table:
 
     PYTHONPATH=build/dev/python:tests:tests/int8 python tests/kernels/bench_layers.py [float|bytes] [LEVEL]
 

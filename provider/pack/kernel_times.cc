@@ -1,4 +1,4 @@
-#include "claim/kernel_times.h"
+#include "pack/kernel_times.h"
 
 #include <algorithm>
 #include <cmath>

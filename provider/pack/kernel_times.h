@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/isa.h"
-#include "claim/speeds.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 
