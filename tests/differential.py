@@ -13,6 +13,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -158,28 +159,38 @@ def examine(trial: Trial, tell: Callable[[str], None] = lambda _: None) -> Verdi
         except Exception as error:  # noqa: BLE001  what ONNX Runtime raises is its affair
             verdict.cpu_error = one_line(error) or type(error).__name__
 
-    def here(options: Variant) -> None:
+    def here(options: Variant, ran: list[tuple[ort.InferenceSession, list[list[np.ndarray]]]]) -> None:
         stage = "creation"
         try:
             session = session_of(trial, options)
-            nodes = len(claimed(session))
-            verdict.claimed += nodes
-            missing = [op for op in trial.claims if options.get("min_sparsity") == "0" and not claimed(session, op)]
             stage = "run"
-            actual = run_all(session, trial.feeds)
-            stage = "values"
+            ran.append((session, run_all(session, trial.feeds)))
+        except Exception as error:  # noqa: BLE001
+            fail(options, stage, error)
+
+    def check(options: Variant, session: ort.InferenceSession, actual: list[list[np.ndarray]]) -> None:
+        nodes = len(claimed(session))
+        verdict.claimed += nodes
+        missing = [op for op in trial.claims if options.get("min_sparsity") == "0" and not claimed(session, op)]
+        try:
             if nodes:
                 all_same(actual, expected, trial)
             assert not missing, f"not claimed: {missing}"
         except Exception as error:  # noqa: BLE001
-            if not verdict.cpu_error:
-                verdict.failures.append(f"{options}: {stage}: {one_line(error)}")
+            fail(options, "values", error)
+
+    def fail(options: Variant, stage: str, error: Exception) -> None:
+        if not verdict.cpu_error:
+            verdict.failures.append(f"{options}: {stage}: {one_line(error)}")
 
     tell("CPU provider")
     allowed = MEMORY_FACTOR * memory_growth(on_cpu) + MEMORY_SLACK
     for options in trial.options:
         tell(str(options))
-        growth = memory_growth(lambda options=options: here(options))  # type: ignore[misc]
+        ran: list[tuple[ort.InferenceSession, list[list[np.ndarray]]]] = []
+        growth = memory_growth(partial(here, options, ran))
+        if ran:
+            check(options, *ran[0])  # outside, since it takes memory of its own
         if growth > allowed and not sanitized():
             verdict.failures.append(f"{options}: memory: {growth >> 20} MiB, allowed are {allowed >> 20}")
     if any(": creation: " in failure for failure in verdict.failures) and (refused := refused_once_touched(trial)):

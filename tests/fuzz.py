@@ -3,7 +3,8 @@
     python tests/fuzz.py --minutes 60 [--seed 1] [--what graphs|files|both] [--workers 2] [--folder build/fuzz]
     python tests/fuzz.py --replay build/fuzz/graphs-17-3
 
-Every model runs in a child process, so that deaths and hangs count like wrong values. A failing model is made smaller
+Every model runs in a child process, so that deaths and hangs count like wrong values. The CPU provider alone is also run
+in the process that draws the models: a death there is onnxruntime's, and another process takes the next batch. A failing model is made smaller
 and written to a folder of its own (model.onnx, feeds.npz, report.txt), one for each kind of failure and seed. The seeds
 are printed; a batch with a seed is the same in every run. Needs the package importable (PYTHONPATH=build/dev/python);
 with a sanitizer build, preload its libraries as .ci/run does."""
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import queue
 import re
 import sys
 import time
@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 TESTS = Path(__file__).resolve().parent
@@ -160,17 +161,41 @@ def batches(what: str, first: int, step: int) -> Iterator[tuple[str, int]]:
         number += step
 
 
-def work(arguments: argparse.Namespace, index: int, results: Any) -> None:
-    end = time.monotonic() + 60 * arguments.minutes
+def work(arguments: argparse.Namespace, first: int, end: float, results: Any) -> None:
+    """Batches from this seed on until the time is over. Tells the counts after each, and of its own end by None."""
     worker = Worker(arguments.folder, Child(), Counter(), Counter())
-    for kind, number in batches(arguments.what, arguments.seed + index, arguments.workers):
-        if time.monotonic() > end:
+    for kind, number in batches(arguments.what, first, arguments.workers):
+        if time.time() > end:
             break
         worker.label = f"{kind}-{number}"
+        results.send((number, worker.counts, worker.kinds))
         {"graphs": graphs, "files": files}[kind](number, worker.check)
         print(f"{kind}, seed {number}: {dict(worker.counts)}", flush=True)
     worker.child.stop()
-    results.put((worker.counts, worker.kinds))
+    results.send((None, worker.counts, worker.kinds))
+
+
+def work_through(arguments: argparse.Namespace, index: int, totals: list[tuple[Counter[str], Counter[str]]]) -> None:
+    """One worker after the other until the time is over."""
+    end = time.time() + 60 * arguments.minutes
+    context = multiprocessing.get_context("spawn")
+    first: int | None = arguments.seed + index
+    while first is not None:
+        receiving, sending = context.Pipe(duplex=False)
+        process = context.Process(target=work, args=(arguments, first, end, sending))
+        process.start()
+        sending.close()
+        counts, kinds = Counter[str](), Counter[str]()
+        try:
+            while first is not None:
+                first, counts, kinds = receiving.recv()
+        except EOFError:
+            print(f"onnxruntime died while models of seed {first} were drawn", flush=True)
+            counts["deaths of onnxruntime alone"] += 1
+            assert first is not None
+            first += arguments.workers
+        process.join()
+        totals.append((counts, kinds))
 
 
 def replay(folder: Path) -> int:
@@ -192,25 +217,14 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.replay:
         return replay(arguments.replay)
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    workers = [context.Process(target=work, args=(arguments, i, results)) for i in range(arguments.workers)]
-    for worker in workers:
-        worker.start()
-    counts, kinds = Counter[str](), Counter[str]()
-    missing = len(workers)
-    while missing > 0:
-        try:
-            some, of_kinds = results.get(timeout=1)
-        except queue.Empty:
-            # Its own use of onnxruntime, to find feeds that fit, may end a worker: what it counted is in its lines.
-            if sum(worker.exitcode is None for worker in workers) >= missing:
-                continue
-            print("a worker died; what it printed last says where", flush=True)
-            some, of_kinds = Counter[str](failures=1), Counter[str]({"a worker died": 1})
-        missing -= 1
-        counts += some
-        kinds += of_kinds
+    totals: list[tuple[Counter[str], Counter[str]]] = []
+    threads = [Thread(target=work_through, args=(arguments, i, totals)) for i in range(arguments.workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counts = sum((counts for counts, _ in totals), Counter[str]())
+    kinds = sum((kinds for _, kinds in totals), Counter[str]())
     for kind, count in kinds.most_common():
         print(f"{count:6} {kind}")
     print(f"{dict(counts)}; seeds from {arguments.seed} on; failures: {counts['failures']}")

@@ -151,8 +151,14 @@ void AssumedShapes::prove_channels(const Recognised& recognised) {
   }
 }
 
-// Shapes of one node's Ops, into the facts of its outputs. Returns the first misfit with assumed sizes or probes.
+// Shapes of one node's Ops, into the facts of its outputs. Returns the first misfit with assumed sizes or probes, save
+// where inputs depend on a symbol: sizes that were only assumed may be ones that the model never sees. A window that
+// takes memory out of proportion does so at other sizes, too.
 std::string AssumedShapes::run_ops(const Recognised& recognised) {
+  bool fixed = true;
+  for (const Op& op : recognised.ops) {
+    for (int input : op.inputs) fixed &= input < 0 || facts_[input].assumed == facts_[input].probe;
+  }
   prove_channels(recognised);
   for (const SizeSet& set : {kAssumed, kProbe, kProof}) {
     std::map<int, Shape> made;
@@ -164,7 +170,7 @@ std::string AssumedShapes::run_ops(const Recognised& recognised) {
           continue;
         }
         const std::optional<Shape>& known = facts_[input].*set.shape;
-        if (!known) return "the rank of its input is unknown";
+        if (!known) return fixed ? "the rank of its input is unknown" : "";
         inputs.push_back(*known);
       }
       try {
@@ -173,7 +179,8 @@ std::string AssumedShapes::run_ops(const Recognised& recognised) {
         const std::string problem = assumed ? window_problem(op.data, inputs[0], made[op.output]) : "";
         if (!problem.empty()) return problem;
       } catch (const Error& error) {
-        return set.shape == kProof.shape ? "" : error.what();  // what is not proven may fit nevertheless
+        const bool must_fit = fixed && set.shape != kProof.shape;  // what is not proven may fit nevertheless
+        return must_fit ? error.what() : "";
       }
     }
     for (auto& [value, shape] : made) {
@@ -244,12 +251,6 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
   std::string problem;
   if (recognised.ok()) {
     problem = run_ops(recognised);
-    bool fixed = true;  // no input depends on a symbol
-    for (const Op& op : recognised.ops) {
-      for (int input : op.inputs) fixed &= input < 0 || facts_[input].assumed == facts_[input].probe;
-    }
-    // Sizes that were only assumed may be ones that the model never sees.
-    if (!fixed) problem.clear();
     set_axes(recognised);
   } else if (keeps_shape(node) && !node.inputs.empty() && node.inputs[0] >= 0 && !node.outputs.empty() &&
              node.outputs[0] >= 0 && !graph_.values[node.outputs[0]].is_constant) {

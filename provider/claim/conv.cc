@@ -38,6 +38,7 @@ std::string read_conv_geometry(const RecogniseContext& context, const Node& node
     return "kernel_shape does not fit the weights of shape " + dims_text(dims);
   }
   geometry->window.ceil_mode = false;
+  geometry->window.must_fit = true;
   geometry->out_channels = dims[0];
   if (__builtin_mul_overflow(dims[1], geometry->groups, &geometry->in_channels)) return "its channel count overflows";
   const int rank = context.rank(x);

@@ -182,12 +182,7 @@ Recognised recognise_quantized_average(const RecogniseContext& context, const No
     std::get<GlobalAverage>(result.ops[0].data).bytes = AverageQuantization{x, y};
     return result;
   }
-  Pool& pool = std::get<Pool>(result.ops[0].data);
-  if (pool.window.ceil_mode && pool.count_include_pad) {
-    return decline(
-        "ceil_mode with count_include_pad is not supported on bytes: onnxruntime divides by the whole window");
-  }
-  pool.bytes = AverageQuantization{x, y};
+  std::get<Pool>(result.ops[0].data).bytes = AverageQuantization{x, y};
   return result;
 }
 

@@ -34,6 +34,7 @@ struct Window {
   std::array<int64_t, 4> pads{0, 0, 0, 0};
   AutoPad auto_pad = AutoPad::kNotSet;
   bool ceil_mode = false;  // pools only
+  bool must_fit = false;   // Conv: no window reaches past the image and its pads; a pool's only one may
 };
 
 // Conv, or MatMul/Gemm as a 1x1 convolution over tokens. inputs: {x}.

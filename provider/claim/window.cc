@@ -32,11 +32,13 @@ int64_t window_count(const Window& window, int axis, int64_t size, int64_t befor
   const int64_t room = checked_add(checked_add(size, before), after) - span;
   const int64_t stride = window.stride[axis];
   if (room < 0 && size == 0) return 0;
-  if (room < 0) {
+  // onnxruntime's division rounds towards zero: a pool's only window may reach past the image by less than a stride.
+  const int64_t least = window.must_fit ? 0 : 1 - 2 * stride;
+  if (room < least) {
     throw Error("a window of " + std::to_string(span) + " pixels does not fit " + std::to_string(size) +
                 " pixels with padding " + std::to_string(before) + " and " + std::to_string(after));
   }
-  if (!window.ceil_mode) return room / stride + 1;
+  if (!window.ceil_mode || room < 0) return room / stride + 1;
   const int64_t count = ceil_div(room, stride) + 1;
   // The last window has to start inside the image or the padding before it.
   return (count - 1) * stride >= size + before ? count - 1 : count;

@@ -12,18 +12,20 @@
 namespace sparsecpu {
 namespace {
 
-// Pixels under the window along one axis, for each output index: inside the image, or inside the padded image.
+// Pixels under the window along one axis, for each output index: inside the image, or inside the padded image, in place
+// of which onnxruntime counts the whole window on bytes.
 std::vector<float> pixels_covered(const Pool& pool, size_t axis, int64_t size, const WindowExtent& extent,
                                   int64_t outputs) {
   std::vector<float> counts;
   const int64_t before = extent.pads[axis], after = extent.pads[axis + 2];
   const int64_t low = pool.count_include_pad ? -before : 0;
   const int64_t high = pool.count_include_pad ? size + after : size;
+  const bool whole = pool.count_include_pad && pool.bytes;
   for (int64_t o = 0; o < outputs; ++o) {
     int64_t n = 0;
     for (int64_t k = 0; k < pool.window.kernel[axis]; ++k) {
       const int64_t pixel = o * pool.window.stride[axis] - before + k * pool.window.dilation[axis];
-      n += pixel >= low && pixel < high;
+      n += whole || (pixel >= low && pixel < high);
     }
     counts.push_back(static_cast<float>(n));
   }

@@ -92,20 +92,26 @@ def windows(kernel: int) -> Iterator[tuple[dict[str, Any], int]]:
 def test_every_window(kernel: int, ceil: int, axis: int) -> None:
     claimed = 0
     for window, dilation in windows(kernel):
-        made = branches(kernel, window, dilation, ceil, axis)
-        cpu = attempt(partial(session, made, kernel, axis, ["CPUExecutionProvider"]))
-        if cpu is None:
-            continue
-        here = session(made, kernel, axis, [(PROVIDER, {"min_sparsity": "0"}), "CPUExecutionProvider"])
-        claimed += sum(node["provider"] == PROVIDER for node in nodes(here))
-        for size in SIZES:
-            spatial = {0: (size, 2), 1: (2, size), 2: (size,)}[axis]
-            x = np.random.default_rng(size).standard_normal((1, CHANNELS, *spatial)).astype(np.float32)
-            expected = attempt(partial(cpu.run, None, {"x": x}))
-            if expected is None:
-                continue
-            try:
-                assert_close(here.run(None, {"x": x}), expected)
-            except Exception as error:
-                raise AssertionError(f"{window}, dilation {dilation}, size {size}: {error}") from error
+        convolution, *pools = branches(kernel, window, dilation, ceil, axis)
+        for made in ([convolution], pools):  # a pool takes sizes that a convolution does not
+            claimed += same_at_every_size(made, kernel, axis, f"{window}, dilation {dilation}")
     assert claimed > 20, "nothing was claimed: the comparison says nothing"
+
+
+def same_at_every_size(made: list[NodeProto], kernel: int, axis: int, what: str) -> int:
+    """Number of claimed nodes."""
+    cpu = attempt(partial(session, made, kernel, axis, ["CPUExecutionProvider"]))
+    if cpu is None:
+        return 0
+    here = session(made, kernel, axis, [(PROVIDER, {"min_sparsity": "0"}), "CPUExecutionProvider"])
+    for size in SIZES:
+        spatial = {0: (size, 2), 1: (2, size), 2: (size,)}[axis]
+        x = np.random.default_rng(size).standard_normal((1, CHANNELS, *spatial)).astype(np.float32)
+        expected = attempt(partial(cpu.run, None, {"x": x}))
+        if expected is None:
+            continue
+        try:
+            assert_close(here.run(None, {"x": x}), expected)
+        except Exception as error:
+            raise AssertionError(f"{what}, size {size}: {error}") from error
+    return sum(node["provider"] == PROVIDER for node in nodes(here))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 from case import Dims, Model, case, network, node, normal, sparse
@@ -63,6 +64,16 @@ def huge(kernel: int, **attributes: object) -> Model:
     ]
 
 
+def pool_larger_than_image(op: str, size: int, stride: int) -> Model:
+    """The CPU provider divides what is missing by the stride, towards zero: one window, or none."""
+    nodes = [node("Conv", ["x", "w"], ["a"]), node(op, ["a"], ["y"], kernel_shape=[3, 3], strides=[stride, stride])]
+    return network(nodes, {"x": ["n", 8, "h", "w"]}, {"w": sparse(8, 8, 1, 1)}), [{"x": normal(1, 8, size, size)}]
+
+
+for op, (size, stride) in product(("MaxPool", "AveragePool"), ((2, 2), (2, 3), (1, 3))):
+    case(f"{op} 3x3 of {size}x{size} in steps of {stride}", claims=(op,))(
+        partial(pool_larger_than_image, op, size, stride)
+    )
 for reach in (500, 2000, 5000, 100_000):
     case(f"dilation and pads of {reach}")(partial(huge, 3, dilations=[reach] * 2, pads=[reach] * 4))
 far = 2**31

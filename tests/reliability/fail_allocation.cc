@@ -1,5 +1,5 @@
-// A library to preload that makes one allocation of SparseCPUProvider fail: the N-th since fail_at(N). Allocations count
-// whose caller lies in the plugin library, directly or through libstdc++ (std::string allocates there); those of
+// A library to preload that makes one allocation of SparseCPUProvider fail: the N-th since fail_at(N). Allocations
+// count whose caller lies in the plugin library, directly or through libstdc++ (std::string allocates there); those of
 // ONNX Runtime and Python never fail.
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ int find(dl_phdr_info* info, size_t, void*) {
   if (!range) return 0;
   *range = {UINTPTR_MAX, 0};
   for (int i = 0; i < info->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& part = info->dlpi_phdr[i];
+    const ElfW(Phdr) & part = info->dlpi_phdr[i];
     if (part.p_type != PT_LOAD) continue;
     uintptr_t begin = info->dlpi_addr + part.p_vaddr;
     if (begin < range->begin) range->begin = begin;
@@ -80,7 +80,8 @@ void* obtain(size_t size, size_t alignment, const void* caller) {
   void* memory = nullptr;
   if (!fails(caller)) {
     inside = true;
-    memory = alignment ? aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : malloc(size ? size : 1);
+    memory =
+        alignment ? aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment) : malloc(size ? size : 1);
     inside = false;
   }
   return memory;
