@@ -25,7 +25,7 @@ std::string microseconds(double us) {
 }
 
 // A group has to be faster by this share: predictions err, and a group that is slower is worse than none.
-constexpr double kMargin = 0.03;
+constexpr double kMargin = 0.1;
 
 // Why no plugin may take the node, whatever it is; "" if it may.
 std::string place_problem(const Graph& graph, const Node& node) {

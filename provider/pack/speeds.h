@@ -70,8 +70,9 @@ constexpr double kCodeBytes = 14, kCodeGroupBytes = 10, kCodeFetch = 60;
 constexpr double kWorthOfCode = 0.75;
 
 // Fixed costs.
-constexpr double kCallUs = 2.5;    // a node on the CPU provider
-constexpr double kConvUs = 7.0;    // a convolution there
+// Of the CPU provider from runs with and without more nodes: its profile adds a microsecond to each. Zen 3.
+constexpr double kCallUs = 0.5;    // a node on the CPU provider
+constexpr double kConvUs = 1.0;    // a convolution there
 constexpr double kStepUs = 1.0;    // a step here
 constexpr double kRegionUs = 6.0;  // a fused node: the call, one parallel section, waking the workers
 constexpr double kEdgeUs = 2.0;    // a conversion at its edge: a step

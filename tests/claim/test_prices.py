@@ -39,7 +39,7 @@ def test_a_reader_without_a_layout_of_its_own_loses_nothing() -> None:
 
 def product(rows: str | int | None, zeros: float) -> Description:
     g = Network()
-    return g.describe(g.add("MatMul", g.input("x", [1, rows, 256]), g.weight((256, 1024), zeros)))
+    return g.describe(g.add("MatMul", g.input("x", [1, rows, 512]), g.weight((512, 2048), zeros)))
 
 
 @pytest.mark.parametrize("rows", ["s", None])
