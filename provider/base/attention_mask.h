@@ -1,4 +1,4 @@
-// What the mask of attention holds: the vocabulary of claim/, which reads it from a model, and run/, which makes floats
+// What the mask of attention holds: the vocabulary of recognise/, which reads it from a model, and run/, which makes floats
 // of it.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Elementwise functions, named once for claim/ (which recognises them) and kernels/ (which compute them).
+// Elementwise functions, named once for recognise/ (which recognises them) and kernels/ (which compute them).
 // Included by files compiled for an instruction-set level: no STL in it.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Quantized tensors: real value = scale * (q - zero_point). Shared by claim/ (which reads them from a model) and
+// Quantized tensors: real value = scale * (q - zero_point). Shared by recognise/ (which reads them from a model) and
 // pack/, kernels/ (which compute with them). Included by files compiled for an instruction-set level: no STL in it.
 #pragma once
 #include <cstdint>

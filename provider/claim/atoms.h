@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "claim/recognise.h"
+#include "recognise/recognise.h"
 
 namespace sparsecpu {
 

@@ -4,14 +4,14 @@
 #include <cmath>
 #include <cstdio>
 
-#include "claim/arithmetic.h"
-#include "claim/assume.h"
 #include "claim/atoms.h"
-#include "claim/quantized.h"
-#include "claim/recognise.h"
 #include "claim/region_ops.h"
 #include "claim/regions.h"
 #include "claim/select.h"
+#include "facts/assume.h"
+#include "price/arithmetic.h"
+#include "recognise/quantized.h"
+#include "recognise/recognise.h"
 
 namespace sparsecpu {
 namespace {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/isa.h"
-#include "claim/op.h"
 #include "graph/graph.h"
+#include "ops/op.h"
 
 namespace sparsecpu {
 
@@ -46,12 +46,6 @@ struct ValueFacts {
   std::optional<std::vector<double>> assumed_numbers, probe_numbers, proof_numbers;  // of a small tensor (infer.h)
   std::optional<Axes> axes;  // of the op that made it; unset: unknown, or rank <= 2, where both mean the same
   bool operator==(const ValueFacts&) const = default;
-};
-
-// What a region computes.
-struct RegionOps {
-  OpGraph graph;               // weight views point into the Graph; Op::node counts its nodes
-  std::vector<Shape> assumed;  // of graph.inputs, for the prediction; empty if not all of them are known
 };
 
 struct ClaimResult {

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "claim/constants.h"
 #include "claim/layer_cost.h"
-#include "claim/quantized.h"
+#include "facts/constants.h"
+#include "recognise/quantized.h"
 
 namespace sparsecpu {
 namespace {

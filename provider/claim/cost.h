@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "claim/claim.h"
-#include "claim/cpu_layout.h"
-#include "claim/recognise.h"
-#include "claim/weight_counts.h"
 #include "pack/kernel_times.h"
 #include "pack/speeds.h"
+#include "price/cpu_layout.h"
+#include "price/weight_counts.h"
+#include "recognise/recognise.h"
 
 namespace sparsecpu {
 

@@ -4,7 +4,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "claim/constants.h"
+#include "facts/constants.h"
 
 namespace sparsecpu {
 namespace {

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "base/memory.h"
-#include "claim/constants.h"
 #include "claim/layer_cost.h"
+#include "facts/constants.h"
 
 namespace sparsecpu {
 namespace {

@@ -1,5 +1,5 @@
 // A plain, read-only picture of an OrtGraph: nodes, values, constants as typed spans. No ORT type in
-// it, so claim/ and everything after can be read, tested and fuzzed without ORT. Constant data points
+// it, so recognise/ and everything after can be read, tested and fuzzed without ORT. Constant data points
 // into ORT's memory and lives as long as the OrtGraph (one GetCapability or Compile call).
 #pragma once
 #include <cstdint>

@@ -5,7 +5,7 @@
 
 namespace sparsecpu {
 
-// The name by which claim/ tells operators apart: "Relu" for the one of ONNX, "com.microsoft.QLinearAdd" for one of
+// The name by which recognise/ tells operators apart: "Relu" for the one of ONNX, "com.microsoft.QLinearAdd" for one of
 // onnxruntime's. "" for every other domain, which may call anything Relu, and for versions that mean something else
 // than later ones or are not known yet: names that are equal mean the same.
 std::string operator_name(std::string_view domain, std::string_view op_type, int since_version);

@@ -1,5 +1,5 @@
 // The two ways in which a window's input can lie so that each tap of each output position is one vector at a constant
-// offset, and what they take of memory. Included by claim/, which takes no window that needs too much, and by the
+// offset, and what they take of memory. Included by ops/, which takes no window that needs too much, and by the
 // planner.
 #pragma once
 #include <vector>

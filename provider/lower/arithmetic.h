@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "claim/op.h"
+#include "ops/op.h"
 
 namespace sparsecpu {
 

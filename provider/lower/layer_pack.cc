@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/quantization.h"
-#include "claim/window_memory.h"
 #include "kernels/registry.h"
+#include "ops/window_memory.h"
 
 namespace sparsecpu {
 namespace {

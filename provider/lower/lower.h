@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "claim/claim.h"
 #include "lower/layer_pack.h"
+#include "ops/op.h"
 #include "pack/kernel_times.h"
 #include "run/plan.h"
 

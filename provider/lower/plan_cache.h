@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "claim/op.h"
+#include "ops/op.h"
 #include "run/plan.h"
 
 namespace sparsecpu {

@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "claim/window_memory.h"
 #include "layout/permute_plan.h"
 #include "layout/transfer.h"
 #include "lower/arithmetic.h"
 #include "lower/layer_pack.h"
 #include "lower/stage.h"
+#include "ops/window_memory.h"
 #include "run/lane_tensor.h"
 #include "run/linear_steps.h"
 #include "run/program.h"

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/quantization.h"
-#include "claim/constants.h"
 #include "lower/planner.h"
 #include "run/pointwise_steps.h"
 #include "run/quantized_steps.h"

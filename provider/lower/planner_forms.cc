@@ -1,7 +1,6 @@
 // First pass: shapes, forms and halos.
 #include <algorithm>
 
-#include "claim/constants.h"
 #include "lower/planner.h"
 
 namespace sparsecpu {

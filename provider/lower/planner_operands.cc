@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "claim/broadcast.h"
-#include "claim/constants.h"
 #include "lower/planner.h"
 #include "run/layout_steps.h"
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "claim/op.h"
 #include "kernels/kernels.h"
+#include "ops/op.h"
 
 namespace sparsecpu {
 

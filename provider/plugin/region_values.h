@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "claim/op.h"
+#include "ops/op.h"
 
 namespace sparsecpu {
 

@@ -7,9 +7,9 @@
 #include <pybind11/stl.h>
 
 #include "base/error.h"
-#include "claim/recognise.h"
 #include "claim/region_ops.h"
 #include "claim/regions.h"
+#include "recognise/recognise.h"
 #include "testing.h"
 
 namespace py = pybind11;

@@ -229,7 +229,7 @@ class _Random(CalibrationDataReader):
 @pytest.mark.parametrize("form", ["qoperator", "qdq", "dynamic"])
 def test_quantized_encoder(form: str, tmp_path: Path) -> None:
     """Compared with the CPU provider before its extended optimizations: those change the order of float roundings
-    between quantized operators (claim/ort_forms.h). A byte of the softmax may differ by a step."""
+    between quantized operators (recognise/ort_forms.h). A byte of the softmax may differ by a step."""
     model = models.bert(0.9, sequence=24, layers=2, hidden=64, heads=4)
     source, target = tmp_path / "float.onnx", tmp_path / "quantized.onnx"
     onnx.save(model, source)

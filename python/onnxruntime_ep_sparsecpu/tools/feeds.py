@@ -16,7 +16,7 @@ from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line, reading
 Array = npt.NDArray[Any]
 
 _NUMBERS = set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED, TensorProto.STRING}
-_BATCH, _PIXELS, _TOKENS = 1, 224, 128  # as provider/claim/assume.cc assumes them
+_BATCH, _PIXELS, _TOKENS = 1, 224, 128  # as provider/facts/assume.cc assumes them
 
 
 def model_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -1,0 +1,56 @@
+#include "ops/window_memory.h"
+
+#include "base/memory.h"
+
+namespace sparsecpu {
+namespace {
+
+// Bytes of a laid out input may be so many times those of the input and the output, and so many beside. A window of
+// 3x3 on the smallest images takes nine times, since each of few positions has a border of its own.
+constexpr double kMostTimes = 16, kMostBeside = 16 << 20;
+
+std::string megabytes(double bytes) { return std::to_string(static_cast<int64_t>(bytes / (1 << 20))) + " MiB"; }
+
+std::string memory_problem(const Window& window, const Shape& in, const Shape& out, bool bytes) {
+  const WindowExtent extent = window_extent(window, image_size(in));
+  const Geometry blocks = choose_geometry(out[0], extent.out_h, extent.out_w);
+  const WindowLayout layout = window_layout(in, blocks, window, extent);
+  const int64_t vectors = bytes ? ceil_div(in[1], 4) : in[1];
+  const double laid_out = layout.positions() * static_cast<double>(checked_mul(blocks.groups(), vectors)) * kLanes * 4;
+  const double both = static_cast<double>(element_count(in) + element_count(out)) * (bytes ? 1 : 4);
+  if (laid_out <= kMostTimes * both + kMostBeside) return "";
+  return "its window takes " + megabytes(laid_out) + " for an input and output of " + megabytes(both);
+}
+
+}  // namespace
+
+WindowLayout window_layout(const Shape& in, const Geometry& out, const Window& window, const WindowExtent& extent) {
+  const WindowAxis rows{window.kernel[0], window.stride[0], window.dilation[0], extent.pads[0]};
+  const WindowAxis columns{window.kernel[1], window.stride[1], window.dilation[1], extent.pads[1]};
+  const auto [h, w] = image_size(in);
+  return {out, h, w, rows, columns};
+}
+
+bool taps_lie_apart(const Window& window) {
+  return taps_lie_apart({window.kernel[0], window.stride[0], window.dilation[0], 0},
+                        {window.kernel[1], window.stride[1], window.dilation[1], 0});
+}
+
+std::string window_problem(const OpData& data, const Shape& in, const Shape& out) {
+  if (const auto* linear = std::get_if<Linear>(&data); linear && linear->axes == Axes::kImage) {
+    return memory_problem(linear->window, in, out, false);
+  }
+  if (const auto* linear = std::get_if<QuantizedLinear>(&data); linear && linear->axes == Axes::kImage) {
+    return memory_problem(linear->window, in, out, true);
+  }
+  const auto* pool = std::get_if<Pool>(&data);
+  if (pool == nullptr) return "";
+  const int64_t pixels = checked_mul(pool->window.kernel[0], pool->window.kernel[1]);
+  if (pixels > kMostPooledPixels) {
+    return "its window has " + std::to_string(pixels) + " pixels; at most " + std::to_string(kMostPooledPixels) +
+           " are supported";
+  }
+  return memory_problem(pool->window, in, out, pool->bytes.has_value());
+}
+
+}  // namespace sparsecpu

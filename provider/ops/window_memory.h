@@ -1,0 +1,20 @@
+// How a window's input is laid out, and windows that would take memory out of proportion.
+#pragma once
+#include <string>
+
+#include "layout/window_layout.h"
+#include "ops/op.h"
+
+namespace sparsecpu {
+
+// Under a window whose output lies as `out`, of an input of this shape.
+WindowLayout window_layout(const Shape& in, const Geometry& out, const Window& window, const WindowExtent& extent);
+
+// Whether this may gather its taps, for some sizes of the image.
+bool taps_lie_apart(const Window& window);
+
+// Why an op with a window is not taken for these shapes: the layout that the window wants is too large next to its
+// input and output, or a pool has too many pixels. "" for others and without a problem.
+std::string window_problem(const OpData& data, const Shape& in, const Shape& out);
+
+}  // namespace sparsecpu

@@ -1,0 +1,68 @@
+#include "price/arithmetic.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace sparsecpu {
+namespace {
+
+double product(const Shape& shape, size_t first = 0) {
+  double count = 1;
+  for (size_t axis = first; axis < shape.size(); ++axis) count *= static_cast<double>(shape[axis]);
+  return count;
+}
+
+double last(const Shape& shape) { return shape.empty() ? 0 : static_cast<double>(shape.back()); }
+
+template <size_t n>
+bool is_any_of(std::string_view type, const std::array<std::string_view, n>& names) {
+  return std::find(names.begin(), names.end(), type) != names.end();
+}
+
+constexpr std::array<std::string_view, 4> kConvolutions{"Conv", "FusedConv", "ConvInteger", "QLinearConv"};
+constexpr std::array<std::string_view, 4> kRecurrent{"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"};
+constexpr std::array<std::string_view, 9> kProducts{"Gemm",
+                                                    "FusedGemm",
+                                                    "QGemm",
+                                                    "MatMul",
+                                                    "FusedMatMul",
+                                                    "MatMulInteger",
+                                                    "QLinearMatMul",
+                                                    "DynamicQuantizeMatMul",
+                                                    "MatMulIntegerToFloat"};
+
+}  // namespace
+
+double multiply_adds(const Graph& graph, const Table<ValueFacts>& facts, const Node& node) {
+  if (!node.domain.empty() && node.domain != "ai.onnx" && node.domain != "com.microsoft") return 0;
+  static const Shape kUnknown;
+  const auto shape_of = [&](int value) -> const Shape& {
+    if (value < 0) return kUnknown;
+    if (graph.values[value].is_constant) return graph.values[value].constant.dims;
+    return facts[value].assumed ? *facts[value].assumed : kUnknown;
+  };
+  const auto input = [&](size_t i) -> const Shape& {
+    return i < node.inputs.size() ? shape_of(node.inputs[i]) : kUnknown;
+  };
+  const Shape& output = node.outputs.empty() ? kUnknown : shape_of(node.outputs[0]);
+  const Shape &x = input(0), &weight = input(1);
+  const std::string_view type = node.op_type;
+  if (is_any_of(type, kRecurrent)) {  // x [sequence, batch, input] or [batch, sequence, input]; W and R of each gate
+    return x.size() != 3 || weight.empty() || input(2).empty()
+               ? 0
+               : static_cast<double>(x[0]) * static_cast<double>(x[1]) * (product(weight) + product(input(2)));
+  }
+  if (type == "ConvTranspose") return x.empty() || weight.empty() ? 0 : product(x) * product(weight, 1);
+  if (output.empty()) return 0;
+  if (is_any_of(type, kConvolutions)) {
+    const Shape& kernel = type == "QLinearConv" ? input(3) : weight;
+    return kernel.empty() ? 0 : product(output) * product(kernel, 1);
+  }
+  if (type == "MatMulNBits") return product(output) * last(x);
+  if (!is_any_of(type, kProducts) || x.empty()) return 0;
+  const bool transposed = x.size() > 1 && node.attribute("transA", int64_t{0}) != 0;
+  return product(output) * (transposed ? static_cast<double>(x[x.size() - 2]) : last(x));
+}
+
+}  // namespace sparsecpu

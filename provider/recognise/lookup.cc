@@ -1,0 +1,206 @@
+// Tables of functions of one byte, filled by the formulas that onnxruntime uses, and byte Add, Mul, Concat.
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/quantization.h"
+#include "facts/constants.h"
+#include "recognise/quantized.h"
+
+namespace sparsecpu {
+namespace {
+
+int32_t byte_value(int index, bool is_signed) {
+  return is_signed ? static_cast<int8_t>(static_cast<uint8_t>(index)) : index;
+}
+
+// RNE in the default rounding mode; beyond int32 it is saturated by the caller's limits.
+int32_t limited(float rounded, int32_t low, int32_t high) {
+  if (!(rounded > static_cast<float>(low))) return low;
+  return rounded < static_cast<float>(high) ? static_cast<int32_t>(rounded) : high;
+}
+
+std::string read_channel_bytes(const RecogniseContext& context, int x, const Value& constant, ChannelBytes* bytes) {
+  if (std::string problem = constant_problem(constant, context.value(x).type); !problem.empty()) {
+    return "its constant cannot be used: " + problem;
+  }
+  const auto* data = static_cast<const uint8_t*>(constant.constant.data);
+  bytes->values.assign(data, data + element_count(constant.constant.dims));
+  bytes->dims = constant.constant.dims;
+  return constant_axes(context, x, constant, &bytes->axes);
+}
+
+}  // namespace
+
+bool same_quantization(const Quantization& x, const Quantization& y) {
+  return x.scale == y.scale && x.zero_point == y.zero_point && x.is_signed == y.is_signed;
+}
+
+uint8_t quantize_one(float value, const Quantization& y) {
+  const float low = static_cast<float>(y.lowest() - y.zero_point),
+              high = static_cast<float>(y.highest() - y.zero_point);
+  const float scaled = std::min(std::max(value / y.scale, low), high);
+  return static_cast<uint8_t>(static_cast<int32_t>(std::nearbyint(scaled)) + y.zero_point);
+}
+
+Lookup function_table(const Quantization& x, const Quantization& y, const std::function<float(float)>& function) {
+  Lookup lookup;
+  lookup.output_signed = y.is_signed;
+  for (int i = 0; i < 256; ++i) {
+    const float value = x.scale * static_cast<float>(byte_value(i, x.is_signed) - x.zero_point);
+    lookup.table[i] = quantize_one(function(value), y);
+  }
+  return lookup;
+}
+
+float ort_logistic(float x) {
+  x = std::min(std::max(x, -18.0f), 18.0f);
+  const float square = x * x;
+  float p = std::fma(square, 4.37031012579801e-11f, 1.15627324459942e-07f);
+  p = std::fma(p, square, 6.08574864600143e-05f);
+  p = std::fma(p, square, 8.51377133304701e-03f);
+  p = std::fma(p, square, 2.48287947061529e-01f) * x;
+  float q = std::fma(square, 6.10247389755681e-13f, 5.76102136993427e-09f);
+  q = std::fma(q, square, 6.29106785017040e-06f);
+  q = std::fma(q, square, 1.70198817374094e-03f);
+  q = std::fma(q, square, 1.16817656904453e-01f);
+  q = std::fma(q, square, 9.93151921023180e-01f);
+  return std::min(std::max(p / q + 0.5f, 0.0f), 1.0f);
+}
+
+std::function<float(float)> unary_function(const Unary& unary, bool* exact) {
+  const float a = unary.a, b = unary.b;
+  *exact = true;
+  switch (unary.kind) {
+    case UnaryKind::kRelu:
+      return [](float x) { return std::max(x, 0.0f); };
+    case UnaryKind::kClip:
+      return [a, b](float x) { return std::min(std::max(x, a), b); };
+    case UnaryKind::kLeakyRelu:
+      return [a](float x) { return x >= 0.0f ? x : a * x; };
+    case UnaryKind::kSigmoid:
+      return ort_logistic;
+    default:
+      break;
+  }
+  *exact = false;  // other approximations or orders of the same function: a step of 1 where it nears a tie
+  const auto hard = [](double x, double alpha, double beta) { return std::clamp(alpha * x + beta, 0.0, 1.0); };
+  return [kind = unary.kind, a, b, hard](float value) -> float {
+    const double x = value;
+    switch (kind) {
+      case UnaryKind::kSilu:
+        return static_cast<float>(x / (1 + std::exp(-a * x)));
+      case UnaryKind::kHardSigmoid:
+        return static_cast<float>(hard(x, a, b));
+      case UnaryKind::kHardSwish:
+        return static_cast<float>(x * hard(x, 1.0 / 6, 0.5));
+      case UnaryKind::kGelu:
+        return static_cast<float>(0.5 * x * (1 + std::erf(x * 0.70710678118654752)));
+      case UnaryKind::kGeluTanh:
+        return static_cast<float>(0.5 * x * (1 + std::tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))));
+      case UnaryKind::kTanh:
+        return static_cast<float>(std::tanh(x));
+      case UnaryKind::kErf:
+        return static_cast<float>(std::erf(x));
+      case UnaryKind::kRelu:
+      case UnaryKind::kClip:
+      case UnaryKind::kLeakyRelu:
+      case UnaryKind::kSigmoid:
+        break;  // above
+    }
+    throw Error("a function of bytes has no table");
+  };
+}
+
+Lookup add_table(const QuantizedAdd& add, int32_t number, bool first, bool exchange) {
+  const SumRatios ratios = exchange ? quantized_sum(add.b, add.a, add.y) : quantized_sum(add.a, add.b, add.y);
+  const bool number_leads = first != exchange;
+  Lookup lookup;
+  lookup.output_signed = add.y.is_signed;
+  for (int i = 0; i < 256; ++i) {
+    const int32_t x = byte_value(i, first ? add.b.is_signed : add.a.is_signed);
+    const auto lead = static_cast<float>(number_leads ? number : x),
+               other = static_cast<float>(number_leads ? x : number);
+    const float sum = std::nearbyint(std::fma(lead, ratios.a_ratio, std::fma(other, ratios.b_ratio, ratios.shift)));
+    const int32_t y = limited(sum, add.y.lowest(), add.y.highest());
+    lookup.table[i] = static_cast<uint8_t>(std::clamp(y, add.clamp_low, add.clamp_high));
+  }
+  return lookup;
+}
+
+Lookup mul_table(const QuantizedMul& mul, int32_t number, bool first) {
+  const float ratio = product_multiplier(mul.a.scale, mul.b.scale, mul.y.scale);
+  const Quantization &x = first ? mul.b : mul.a, &own = first ? mul.a : mul.b;
+  Lookup lookup;
+  lookup.output_signed = mul.y.is_signed;
+  for (int i = 0; i < 256; ++i) {
+    const int32_t exact = (byte_value(i, x.is_signed) - x.zero_point) * (number - own.zero_point);
+    const float product = static_cast<float>(exact) * ratio + static_cast<float>(mul.y.zero_point);
+    lookup.table[i] = static_cast<uint8_t>(limited(std::nearbyint(product), mul.y.lowest(), mul.y.highest()));
+  }
+  return lookup;
+}
+
+Recognised recognise_quantized_binary(const RecogniseContext& context, const Node& node, const Quantization& a,
+                                      const Quantization& b, const Quantization& y, int32_t clamp_low,
+                                      int32_t clamp_high) {
+  const Value* left = context.input(node, 0);
+  const Value* right = context.input(node, 1);
+  if (left == nullptr || right == nullptr) return decline("an input is missing");
+  const bool add = node.op == "Add";
+  QuantizedAdd sum{a, b, y, clamp_low, clamp_high, {}};
+  QuantizedMul product{a, b, y, {}};
+  if (!left->is_constant && !right->is_constant) {
+    Recognised result = recognise_arithmetic(context, node);
+    if (result.ok()) result.ops[0].data = add ? OpData(std::move(sum)) : OpData(std::move(product));
+    return result;
+  }
+  const bool first = left->is_constant;
+  const Value& constant = first ? *left : *right;
+  const int x = node.inputs[first ? 1 : 0];
+  ChannelBytes bytes;
+  bytes.first = first;
+  if (std::string problem = read_channel_bytes(context, x, constant, &bytes); !problem.empty()) return decline(problem);
+  const Shape shape = context.proven_dims(x);
+  const std::optional<bool> exchange =
+      first ? exchanges_operands(bytes.dims, shape) : exchanges_operands(shape, bytes.dims);
+  if (bytes.values.size() == 1 && (exchange || !add)) {
+    const int32_t number = byte_value(bytes.values[0], constant.constant.type == ElementType::kInt8);
+    const Lookup table = add ? add_table(sum, number, first, *exchange) : mul_table(product, number, first);
+    return accept(table, {x}, node.outputs[0]);
+  }
+  sum.constant = product.constant = std::move(bytes);
+  return accept(add ? OpData(std::move(sum)) : OpData(std::move(product)), {x}, node.outputs[0]);
+}
+
+Recognised recognise_quantized_average(const RecogniseContext& context, const Node& node, const Quantization& x,
+                                       const Quantization& y) {
+  const bool global = node.op == "GlobalAveragePool";
+  Recognised result = global ? recognise_global_average(context, node) : recognise_pool(context, node);
+  if (!result.ok()) return result;
+  if (global) {
+    std::get<GlobalAverage>(result.ops[0].data).bytes = AverageQuantization{x, y};
+    return result;
+  }
+  std::get<Pool>(result.ops[0].data).bytes = AverageQuantization{x, y};
+  return result;
+}
+
+Recognised recognise_quantized_concat(const RecogniseContext& context, const Node& node,
+                                      const std::vector<Quantization>& x, const Quantization& y) {
+  Recognised joined = recognise_concat(context, node);
+  if (!joined.ok()) return joined;
+  Recognised result;
+  Op concat = joined.ops[0];
+  int inside = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (same_quantization(x[i], y)) continue;
+    const int scaled = ~inside++;
+    result.ops.push_back({function_table(x[i], y, [](float v) { return v; }), {concat.inputs[i]}, scaled, -1, ""});
+    concat.inputs[i] = scaled;
+  }
+  result.ops.push_back(std::move(concat));
+  return result;
+}
+
+}  // namespace sparsecpu

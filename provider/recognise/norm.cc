@@ -1,0 +1,44 @@
+// BatchNormalization with constant statistics.
+#include <cmath>
+
+#include "facts/constants.h"
+#include "recognise/recognise.h"
+
+namespace sparsecpu {
+
+Recognised recognise_batch_norm(const RecogniseContext& context, const Node& node) {
+  if (node.attribute("training_mode", int64_t{0}) != 0) return decline("it is in training mode");
+  if (node.attribute("spatial", int64_t{1}) != 1) return decline("only spatial = 1 is supported");
+  for (size_t i = 1; i < node.outputs.size(); ++i) {
+    if (node.outputs[i] >= 0) return decline("it has training outputs");
+  }
+  std::vector<float> vectors[4];  // scale, shift, mean, variance
+  for (size_t i = 0; i < 4; ++i) {
+    const Value* value = context.input(node, i + 1);
+    if (value == nullptr) return decline("a statistic is missing");
+    const auto floats = constant_floats(*value);
+    if (!floats) return decline("its statistics cannot be used: " + constant_problem(*value, ElementType::kFloat));
+    if (value->constant.dims.size() != 1 || floats->empty() || (i > 0 && floats->size() != vectors[0].size())) {
+      return decline("its statistics have different shapes");
+    }
+    vectors[i] = *floats;
+  }
+  const int x = node.inputs[0];
+  const int rank = context.rank(x);
+  if (rank < 2 || rank > 4) return decline("its input has to have rank 2 to 4");
+  const int64_t channels = context.static_dim(x, 1);
+  if (channels >= 0 && channels != static_cast<int64_t>(vectors[0].size())) {
+    return decline("its input has " + std::to_string(channels) + " channels, its statistics have " +
+                   std::to_string(vectors[0].size()));
+  }
+  const double epsilon = node.attribute("epsilon", 1e-5f);
+  Affine affine;
+  for (size_t c = 0; c < vectors[0].size(); ++c) {
+    const double scale = vectors[0][c] / std::sqrt(static_cast<double>(vectors[3][c]) + epsilon);
+    affine.scale.push_back(static_cast<float>(scale));
+    affine.shift.push_back(static_cast<float>(vectors[1][c] - vectors[2][c] * scale));
+  }
+  return accept(std::move(affine), {x}, node.outputs[0]);
+}
+
+}  // namespace sparsecpu

@@ -1,0 +1,116 @@
+#include "recognise/patterns/patterns.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+
+#include "facts/constants.h"
+
+namespace sparsecpu {
+namespace {
+
+// Operators of which exporters compute shapes and scales.
+bool computes_shapes(const std::string& type) {
+  static constexpr std::array kNames{"Shape",
+                                     "Gather",
+                                     "Unsqueeze",
+                                     "Squeeze",
+                                     "Concat",
+                                     "Slice",
+                                     "Cast",
+                                     "Add",
+                                     "Sub",
+                                     "Mul",
+                                     "Div",
+                                     "Sqrt",
+                                     "Where",
+                                     "Equal",
+                                     "Reshape",
+                                     "Constant",
+                                     "ConstantOfShape",
+                                     "Identity",
+                                     "Range",
+                                     "Reciprocal"};
+  return std::find(kNames.begin(), kNames.end(), type) != kNames.end();
+}
+
+// What shapes are computed with: integers, conditions on them, and scales.
+bool is_small(const Value& value) {
+  const bool number = value.type == ElementType::kFloat && value.has_shape && element_count(value.dims) == 1;
+  return number || value.type == ElementType::kInt64 || value.type == ElementType::kInt32 ||
+         value.type == ElementType::kBool;
+}
+
+// Whether only `nodes` use what the node makes.
+bool is_inside(const Graph& graph, const std::set<int>& nodes, int node) {
+  for (int output : graph.nodes[node].outputs) {
+    if (output < 0) continue;
+    if (graph.values[output].is_graph_output) return false;
+    for (int consumer : graph.values[output].consumers) {
+      if (nodes.count(consumer) == 0) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+int made_by(const Graph& graph, int value, const char* op) {
+  const int node = graph.producer(value);
+  return graph.nodes[node].op == op ? node : -1;
+}
+
+std::optional<float> with_number(const RecogniseContext& context, const Node& node, int* activation) {
+  if (node.inputs.size() != 2 || node.inputs[0] < 0 || node.inputs[1] < 0) return std::nullopt;
+  for (const int number : {1, 0}) {
+    const auto factor = context.static_number(node.inputs[number]);
+    if (!factor || (number == 0 && node.op == "Div")) continue;
+    *activation = node.inputs[1 - number];
+    // A number of a higher rank would give the result its rank.
+    return context.rank(node.inputs[number]) <= context.rank(*activation) ? factor : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int main) {
+  std::set<int> inside(nodes.begin(), nodes.end());
+  const int last = *inside.rbegin();
+  // Backwards: a maker comes before its users, so one pass meets all that serve only this unit.
+  std::set<int> open = inside;
+  while (!open.empty()) {
+    const int node = *open.rbegin();
+    open.erase(node);
+    if (inside.count(node) == 0 && !is_inside(graph, inside, node)) continue;
+    inside.insert(node);
+    if (graph.nodes[node].op == "Shape") {  // of floats that nothing else may need: the bytes have the same
+      const int floats = made_by(graph, graph.nodes[node].inputs[0], "DequantizeLinear");
+      if (floats >= 0 && inside.count(floats) == 0) open.insert(floats);
+      continue;
+    }
+    for (int input : graph.nodes[node].inputs) {
+      const int made = graph.producer(input);
+      const bool serves = made >= 0 && computes_shapes(graph.nodes[made].op) && is_small(graph.values[input]);
+      if (serves && inside.count(made) == 0) open.insert(made);
+    }
+  }
+  for (int node : inside) {
+    if (node != last && !is_inside(graph, inside, node)) return std::nullopt;
+  }
+  return Unit{{inside.begin(), inside.end()}, main, last};
+}
+
+std::optional<Pattern> match_pattern(const RecogniseContext& context, int last) {
+  const Node& node = context.graph.nodes[last];
+  const std::string& type = node.op;
+  if (node.outputs.size() != 1 || node.outputs[0] < 0) return std::nullopt;
+  if (type == "Reshape" || type == "Transpose" || type == "Squeeze" || type == "QuantizeLinear") {
+    auto attention = match_attention(context, last);
+    return attention || type != "Reshape" ? attention : match_reshape(context, last);
+  }
+  if (type != "Add" && type != "Mul") return std::nullopt;
+  if (auto norm = match_layer_norm(context, last)) return norm;
+  return match_gelu(context, last);
+}
+
+}  // namespace sparsecpu

@@ -1,0 +1,101 @@
+// Reshape to sizes that the model computes of other values' shapes: alone, where the sizes can be said in numbers, and
+// around a Gemm, which exporters give the tokens of all sequences in one axis.
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "recognise/patterns/patterns.h"
+
+namespace sparsecpu {
+namespace {
+
+// What the target says for every size of the model's axes: numbers, 0 for the input's own size of that axis, one -1.
+std::optional<std::vector<int64_t>> target_in_numbers(const RecogniseContext& context, const Node& reshape) {
+  const ValueFacts &x = context.facts[reshape.inputs[0]], &target = context.facts[reshape.inputs[1]];
+  if (!x.proof || !x.assumed || !target.proof_numbers || !target.assumed_numbers) return std::nullopt;
+  if (x.proof->size() != x.assumed->size() || target.proof_numbers->size() != target.assumed_numbers->size())
+    return std::nullopt;
+  const bool zeros_stay = reshape.attribute("allowzero", int64_t{0}) == 1;
+  std::vector<int64_t> result;
+  for (size_t i = 0; i < target.proof_numbers->size(); ++i) {
+    const auto proof = static_cast<int64_t>((*target.proof_numbers)[i]);
+    const auto assumed = static_cast<int64_t>((*target.assumed_numbers)[i]);
+    const bool copies = i < x.proof->size() && (*x.proof)[i] == proof && (*x.assumed)[i] == assumed;
+    if (zeros_stay && proof == 0) return std::nullopt;
+    result.push_back(proof == assumed ? proof : copies ? 0 : -1);
+  }
+  return std::count(result.begin(), result.end(), -1) <= 1 ? std::optional(result) : std::nullopt;
+}
+
+// Whether the ops make of the facts' shapes what the nodes make of them. A mask is believed to fit, as in assume.cc.
+bool make_shape_of(const RecogniseContext& context, const std::vector<Op>& ops, int y) {
+  for (const auto member : {&ValueFacts::proof, &ValueFacts::assumed}) {
+    std::map<int, Shape> made;
+    for (const Op& op : ops) {
+      std::vector<Shape> inputs;
+      for (size_t i = 0; i < op.inputs.size(); ++i) {
+        const int input = op.inputs[i];
+        if (attention_of(op.data) != nullptr && i == 3) {
+          inputs.emplace_back();
+          continue;
+        }
+        const auto& known = input < 0 ? std::optional(made[input]) : context.facts[input].*member;
+        if (!known) return false;
+        inputs.push_back(*known);
+      }
+      try {
+        made[op.output] = output_shape(op, inputs);
+      } catch (const Error&) {  // sizes that are only assumed
+        return false;
+      }
+    }
+    if (made[y] != context.facts[y].*member) return false;
+  }
+  return true;
+}
+
+// Reshape, Gemm, Reshape as a layer over the tokens of [..., tokens, c]. The first Reshape may be the end of attention,
+// which is a part of the pattern then.
+std::optional<Pattern> match_linear(const RecogniseContext& context, int last) {
+  const Graph& graph = context.graph;
+  const int gemm = made_by(graph, graph.nodes[last].inputs[0], "Gemm");
+  const int flatten = gemm < 0 ? -1 : made_by(graph, graph.nodes[gemm].inputs[0], "Reshape");
+  if (flatten < 0 || context.value(graph.nodes[flatten].inputs[0]).type != ElementType::kFloat) return std::nullopt;
+  Recognised layer = recognise_gemm(context, graph.nodes[gemm]);
+  if (layer.ops.size() != 1 || std::get<Linear>(layer.ops[0].data).transposed_input) return std::nullopt;
+  Op& linear = layer.ops[0];
+  linear.node = gemm;
+  linear.output = graph.nodes[last].outputs[0];
+  linear.inputs = {graph.nodes[flatten].inputs[0]};
+  layer.pattern = "gemm";
+  std::vector<int> nodes{flatten, gemm, last};
+  if (auto before = match_attention(context, flatten); before && before->meaning.ok()) {
+    std::vector<Op>& ops = before->meaning.ops;
+    if (!std::holds_alternative<Reshape>(ops.back().data)) return std::nullopt;
+    linear.inputs = ops.back().inputs;
+    ops.back() = std::move(linear);
+    layer.ops = std::move(ops);
+    layer.pattern = before->meaning.pattern + ", gemm";
+    nodes.insert(nodes.end(), before->unit.nodes.begin(), before->unit.nodes.end());
+  }
+  if (!make_shape_of(context, layer.ops, graph.nodes[last].outputs[0])) return std::nullopt;
+  std::optional<Unit> unit = close_unit(graph, std::move(nodes), gemm);
+  return unit ? std::optional(Pattern{std::move(*unit), std::move(layer)}) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Pattern> match_reshape(const RecogniseContext& context, int last) {
+  const Node& node = context.graph.nodes[last];
+  if (node.inputs.size() != 2 || node.inputs[1] < 0 || context.value(node.inputs[1]).is_constant) return std::nullopt;
+  if (auto layer = match_linear(context, last)) return layer;
+  const auto target = target_in_numbers(context, node);
+  std::optional<Unit> unit = target ? close_unit(context.graph, {last}, last) : std::nullopt;
+  if (!unit || context.value(node.inputs[0]).type != ElementType::kFloat) return std::nullopt;
+  Pattern pattern{std::move(*unit), {}};
+  pattern.meaning = accept(Reshape{Reshape::Kind::kTarget, *target, false, 1}, {node.inputs[0]}, node.outputs[0]);
+  pattern.meaning.pattern = "reshape";
+  return pattern;
+}
+
+}  // namespace sparsecpu

@@ -1,0 +1,218 @@
+#include "recognise/quantized.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "facts/constants.h"
+#include "recognise/patterns/patterns.h"
+
+namespace sparsecpu {
+namespace {
+
+std::string read_scales(const Value& value, std::vector<float>* scales) {
+  const auto floats = constant_floats(value);
+  if (!value.is_constant) return "its scale '" + value.name + "' is computed at run time; only constants are supported";
+  if (!floats) return "its scale cannot be used: " + constant_problem(value, ElementType::kFloat);
+  for (float s : *floats) {
+    if (!(s > 0) || !std::isfinite(s)) return "its scale '" + value.name + "' is not a positive number";
+  }
+  *scales = *floats;
+  return "";
+}
+
+// w - zero point has to fit int8: the kernels multiply u8 by s8.
+std::string range_problem(const QuantizedWeightView& w, const std::string& name) {
+  bool usual = true;
+  for (int64_t r = 0; r < (w.zero_point_stride != 0 ? w.rows : 1); ++r) {
+    usual &= w.zero_point(r) == (w.is_signed ? 0 : 128);
+  }
+  if (usual) return "";
+  for (int64_t c = 0; c < w.channels; ++c) {
+    for (int64_t r = 0; r < w.rows; ++r) {
+      for (int64_t t = 0; t < w.taps; ++t) {
+        if (const int32_t q = w.at(r, c, t); q < -128 || q > 127) {
+          return "its weights '" + name + "' minus their zero point " + std::to_string(w.zero_point(r)) + " reach " +
+                 std::to_string(q) + "; -128 to 127 is supported (quantize the weights symmetrically)";
+        }
+      }
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+bool is_byte(ElementType type) { return type == ElementType::kUint8 || type == ElementType::kInt8; }
+
+std::string read_quantization(const Value* scale, const Value* zero_point, Quantization* result) {
+  if (scale == nullptr) return "it has no scale";
+  std::vector<float> scales;
+  if (std::string problem = read_scales(*scale, &scales); !problem.empty()) return problem;
+  if (scales.size() != 1 || scale->constant.dims.size() > 1)
+    return "its activations have a scale per channel; one scale is supported";
+  *result = {scales[0], 0, false};
+  if (zero_point == nullptr) return "";
+  if (!zero_point->is_constant) return "its zero point '" + zero_point->name + "' is computed at run time";
+  const ElementType type = zero_point->constant.type;
+  if (!is_byte(type)) {
+    return "it quantizes to " + std::string(element_type_name(type)) + "; uint8 and int8 are supported";
+  }
+  const auto number = constant_number(*zero_point);
+  if (!number) return "its zero point '" + zero_point->name + "' is not one number";
+  result->zero_point = static_cast<int32_t>(*number);
+  result->is_signed = type == ElementType::kInt8;
+  return "";
+}
+
+std::string read_quantization(const RecogniseContext& context, const Node& node, size_t scale, Quantization* result) {
+  std::string problem = read_quantization(context.input(node, scale), context.input(node, scale + 1), result);
+  if (problem.empty() && !context.has_input(node, scale + 1)) {
+    const int bytes = node.op == "QuantizeLinear" ? node.outputs[0] : node.inputs[0];
+    result->is_signed = bytes >= 0 && context.value(bytes).type == ElementType::kInt8;
+  }
+  return problem;
+}
+
+std::string read_weight(const Value* weight, const Value* scale, const Value* zero_point, bool columns,
+                        QuantizedWeight* result) {
+  if (weight == nullptr) return "it has no weights";
+  if (!weight->is_constant) return "its weights '" + weight->name + "' are not constant";
+  const ElementType type = weight->constant.type;
+  if (!is_byte(type)) {
+    return "its weights are " + std::string(element_type_name(type)) + "; uint8 and int8 are supported";
+  }
+  if (std::string problem = constant_problem(*weight, type); !problem.empty()) return problem;
+  const std::vector<int64_t>& dims = weight->constant.dims;
+  if (dims.size() < 2 || element_count(dims) == 0 || (columns && dims.size() != 2)) {
+    return "its weights have shape " + dims_text(dims) + (columns ? "; rank 2 is expected" : "");
+  }
+  QuantizedWeightView& view = result->view;
+  view.data = weight->constant.data;
+  view.is_signed = type == ElementType::kInt8;
+  view.rows = dims[columns ? 1 : 0];
+  view.channels = dims[columns ? 0 : 1];
+  view.taps = element_count(dims) / (dims[0] * dims[1]);
+  view.row_stride = columns ? 1 : dims[1] * view.taps;
+  view.channel_stride = columns ? dims[1] : view.taps;
+  const int rank = columns ? 2 : 1;  // of scale and zero point: [n], of columns also [1, n]
+  if (scale != nullptr) {
+    if (std::string problem = read_scales(*scale, &result->scale); !problem.empty()) return problem;
+    if (std::string p = vector_problem(scale->constant.dims, rank, rank - 1, view.rows); !p.empty())
+      return "the scale of its weights of " + p + " (blocks are not supported)";
+  }
+  if (zero_point != nullptr) {
+    if (std::string problem = constant_problem(*zero_point, type); !problem.empty()) {
+      return "the zero point of its weights cannot be used: " + problem;
+    }
+    if (std::string p = vector_problem(zero_point->constant.dims, rank, rank - 1, view.rows); !p.empty())
+      return "the zero point of its weights of " + p;
+    view.zero_points = zero_point->constant.data;
+    view.zero_point_stride = element_count(zero_point->constant.dims) == 1 ? 0 : 1;
+  }
+  return range_problem(view, weight->name);
+}
+
+std::string dequantized_weights(const RecogniseContext& context, int weights) {
+  const Node* producer = producer_of(context.graph, weights);
+  if (producer == nullptr || producer->op != "DequantizeLinear") return "";
+  const Value* stored = context.input(*producer, 0);
+  if (stored == nullptr || !stored->is_constant) return "";
+  return "its weights '" + stored->name +
+         "' are dequantized in every run: quantize its input, too (QDQ), or store them as float32";
+}
+
+std::string read_int_bias(const Value& bias, int rank, int axis, int64_t rows, std::vector<int32_t>* result) {
+  if (!bias.is_constant) return "its bias '" + bias.name + "' is not constant";
+  if (bias.constant.type != ElementType::kInt32) return "its bias '" + bias.name + "' is not int32";
+  const auto ints = constant_ints(bias);
+  if (!ints) return "its bias cannot be used: " + constant_problem(bias, ElementType::kInt32);
+  if (std::string p = vector_problem(bias.constant.dims, rank, axis, rows); !p.empty()) return "its bias of " + p;
+  result->assign(ints->begin(), ints->end());
+  result->resize(rows, result->front());
+  return "";
+}
+
+std::vector<float> multipliers(float x_scale, const std::vector<float>& w_scale, const float* y_scale, int64_t rows) {
+  std::vector<float> result;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float product = x_scale * w_scale[w_scale.size() == 1 ? 0 : r];
+    result.push_back(y_scale != nullptr ? product / *y_scale : product);
+  }
+  return result;
+}
+
+std::string set_token_geometry(const RecogniseContext& context, int x, bool transposed_input, QuantizedLinear* linear) {
+  const int rank = context.rank(x);
+  if (rank < 0) return "the rank of its input is unknown";
+  if (rank < 2 || (transposed_input && rank != 2)) {
+    return "its input has rank " + std::to_string(rank) + "; at least 2 is expected";
+  }
+  linear->axes = Axes::kTokens;
+  linear->in_channels = linear->weight.channels;
+  linear->out_channels = linear->weight.rows;
+  linear->transposed_input = transposed_input;
+  const int64_t channels = context.static_dim(x, transposed_input ? 0 : rank - 1);
+  if (channels < 0 || channels == linear->in_channels) return "";
+  return "its input has " + std::to_string(channels) + " channels, its weights expect " +
+         std::to_string(linear->in_channels);
+}
+
+void set_conv_geometry(const ConvGeometry& geometry, QuantizedLinear* linear) {
+  linear->axes = Axes::kImage;
+  linear->in_channels = geometry.in_channels;
+  linear->out_channels = geometry.out_channels;
+  linear->groups = geometry.groups;
+  linear->window = geometry.window;
+}
+
+namespace {
+
+// A product of floats whose weights a DequantizeLinear makes of bytes that belong to the graph around this one.
+bool has_outer_weights(const RecogniseContext& context, int product) {
+  const Graph& graph = context.graph;
+  const int matmul = made_by(graph, product, "MatMul");
+  const int dequantize = matmul < 0 ? -1 : made_by(graph, graph.nodes[matmul].inputs[1], "DequantizeLinear");
+  if (dequantize < 0) return false;
+  const IndexList& inputs = graph.nodes[dequantize].inputs;
+  return std::any_of(inputs.begin(), inputs.end(),
+                     [&](int input) { return input >= 0 && context.value(input).is_outer_scope; });
+}
+
+}  // namespace
+
+Recognised recognise_quantize(const RecogniseContext& context, const Node& node) {
+  const int x = node.inputs[0], y = node.outputs[0];
+  if (node.attribute("block_size", int64_t{0}) != 0) return decline("blocks of a scale each are not supported");
+  if (const int64_t type = node.attribute("precision", int64_t{0}); type != 0 && type != 1)
+    return decline("only a precision of float32 is supported");
+  Quantization quantization;
+  if (std::string problem = read_quantization(context, node, 1, &quantization); !problem.empty()) {
+    return decline(problem);
+  }
+  const bool to_bytes = node.op == "QuantizeLinear";
+  const ElementType from = context.value(x).type, to = context.value(y).type;
+  const ElementType bytes = quantization.is_signed ? ElementType::kInt8 : ElementType::kUint8;
+  if (from != (to_bytes ? ElementType::kFloat : bytes) || to != (to_bytes ? bytes : ElementType::kFloat)) {
+    return decline("it converts " + std::string(element_type_name(from)) + " to " + std::string(element_type_name(to)) +
+                   "; float32, uint8 and int8 are supported");
+  }
+  // Where no QuantizeLinear follows, onnxruntime looks for such weights in this graph alone, and makes no session.
+  if (to_bytes && has_outer_weights(context, x)) {
+    return decline("it follows a product of weights that belong to the graph around this one");
+  }
+  if (to_bytes) return accept(Quantize{quantization}, {x}, y);
+  return accept(Dequantize{quantization}, {x}, y);
+}
+
+const Node* producer_of(const Graph& graph, int value) {
+  const int producer = graph.producer(value);
+  return producer >= 0 ? &graph.nodes[producer] : nullptr;
+}
+
+int sole_consumer(const Graph& graph, int value) {
+  if (value < 0) return -1;
+  const Value& v = graph.values[value];
+  return v.consumers.size() == 1 && !v.is_graph_output ? v.consumers[0] : -1;
+}
+
+}  // namespace sparsecpu
