@@ -30,6 +30,22 @@ int64_t elements_of(std::span<const int64_t> sizes) {
   return count;
 }
 
+std::vector<Shape> value_shapes(const OpGraph& graph, const std::vector<int>& ops,
+                                const std::vector<Shape>& input_shapes) {
+  std::vector<Shape> shapes(graph.values.size());
+  for (size_t v = 0; v < shapes.size(); ++v) {
+    if (!graph.values[v].constant.empty()) shapes[v] = graph.values[v].dims;
+  }
+  for (size_t i = 0; i < input_shapes.size(); ++i) shapes[static_cast<size_t>(graph.inputs[i])] = input_shapes[i];
+  for (int index : ops) {
+    const Op& op = graph.ops[static_cast<size_t>(index)];
+    std::vector<Shape> operands;
+    for (int input : op.inputs) operands.push_back(shapes[static_cast<size_t>(input)]);
+    shapes[static_cast<size_t>(op.output)] = output_shape(op, operands);
+  }
+  return shapes;
+}
+
 std::vector<double> multiply_adds(const OpGraph& graph, const std::vector<Shape>& shapes) {
   std::vector<double> result;
   for (const Op& op : graph.ops) result.push_back(multiply_adds(op, shapes));

@@ -38,7 +38,7 @@ struct LayerPack {
   const char* kernel() const;  // of the main form, for the report
 };
 
-// Of the stages of a region; of one without weights an empty one. Shared with layers of the same content.
+// Of several layers. Shared with layers of the same content.
 using LayerPacks = std::vector<std::shared_ptr<const LayerPack>>;
 
 // All that a LayerPack depends on. Pointers are into the stage and the Graph.

@@ -1,11 +1,12 @@
-// A claimed region: its packed weights, and its Plans.
+#include "lower/region.h"
+
 #include <algorithm>
 #include <atomic>
 
 #include "base/cpu.h"
 #include "kernels/registry.h"
 #include "lower/arithmetic.h"
-#include "lower/lower.h"
+#include "lower/fuse.h"
 #include "lower/pack_layers.h"
 #include "lower/plan_cache.h"
 #include "lower/slices.h"
@@ -84,18 +85,16 @@ struct Region::State {
   OpGraph graph;
   std::vector<Stage> stages;
   std::vector<int64_t> rows;  // of each value, as static_rows
-  LayerPacks packs;
   std::vector<bool> certain;  // of stages: whether the shape of their sum is that of the product in every run
   std::vector<bool> counted;  // of stages: whether their weights count as their own
   std::vector<OpReport> reports;
   const KernelTable& kernels;
   PlanCache plans;
-  std::atomic<const StagesApart*> apart{nullptr};  // made when shapes first need it
+  std::atomic<const std::vector<Stage>*> apart{nullptr};  // made when shapes first need it
 
   State(OpGraph ops, const KernelTable& table) : graph(std::move(ops)), stages(fuse(graph)), kernels(table) {
     rows = static_rows(graph);
     certain = certain_sums(graph, stages);
-    packs.resize(stages.size(), std::make_shared<const LayerPack>());
     counted.resize(stages.size());
   }
   State(const State&) = delete;
@@ -103,7 +102,7 @@ struct Region::State {
   ~State() { delete apart.load(std::memory_order_relaxed); }
   std::shared_ptr<const Plan> plan(const std::vector<int>& outputs, const std::vector<Shape>& input_shapes,
                                    int workers);
-  const StagesApart& stages_apart();
+  const std::vector<Stage>& stages_apart();
   void forget_weights();
   void report();
 };
@@ -112,17 +111,16 @@ std::shared_ptr<const Plan> Region::State::plan(const std::vector<int>& outputs,
                                                 int workers) {
   const std::vector<Shape> shapes = value_shapes(graph, ops_of(stages, 0, stages.size()), input_shapes);
   if (products_are_whole(graph, stages, shapes)) {
-    return plan_region(graph, stages, packs, kernels, workers, input_shapes, outputs);
+    return plan_region(graph, stages, kernels, workers, input_shapes, outputs);
   }
-  const StagesApart& others = stages_apart();
-  return plan_region(graph, others.stages, others.packs, kernels, workers, input_shapes, outputs);
+  return plan_region(graph, stages_apart(), kernels, workers, input_shapes, outputs);
 }
 
 // Without a lock, which a fork could leave taken: of several threads that come first, each makes one, and one is kept.
-const StagesApart& Region::State::stages_apart() {
-  if (const StagesApart* there = apart.load(std::memory_order_acquire)) return *there;
-  auto made = std::make_unique<const StagesApart>(with_sums_apart(graph, stages, packs));
-  const StagesApart* there = nullptr;
+const std::vector<Stage>& Region::State::stages_apart() {
+  if (const std::vector<Stage>* there = apart.load(std::memory_order_acquire)) return *there;
+  auto made = std::make_unique<const std::vector<Stage>>(with_sums_apart(graph, stages));
+  const std::vector<Stage>* there = nullptr;
   return apart.compare_exchange_strong(there, made.get(), std::memory_order_acq_rel) ? *made.release() : *there;
 }
 
@@ -139,9 +137,9 @@ void Region::State::report() {
       reports[static_cast<size_t>(op)] = {"fused", 0, stages[s].op_indices.front()};
     }
     OpReport& main = reports[static_cast<size_t>(stages[s].op_indices.front())];
-    const bool linear = linear_shape(stages[s].op.data).has_value();
-    main.kernel = linear ? packs[s]->kernel() : kernel_name(stages[s].op.data);
-    main.packed_bytes = counted[s] ? packs[s]->bytes() : 0;
+    const LayerPack* pack = stages[s].pack.get();
+    main.kernel = pack != nullptr ? pack->kernel() : kernel_name(stages[s].op.data);
+    main.packed_bytes = counted[s] ? pack->bytes() : 0;
   }
 }
 
@@ -209,7 +207,7 @@ class Region::Lowerer {
     for (size_t i = 0; i < layers_.size(); ++i) {
       const auto [region, stage] = layers_[i];
       if (packed.failures[i].empty()) {
-        state(region).packs[stage] = packed.packs[i];
+        state(region).stages[stage].pack = packed.packs[i];
         state(region).counted[stage] = packed.is_first[i];
       } else {
         refused.push_back(

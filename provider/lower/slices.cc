@@ -34,10 +34,9 @@ struct Slicing {
 
 class RegionPlanner {
  public:
-  RegionPlanner(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
-                const KernelTable& kernels, int workers, const std::vector<Shape>& input_shapes,
-                const std::vector<int>& outputs)
-      : graph_(graph), stages_(stages), packs_(packs), kernels_(kernels), workers_(workers), outputs_(outputs) {
+  RegionPlanner(const OpGraph& graph, const std::vector<Stage>& stages, const KernelTable& kernels, int workers,
+                const std::vector<Shape>& input_shapes, const std::vector<int>& outputs)
+      : graph_(graph), stages_(stages), kernels_(kernels), workers_(workers), outputs_(outputs) {
     for (size_t i = 0; i < graph.inputs.size(); ++i) ports_[graph.inputs[i]] = {Port::Kind::kInput, i, 0, 0};
     shapes_ = shapes_of(input_shapes, stages.size());
   }
@@ -194,7 +193,7 @@ class RegionPlanner {
   void add_pass(size_t begin, size_t end, int64_t slices, const std::vector<Shape>& shapes) {
     Pass pass;
     pass.slices = slices;
-    Planner::Part part{begin, end, {}, {}, results_of(begin, end)};
+    Part part{begin, end, {}, {}, results_of(begin, end)};
     for (const auto& [value, port] : ports_) {
       part.inputs.push_back(value);
       part.input_shapes.push_back(shapes[static_cast<size_t>(value)]);
@@ -208,7 +207,7 @@ class RegionPlanner {
     for (int value : part.inputs) pass.inputs.push_back(port_of(value));
     for (int value : part.outputs) pass.outputs.push_back(port_of(value));
     const int threads = slices > 1 ? 1 : workers_;
-    pass.program = Planner(graph_, stages_, packs_, kernels_, threads).plan(part);
+    pass.program = plan_program(graph_, stages_, kernels_, threads, part);
     const size_t arenas = slices > 1 ? static_cast<size_t>(workers_) : 1;
     plan_->arena_bytes = std::max(plan_->arena_bytes, arenas * pass.program->arena_bytes);
     plan_->passes.push_back(std::move(pass));
@@ -216,7 +215,6 @@ class RegionPlanner {
 
   const OpGraph& graph_;
   const std::vector<Stage>& stages_;
-  const LayerPacks& packs_;
   const KernelTable& kernels_;
   const int workers_;
   const std::vector<int>& outputs_;
@@ -227,26 +225,10 @@ class RegionPlanner {
 
 }  // namespace
 
-std::vector<Shape> value_shapes(const OpGraph& graph, const std::vector<int>& ops,
-                                const std::vector<Shape>& input_shapes) {
-  std::vector<Shape> shapes(graph.values.size());
-  for (size_t v = 0; v < shapes.size(); ++v) {
-    if (!graph.values[v].constant.empty()) shapes[v] = graph.values[v].dims;
-  }
-  for (size_t i = 0; i < input_shapes.size(); ++i) shapes[static_cast<size_t>(graph.inputs[i])] = input_shapes[i];
-  for (int index : ops) {
-    const Op& op = graph.ops[static_cast<size_t>(index)];
-    std::vector<Shape> operands;
-    for (int input : op.inputs) operands.push_back(shapes[static_cast<size_t>(input)]);
-    shapes[static_cast<size_t>(op.output)] = output_shape(op, operands);
-  }
-  return shapes;
-}
-
-std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
+std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages,
                                         const KernelTable& kernels, int workers, const std::vector<Shape>& input_shapes,
                                         const std::vector<int>& outputs) {
-  return RegionPlanner(graph, stages, packs, kernels, workers, input_shapes, outputs).plan();
+  return RegionPlanner(graph, stages, kernels, workers, input_shapes, outputs).plan();
 }
 
 }  // namespace sparsecpu

@@ -3,20 +3,14 @@
 #include <memory>
 #include <vector>
 
-#include "lower/layer_pack.h"
 #include "lower/stage.h"
 #include "run/plan.h"
 
 namespace sparsecpu {
 
 // outputs: values to make, in the order of the Plan's outputs.
-std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs,
+std::shared_ptr<const Plan> plan_region(const OpGraph& graph, const std::vector<Stage>& stages,
                                         const KernelTable& kernels, int workers, const std::vector<Shape>& input_shapes,
                                         const std::vector<int>& outputs);
-
-// Shapes of all values that the ops of these indices make, for these shapes of the region's inputs. Throws Error where
-// they do not fit.
-std::vector<Shape> value_shapes(const OpGraph& graph, const std::vector<int>& ops,
-                                const std::vector<Shape>& input_shapes);
 
 }  // namespace sparsecpu

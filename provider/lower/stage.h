@@ -1,6 +1,7 @@
 // Stages: what remains of a region's Ops after fusion. A stage is one pass over its output.
 #pragma once
 #include <limits>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -12,6 +13,8 @@ namespace sparsecpu {
 constexpr Clamp kNoClamp{-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
 // The same as a function of its own; nothing if it changes nothing.
 std::optional<Unary> as_unary(Clamp clamp);
+
+struct LayerPack;
 
 struct Stage {
   Op op;                                    // inputs and output are OpGraph values
@@ -30,7 +33,8 @@ struct Stage {
     std::optional<Unary> activation;
   };
   std::optional<FromBytes> from_bytes;
-  std::vector<int> op_indices;  // every Op of the OpGraph that this stage computes
+  std::vector<int> op_indices;            // every Op of the OpGraph that this stage computes
+  std::shared_ptr<const LayerPack> pack;  // Linear, QuantizedLinear: once they are packed
 };
 
 // The Ops that stages [begin, end) compute, in the order of the OpGraph.
@@ -47,8 +51,5 @@ std::optional<LinearShape> linear_shape(const OpData& data);
 
 // The lookup on bytes as kernels store them (signed ones plus 128).
 std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed);
-
-// Topologically ordered. Fuses Erf-Gelu, x*Sigmoid(x), and into Linear: Affine, a residual Add, an activation.
-std::vector<Stage> fuse(const OpGraph& graph);
 
 }  // namespace sparsecpu

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "lower/slices.h"
+#include "lower/arithmetic.h"
 
 namespace sparsecpu {
 namespace {
@@ -70,12 +70,6 @@ Stage sum_alone(const OpGraph& graph, const Stage& stage) {
 
 }  // namespace
 
-std::optional<Unary> as_unary(Clamp clamp) {
-  if (clamp.lo == kNoClamp.lo && clamp.hi == kNoClamp.hi) return {};
-  if (clamp.lo == 0 && clamp.hi == kNoClamp.hi) return Unary{UnaryKind::kRelu, 0, 0};
-  return Unary{UnaryKind::kClip, clamp.lo, clamp.hi};
-}
-
 std::vector<bool> certain_sums(const OpGraph& graph, const std::vector<Stage>& stages) {
   const std::vector<int> ops = ops_of(stages, 0, stages.size());
   constexpr size_t kImageChannels = 1, kTokenChannels = 8;  // the last axis
@@ -103,15 +97,12 @@ bool products_are_whole(const OpGraph& graph, const std::vector<Stage>& stages, 
   });
 }
 
-StagesApart with_sums_apart(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs) {
-  StagesApart apart;
-  for (size_t s = 0; s < stages.size(); ++s) {
-    const bool splits = stages[s].residual >= 0;
-    apart.stages.push_back(splits ? layer_alone(graph, stages[s]) : stages[s]);
-    apart.packs.push_back(packs[s]);
-    if (!splits) continue;
-    apart.stages.push_back(sum_alone(graph, stages[s]));
-    apart.packs.push_back(std::make_shared<const LayerPack>());
+std::vector<Stage> with_sums_apart(const OpGraph& graph, const std::vector<Stage>& stages) {
+  std::vector<Stage> apart;
+  for (const Stage& stage : stages) {
+    const bool splits = stage.residual >= 0;
+    apart.push_back(splits ? layer_alone(graph, stage) : stage);
+    if (splits) apart.push_back(sum_alone(graph, stage));
   }
   return apart;
 }

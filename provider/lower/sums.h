@@ -3,7 +3,6 @@
 #pragma once
 #include <vector>
 
-#include "lower/layer_pack.h"
 #include "lower/stage.h"
 
 namespace sparsecpu {
@@ -16,10 +15,6 @@ std::vector<bool> certain_sums(const OpGraph& graph, const std::vector<Stage>& s
 bool products_are_whole(const OpGraph& graph, const std::vector<Stage>& stages, const std::vector<Shape>& shapes);
 
 // The same work with every sum of a layer and a residual in a stage of its own, which broadcasts both.
-struct StagesApart {
-  std::vector<Stage> stages;
-  LayerPacks packs;
-};
-StagesApart with_sums_apart(const OpGraph& graph, const std::vector<Stage>& stages, const LayerPacks& packs);
+std::vector<Stage> with_sums_apart(const OpGraph& graph, const std::vector<Stage>& stages);
 
 }  // namespace sparsecpu

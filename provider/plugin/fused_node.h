@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "abi/ort_abi.h"
-#include "lower/lower.h"
+#include "lower/region.h"
 #include "plugin/region_times.h"
 #include "plugin/region_values.h"
 #include "plugin/scratch.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "claim/claim.h"
-#include "lower/lower.h"
+#include "lower/region.h"
 
 namespace sparsecpu {
 

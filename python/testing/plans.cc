@@ -9,7 +9,7 @@
 #include <sstream>
 #include <typeinfo>
 
-#include "lower/lower.h"
+#include "lower/region.h"
 #include "run/byte_steps.h"
 #include "run/chain_steps.h"
 #include "run/layout_steps.h"

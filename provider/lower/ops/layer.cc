@@ -1,0 +1,127 @@
+#include "lower/ops/layer.h"
+
+#include <algorithm>
+
+#include "lower/arithmetic.h"
+
+namespace sparsecpu {
+
+bool runs_row_major(const Stage& stage, const Placement& placement) {
+  const LayerPack& pack = *stage.pack;
+  if (!pack.few_rows && !pack.qfew_rows) return false;
+  if (!pack.has_lane_form()) return true;
+  const LinearShape linear = *linear_shape(stage.op.data);
+  const int64_t rows = elements_of(placement.shape(stage.op.output)) / linear.out_channels;
+  const bool sparse = pack.few_rows && pack.few_rows->view.columns != nullptr;
+  return !has_pixels(stage, placement) && rows < row_major_below(pack.qfew_rows.has_value(), sparse);
+}
+
+bool has_pixels(const Stage& stage, const Placement& placement) {
+  const Shape& shape = placement.shape(stage.op.output);
+  return linear_shape(stage.op.data)->axes == Axes::kImage &&
+         elements_of(std::span(shape).subspan(std::min<size_t>(2, shape.size()))) > 1;
+}
+
+void form_of_layer(const Stage& stage, FillBits fill, Placement& placement) {
+  const int in = stage.op.inputs[0];
+  Placed& out = placement.at(stage.op.output);
+  const LinearShape linear = *linear_shape(stage.op.data);
+  if (runs_row_major(stage, placement)) {
+    if (has_pixels(stage, placement)) out.place_lanes(Axes::kImage);  // comes channels last
+    return;
+  }
+  out.place_lanes(linear.axes);
+  if (linear.axes != Axes::kImage) return;
+  const WindowExtent extent = window_extent(linear.window, image_size(placement.shape(in)));
+  placement.demand_window(in, out, linear.window, extent, fill);
+}
+
+WindowInput layer_input(const Stage& stage, FillBits fill, Planner& p) {
+  const int in = stage.op.inputs[0];
+  const Placed& out = p.placement.at(stage.op.output);
+  const LinearShape linear = *linear_shape(stage.op.data);
+  if (linear.axes == Axes::kImage) {
+    const WindowExtent extent = window_extent(linear.window, image_size(p.placement.shape(in)));
+    return p.layouts.window_of(in, out, linear.window, extent, fill);
+  }
+  const LaneTensor x = linear.transposed_input ? p.layouts.transposed_lanes_of(in, out.blocks)
+                                               : p.layouts.lanes_of(in, out.blocks, Axes::kTokens);
+  return {x, walk_pixels(x)};
+}
+
+// The layer's addend and its output, which takes the addend's memory where nothing else reads that. In a chain, the
+// first stage still reads it for positions of other workers.
+void place_output(const Stage& stage, LayerOperands* operands, Planner& p) {
+  const int out = stage.op.output;
+  if (stage.sum && stage.sum->constant) operands->addend = constant_operand(*stage.sum->constant, out, p);
+  if (stage.residual >= 0) operands->addend = operand_of(stage.residual, out, p);
+  const bool overwrites = p.emission.chain() == nullptr && stage.residual >= 0 &&
+                          p.placement.at(stage.residual).dies_at(p.emission.stage()) &&
+                          operands->addend->tensor.geometry == p.placement.at(out).home_geometry() &&
+                          operands->addend->tensor.ref.buffer != operands->x.tensor.ref.buffer;
+  operands->y = overwrites ? p.layouts.adopt_lanes(out, operands->addend->tensor) : p.layouts.new_lanes(out);
+}
+
+std::vector<ptrdiff_t> chunk_bases(const std::vector<ChunkOrigin>& origins, const Window& window, const WindowInput& x,
+                                   int64_t per_vector) {
+  std::vector<ptrdiff_t> bases;
+  for (const ChunkOrigin& origin : origins) {
+    const auto tap = static_cast<size_t>(origin.kernel_row * window.kernel[1] + origin.kernel_column);
+    bases.push_back(x.taps[tap] + origin.channel / per_vector * kLanes);
+  }
+  return bases;
+}
+
+std::vector<ptrdiff_t> dense_offsets(const WindowInput& x, int64_t vectors) {
+  std::vector<ptrdiff_t> offsets;
+  for (ptrdiff_t tap : x.taps) {
+    for (int64_t v = 0; v < vectors; ++v) offsets.push_back(tap + v * kLanes);
+  }
+  return offsets;
+}
+
+int64_t position_bytes(const LaneTensor& tensor) {
+  return tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
+}
+
+void set_code(JitStep& step, const Window& window, const PackedJit& code, const LayerOperands& operands) {
+  step.code = &code;
+  for (int64_t i = 0; i < window.kernel[0]; ++i) {
+    step.row_base.push_back(operands.x.taps[static_cast<size_t>(i * window.kernel[1])]);
+  }
+  step.tile =
+      static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
+  // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
+  const int64_t data_bytes =
+      (position_bytes(operands.x.tensor) + position_bytes(operands.y)) * pixels_of(operands.y.geometry).count();
+  step.least_positions = static_cast<int64_t>(code.code_bytes) <= std::min(data_bytes, kSmallCode)
+                             ? kLeastPositions
+                             : kLeastPositionsOfLargeCode;
+}
+
+// Work is cut by positions first (each thread keeps its own pixels in its cache from layer to layer), then by
+// output channels where there are too few tiles.
+void partition(LaneLinearStep& step, const Workers& workers) {
+  const int64_t tiles = ceil_div(step.positions.count(), step.tile);
+  constexpr int64_t kMinMultiplies = 4000;  // vectors: about a microsecond
+  const int64_t worth = std::max<int64_t>(1, step.work_per_position * step.positions.count() / kMinMultiplies);
+  const int64_t most = std::min<int64_t>(workers.most_chunks(), worth);
+  step.position_chunks = static_cast<int>(std::min(tiles, most));
+  const int64_t most_by_rows = std::max<int64_t>(1, step.rows / std::max(kMinChunkRows, step.block_rows));
+  step.unit_chunks = static_cast<int>(std::clamp<int64_t>(most / step.position_chunks, 1, most_by_rows));
+  step.chunks = step.position_chunks * step.unit_chunks;
+}
+
+void partition(JitStep& step, const Workers& workers) {
+  constexpr int kMinMultiplies = 8000;
+  constexpr int kFinish = 6;  // a row's end, in multiply-adds
+  const int64_t multiplies = (step.code->nonzeros + kFinish * step.rows) * step.positions.count();
+  const int64_t most = workers.even_chunks(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, workers.most_chunks()));
+  step.position_chunks = static_cast<int>(
+      workers.even_chunks(std::clamp<int64_t>(step.positions.count() / step.least_positions, 1, most)));
+  step.unit_chunks =
+      static_cast<int>(std::clamp<int64_t>(ceil_div(most, step.position_chunks), 1, step.code->blocks()));
+  step.chunks = step.position_chunks * step.unit_chunks;
+}
+
+}  // namespace sparsecpu

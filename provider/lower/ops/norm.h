@@ -1,0 +1,12 @@
+// Normalization of tokens.
+#pragma once
+#include "lower/placement.h"
+
+namespace sparsecpu {
+
+struct Planner;
+
+void form(const LayerNorm& norm, const Stage& stage, Placement& placement);
+void emit(const LayerNorm& norm, const Stage& stage, Planner& p);
+
+}  // namespace sparsecpu

@@ -1,0 +1,43 @@
+#include "lower/stage.h"
+
+#include <algorithm>
+
+namespace sparsecpu {
+
+std::optional<Unary> as_unary(Clamp clamp) {
+  if (clamp.lo == kNoClamp.lo && clamp.hi == kNoClamp.hi) return {};
+  if (clamp.lo == 0 && clamp.hi == kNoClamp.hi) return Unary{UnaryKind::kRelu, 0, 0};
+  return Unary{UnaryKind::kClip, clamp.lo, clamp.hi};
+}
+
+std::optional<LinearShape> linear_shape(const OpData& data) {
+  if (const auto* l = std::get_if<Linear>(&data)) {
+    return LinearShape{l->axes,        l->in_channels, l->out_channels,    l->groups,
+                       l->weight.taps, l->window,      l->transposed_input};
+  }
+  if (const auto* q = std::get_if<QuantizedLinear>(&data)) {
+    return LinearShape{q->axes,        q->in_channels, q->out_channels,    q->groups,
+                       q->weight.taps, q->window,      q->transposed_input};
+  }
+  return {};
+}
+
+std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed) {
+  std::array<uint8_t, 256> table;
+  for (size_t i = 0; i < 256; ++i) {
+    table[i] =
+        static_cast<uint8_t>(lookup.table[i ^ (input_signed ? 0x80u : 0u)] ^ (lookup.output_signed ? 0x80u : 0u));
+  }
+  return table;
+}
+
+std::vector<int> ops_of(const std::vector<Stage>& stages, size_t begin, size_t end) {
+  std::vector<int> ops;
+  for (size_t s = begin; s < end; ++s) {
+    ops.insert(ops.end(), stages[s].op_indices.begin(), stages[s].op_indices.end());
+  }
+  std::sort(ops.begin(), ops.end());
+  return ops;
+}
+
+}  // namespace sparsecpu
