@@ -1,5 +1,5 @@
-// What the mask of attention holds: the vocabulary of recognise/, which reads it from a model, and run/, which makes floats
-// of it.
+// What the mask of attention holds: the vocabulary of recognise/, which reads it from a model, and run/, which makes
+// floats of it.
 #pragma once
 
 namespace sparsecpu {

@@ -17,6 +17,11 @@ enum class UnaryKind {
   kTanh,
   kErf,
 };
+constexpr bool is_transcendental(UnaryKind kind) {
+  return kind != UnaryKind::kRelu && kind != UnaryKind::kClip && kind != UnaryKind::kLeakyRelu &&
+         kind != UnaryKind::kHardSigmoid && kind != UnaryKind::kHardSwish;
+}
+
 enum class BinaryKind { kAdd, kSub, kMul };
 
 }  // namespace sparsecpu

@@ -10,7 +10,6 @@
 #include "claim/select.h"
 #include "facts/assume.h"
 #include "price/arithmetic.h"
-#include "recognise/quantized.h"
 #include "recognise/recognise.h"
 
 namespace sparsecpu {
@@ -58,14 +57,27 @@ std::vector<OpenSizes> other_sizes(const OpenAxes& open) {
   return sizes;
 }
 
+// The facts of a recognised graph with other sizes of its open axes, which are added to `open`.
+Table<ValueFacts> facts_with(const Graph& graph, const Table<Recognised>& nodes, const SymbolSizes& given,
+                             const OpenSizes& sizes, OpenAxes* open) {
+  Table<ValueFacts> facts(graph.values.size());
+  AssumedShapes shapes(graph, given, &facts, sizes);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    for (int input : graph.nodes[i].inputs) shapes.ensure(input);
+    shapes.propagate(graph.nodes[i], nodes[i].ops);
+  }
+  *open = shapes.open();
+  return facts;
+}
+
 bool is_over_tokens(const Recognised& node) {
-  return std::any_of(node.ops.begin(), node.ops.end(), [](const Op& op) { return own_axes(op.data) == Axes::kTokens; });
+  return std::any_of(node.ops.begin(), node.ops.end(), [](const Op& op) { return op.own_axes() == Axes::kTokens; });
 }
 
 int64_t dense_weights(const RecognisedGraph& recognised) {
   int64_t bytes = 0;
   for (const Recognised& node : recognised.nodes) {
-    for (const Op& op : node.ops) bytes += dense_weight_bytes(op.data);
+    for (const Op& op : node.ops) bytes += dense_weight_bytes(op);
   }
   return bytes;
 }
@@ -202,12 +214,12 @@ class Claimer {
   // convolutions, and sizes that do not fit the model nothing at all.
   void drop_losers() {
     OpenAxes open;
-    facts_with(graph_, recognised_.nodes, options_, {}, &open);
+    facts_with(graph_, recognised_.nodes, options_.assume, {}, &open);
     for (const OpenSizes& sizes : other_sizes(open)) {
       if (group_.empty()) return;
       const auto groups = static_cast<size_t>(1 + *std::max_element(group_.begin(), group_.end()));
       Pricing pricing{graph_, {}, {}, {}, {}};
-      set_prices(facts_with(graph_, recognised_.nodes, options_, sizes, &open), &pricing);
+      set_prices(facts_with(graph_, recognised_.nodes, options_.assume, sizes, &open), &pricing);
       std::vector<bool> asked(groups, sizes.tokens == OpenSizes{}.tokens), excused(groups, false);
       for (size_t i = 0; i < group_.size(); ++i) {
         if (group_[i] < 0) continue;
@@ -376,7 +388,7 @@ Refusals refused_atoms(const Atoms& atoms, const Refusals& refused) {
 }  // namespace
 
 ClaimResult claim(const Graph& graph, const ClaimOptions& options, const Refusals& refused) {
-  const Atoms atoms = contract_units(graph, recognise_graph(graph, options));
+  const Atoms atoms = contract_units(graph, recognise_graph(graph, options.assume));
   ClaimResult taken = Claimer(atoms.graph, atoms.recognised, options, refused_atoms(atoms, refused)).run();
   // On the graph of atoms the graph of nodes has been contracted already: what is acyclic there is acyclic here.
   ClaimResult result = spread_over_nodes(graph, atoms, std::move(taken));

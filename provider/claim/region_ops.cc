@@ -41,7 +41,7 @@ class RegionBuilder {
     if (hidden) {
       OpGraph& graph = result_.graph;
       graph.values[static_cast<size_t>(copy.output)].type =
-          output_type(copy.data, graph.values[static_cast<size_t>(copy.inputs[0])].type);
+          copy.result_type(graph.values[static_cast<size_t>(copy.inputs[0])].type);
     }
     result_.graph.ops.push_back(std::move(copy));
   }

@@ -3,8 +3,8 @@
 #pragma once
 #include <vector>
 
-#include "claim/cost.h"
 #include "graph/graph.h"
+#include "price/cost.h"
 
 namespace sparsecpu {
 

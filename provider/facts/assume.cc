@@ -63,24 +63,11 @@ constexpr SizeSet kAssumed{&ValueFacts::assumed, &ValueFacts::assumed_numbers};
 constexpr SizeSet kProbe{&ValueFacts::probe, &ValueFacts::probe_numbers};
 constexpr SizeSet kProof{&ValueFacts::proof, &ValueFacts::proof_numbers};
 
-// The channels that an operator needs: with any others, the CPU provider does not run it either.
-std::optional<int64_t> needed_channels(const OpData& data, const Shape& x, size_t* axis) {
-  const auto of = [&](Axes axes, int64_t channels) {
-    *axis = axes == Axes::kImage ? 1 : x.size() - 1;
-    return x.size() < 2 ? std::nullopt : std::optional(channels);
-  };
-  if (const auto* op = std::get_if<Linear>(&data); op && !op->transposed_input) return of(op->axes, op->in_channels);
-  if (const auto* op = std::get_if<QuantizedLinear>(&data); op && !op->transposed_input)
-    return of(op->axes, op->in_channels);
-  if (const auto* op = std::get_if<LayerNorm>(&data)) return of(Axes::kTokens, static_cast<int64_t>(op->scale.size()));
-  return std::nullopt;
-}
-
 }  // namespace
 
-AssumedShapes::AssumedShapes(const Graph& graph, const ClaimOptions& options, Table<ValueFacts>* facts,
+AssumedShapes::AssumedShapes(const Graph& graph, const SymbolSizes& given, Table<ValueFacts>* facts,
                              const OpenSizes& sizes)
-    : graph_(graph), options_(options), facts_(*facts), open_sizes_(sizes) {
+    : graph_(graph), given_(given), facts_(*facts), open_sizes_(sizes) {
   // The inputs first: a symbol is a batch, a pixel or a token count by its first place there.
   for (int input : graph.inputs) ensure(input);
 }
@@ -99,13 +86,13 @@ std::pair<int64_t, int64_t> AssumedShapes::sizes(const Value& value, size_t axis
   const std::string symbol = axis < value.symbols.size() ? value.symbols[axis] : "";
   if (symbol.empty()) {
     // By the name of the value and the axis: for a person who knows what will be fed.
-    const auto given = options_.assume.find(value.name + '[' + std::to_string(axis) + ']');
-    if (given != options_.assume.end()) assumed_[given->first] = given->second;
-    return {given != options_.assume.end() ? given->second : open_size(rank, axis), unknown_size()};
+    const auto given = given_.find(value.name + '[' + std::to_string(axis) + ']');
+    if (given != given_.end()) assumed_[given->first] = given->second;
+    return {given != given_.end() ? given->second : open_size(rank, axis), unknown_size()};
   }
   if (assumed_.count(symbol) == 0) {
-    const auto given = options_.assume.find(symbol);
-    assumed_[symbol] = given != options_.assume.end() && given->second > 0 ? given->second : open_size(rank, axis);
+    const auto given = given_.find(symbol);
+    assumed_[symbol] = given != given_.end() && given->second > 0 ? given->second : open_size(rank, axis);
     probe_[symbol] = kProbeUnit * (kFirstSymbolProbe + static_cast<int64_t>(probe_.size()));
   }
   return {assumed_[symbol], probe_[symbol]};
@@ -142,27 +129,27 @@ void AssumedShapes::declare(int index) {
 }
 
 // What an op needs of its input is proven for all that comes after it.
-void AssumedShapes::prove_channels(const Recognised& recognised) {
-  for (const Op& op : recognised.ops) {
+void AssumedShapes::prove_channels(const std::vector<Op>& ops) {
+  for (const Op& op : ops) {
     if (op.inputs[0] < 0 || !facts_[op.inputs[0]].proof) continue;
     Shape& x = *facts_[op.inputs[0]].proof;
-    size_t axis = 0;
-    if (const auto channels = needed_channels(op.data, x, &axis)) x[axis] = *channels;
+    const std::optional<NeededChannels> channels = op.needed_channels();
+    if (channels && x.size() > 1) x[channels->axes == Axes::kImage ? 1 : x.size() - 1] = channels->count;
   }
 }
 
 // Shapes of one node's Ops, into the facts of its outputs. Returns the first misfit with assumed sizes or probes, save
 // where inputs depend on a symbol: sizes that were only assumed may be ones that the model never sees. A window that
 // takes memory out of proportion does so at other sizes, too.
-std::string AssumedShapes::run_ops(const Recognised& recognised) {
+std::string AssumedShapes::run_ops(const std::vector<Op>& ops) {
   bool fixed = true;
-  for (const Op& op : recognised.ops) {
+  for (const Op& op : ops) {
     for (int input : op.inputs) fixed &= input < 0 || facts_[input].assumed == facts_[input].probe;
   }
-  prove_channels(recognised);
+  prove_channels(ops);
   for (const SizeSet& set : {kAssumed, kProbe, kProof}) {
     std::map<int, Shape> made;
-    for (const Op& op : recognised.ops) {
+    for (const Op& op : ops) {
       std::vector<Shape> inputs;
       for (int input : op.inputs) {
         if (const auto found = made.find(input); found != made.end()) {
@@ -176,7 +163,7 @@ std::string AssumedShapes::run_ops(const Recognised& recognised) {
       try {
         made[op.output] = output_shape(op, inputs);
         const bool assumed = set.shape == kAssumed.shape;
-        const std::string problem = assumed ? window_problem(op.data, inputs[0], made[op.output]) : "";
+        const std::string problem = assumed ? window_problem(op, inputs[0], made[op.output]) : "";
         if (!problem.empty()) return problem;
       } catch (const Error& error) {
         const bool must_fit = fixed && set.shape != kProof.shape;  // what is not proven may fit nevertheless
@@ -190,11 +177,11 @@ std::string AssumedShapes::run_ops(const Recognised& recognised) {
   return "";
 }
 
-void AssumedShapes::set_axes(const Recognised& recognised) {
+void AssumedShapes::set_axes(const std::vector<Op>& ops) {
   std::map<int, std::optional<Axes>> inside;
-  for (const Op& op : recognised.ops) {
-    std::optional<Axes> axes = own_axes(op.data);
-    if (!axes && !std::holds_alternative<Reshape>(op.data)) {
+  for (const Op& op : ops) {
+    std::optional<Axes> axes = op.own_axes();
+    if (!axes && op.keeps_axes()) {
       for (int input : op.inputs) {
         if (!axes) axes = input < 0 ? inside[input] : facts_[input].axes;
       }
@@ -247,11 +234,11 @@ void AssumedShapes::infer_outputs(const Node& node) {
   }
 }
 
-std::string AssumedShapes::propagate(const Node& node, const Recognised& recognised) {
+std::string AssumedShapes::propagate(const Node& node, const std::vector<Op>& ops) {
   std::string problem;
-  if (recognised.ok()) {
-    problem = run_ops(recognised);
-    set_axes(recognised);
+  if (!ops.empty()) {
+    problem = run_ops(ops);
+    set_axes(ops);
   } else if (keeps_shape(node) && !node.inputs.empty() && node.inputs[0] >= 0 && !node.outputs.empty() &&
              node.outputs[0] >= 0 && !graph_.values[node.outputs[0]].is_constant) {
     ValueFacts& fact = facts_[node.outputs[0]];
@@ -268,18 +255,6 @@ std::string AssumedShapes::propagate(const Node& node, const Recognised& recogni
     ensure(output);
   }
   return problem;
-}
-
-Table<ValueFacts> facts_with(const Graph& graph, const Table<Recognised>& nodes, const ClaimOptions& options,
-                             const OpenSizes& sizes, OpenAxes* open) {
-  Table<ValueFacts> facts(graph.values.size());
-  AssumedShapes shapes(graph, options, &facts, sizes);
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    for (int input : graph.nodes[i].inputs) shapes.ensure(input);
-    shapes.propagate(graph.nodes[i], nodes[i]);
-  }
-  *open = shapes.open();
-  return facts;
 }
 
 }  // namespace sparsecpu

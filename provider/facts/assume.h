@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "recognise/recognise.h"
+#include "facts/facts.h"
 
 namespace sparsecpu {
 
@@ -19,14 +19,16 @@ struct OpenAxes {
 
 class AssumedShapes {
  public:
-  AssumedShapes(const Graph& graph, const ClaimOptions& options, Table<ValueFacts>* facts, const OpenSizes& sizes = {});
+  // given: sizes that a person names, by symbol or as value[axis].
+  AssumedShapes(const Graph& graph, const SymbolSizes& given, Table<ValueFacts>* facts, const OpenSizes& sizes = {});
 
   // Fills the facts of a value from its declared shape, unless they are known.
   void ensure(int value);
-  // Fills the facts of the node's outputs. Returns why the node cannot work, or "".
-  std::string propagate(const Node& node, const Recognised& recognised);
+  // Fills the facts of the node's outputs, by the ops that it means if there are any. Returns why these cannot work, or
+  // "".
+  std::string propagate(const Node& node, const std::vector<Op>& ops);
 
-  const std::map<std::string, int64_t>& symbols() const { return assumed_; }
+  const SymbolSizes& symbols() const { return assumed_; }
   const OpenAxes& open() const { return open_; }
 
  private:
@@ -35,23 +37,19 @@ class AssumedShapes {
   // The sizes of dimension `axis` of a value: first assumed, then probe.
   std::pair<int64_t, int64_t> sizes(const Value& value, size_t axis);
   void declare(int value);
-  void prove_channels(const Recognised& recognised);
-  std::string run_ops(const Recognised& recognised);
+  void prove_channels(const std::vector<Op>& ops);
+  std::string run_ops(const std::vector<Op>& ops);
   void infer_outputs(const Node& node);
   std::optional<Shape> proof_beside_operand(const Node& node, const Shape& probe) const;
-  void set_axes(const Recognised& recognised);
+  void set_axes(const std::vector<Op>& ops);
 
   const Graph& graph_;
-  const ClaimOptions& options_;
+  const SymbolSizes& given_;
   Table<ValueFacts>& facts_;
   const OpenSizes open_sizes_;
-  std::map<std::string, int64_t> assumed_, probe_;
+  SymbolSizes assumed_, probe_;
   OpenAxes open_;
   int64_t unknown_ = 0;  // dimensions without a symbol so far
 };
-
-// The facts of a recognised graph with other sizes of its open axes, which are added to `open`.
-Table<ValueFacts> facts_with(const Graph& graph, const Table<Recognised>& nodes, const ClaimOptions& options,
-                             const OpenSizes& sizes, OpenAxes* open);
 
 }  // namespace sparsecpu

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "graph/graph.h"
@@ -23,6 +25,17 @@ std::string Node::attribute(const std::string& key, const char* fallback) const 
 }
 std::vector<int64_t> Node::attribute(const std::string& key, std::vector<int64_t> fallback) const {
   return find(*this, key, std::move(fallback));
+}
+std::vector<float> Node::attribute(const std::string& key, std::vector<float> fallback) const {
+  return find(*this, key, std::move(fallback));
+}
+
+const std::string* Node::nan_attribute() const {
+  const auto found = std::find_if(attributes.begin(), attributes.end(), [](const auto& attribute) {
+    const float* number = std::get_if<float>(&attribute.second);
+    return number != nullptr && std::isnan(*number);
+  });
+  return found == attributes.end() ? nullptr : &found->first;
 }
 
 }  // namespace sparsecpu

@@ -33,6 +33,8 @@ enum class ElementType : int32_t {
   kBfloat16 = 16,
 };
 
+constexpr bool is_byte(ElementType type) { return type == ElementType::kUint8 || type == ElementType::kInt8; }
+
 struct Constant {
   ElementType type = ElementType::kUndefined;
   std::vector<int64_t> dims;
@@ -84,6 +86,9 @@ struct Node {
   float attribute(const std::string& key, float fallback) const;
   std::string attribute(const std::string& key, const char* fallback) const;
   std::vector<int64_t> attribute(const std::string& key, std::vector<int64_t> fallback) const;
+  std::vector<float> attribute(const std::string& key, std::vector<float> fallback) const;
+  // The name of one that is NaN; null: none is.
+  const std::string* nan_attribute() const;
 };
 
 struct Graph {

@@ -17,7 +17,7 @@ double multiply_adds(const Op& op, const std::vector<Shape>& shapes) {
   if (const std::optional<LinearShape> linear = linear_shape(op.data)) {
     return count(shape(op.output)) * static_cast<double>(linear->in_channels / linear->groups * linear->taps);
   }
-  if (!std::holds_alternative<Attention>(op.data) && !std::holds_alternative<QuantizedAttention>(op.data)) return 0;
+  if (attention_of(op.data) == nullptr) return 0;
   const auto keys = static_cast<double>(shape(op.inputs[1])[1]);  // [batch, keys, channels]
   return keys * (count(shape(op.inputs[0])) + count(shape(op.output)));
 }

@@ -11,7 +11,7 @@ namespace {
 // A stage whose output has no elements computes nothing, unless it is the scale of nothing.
 void emit_stage(const Stage& stage, size_t index, Planner& p) {
   p.emission.begin(static_cast<int>(index), stage);
-  if (is_empty(p.placement.shape(stage.op.output)) && !std::holds_alternative<DynamicQuantize>(stage.op.data)) return;
+  if (is_empty(p.placement.shape(stage.op.output)) && !stage.op.scale_travels()) return;
   std::visit([&](const auto& op) { emit(op, stage, p); }, stage.op.data);
   p.layouts.fill_halo(stage.op.output);
 }

@@ -48,36 +48,12 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
 }
 
 void forget_weights(Op& op) {
-  if (auto* linear = std::get_if<Linear>(&op.data)) linear->weight.data = nullptr;
-  if (auto* quantized = std::get_if<QuantizedLinear>(&op.data)) quantized->weight.data = nullptr;
+  std::visit(
+      [](auto& data) {
+        if constexpr (requires { data.weight.data; }) data.weight.data = nullptr;
+      },
+      op.data);
 }
-
-struct KernelName {
-  const char* operator()(const Linear&) const { return "linear"; }
-  const char* operator()(const Unary&) const { return "unary"; }
-  const char* operator()(const Binary&) const { return "binary"; }
-  const char* operator()(const Affine&) const { return "affine"; }
-  const char* operator()(const Pool& pool) const { return pool.kind == PoolKind::kMax ? "max pool" : "average pool"; }
-  const char* operator()(const GlobalAverage&) const { return "global average"; }
-  const char* operator()(const Pad&) const { return "relayout"; }
-  const char* operator()(const Resize&) const { return "relayout"; }
-  const char* operator()(const Concat&) const { return "concat"; }
-  const char* operator()(const Split&) const { return "split"; }
-  const char* operator()(const Reshape&) const { return "relabel"; }
-  const char* operator()(const LayerNorm&) const { return "layer norm"; }
-  const char* operator()(const Attention&) const { return "attention"; }
-  const char* operator()(const QuantizedAttention&) const { return "attention int8"; }
-  const char* operator()(const SelectToken&) const { return "select token"; }
-  const char* operator()(const Quantize&) const { return "quantize"; }
-  const char* operator()(const Dequantize&) const { return "dequantize"; }
-  const char* operator()(const DynamicQuantize&) const { return "dynamic quantize"; }
-  const char* operator()(const QuantizedLinear&) const { return "linear int8"; }
-  const char* operator()(const QuantizedAdd&) const { return "quantized add"; }
-  const char* operator()(const QuantizedMul&) const { return "quantized mul"; }
-  const char* operator()(const Lookup&) const { return "lookup"; }
-};
-
-const char* kernel_name(const OpData& data) { return std::visit(KernelName{}, data); }
 
 }  // namespace
 
@@ -138,7 +114,7 @@ void Region::State::report() {
     }
     OpReport& main = reports[static_cast<size_t>(stages[s].op_indices.front())];
     const LayerPack* pack = stages[s].pack.get();
-    main.kernel = pack != nullptr ? pack->kernel() : kernel_name(stages[s].op.data);
+    main.kernel = pack != nullptr ? pack->kernel() : stages[s].op.kernel();
     main.packed_bytes = counted[s] ? pack->bytes() : 0;
   }
 }
@@ -279,7 +255,7 @@ std::vector<int> Region::kernel_results() const {
     const int value = stage.op.output;
     const bool named = !state_->graph.values[static_cast<size_t>(value)].name.empty();
     // The bytes of a DynamicQuantize mean nothing without the scale that travels with them.
-    const bool own = named && !std::holds_alternative<DynamicQuantize>(stage.op.data);
+    const bool own = named && !stage.op.scale_travels();
     if (own && std::find(results.begin(), results.end(), value) == results.end()) results.push_back(value);
   }
   return results;

@@ -11,21 +11,6 @@
 namespace sparsecpu {
 namespace {
 
-// Whether the op computes each image of a batch for itself.
-struct KeepsImagesApart {
-  bool operator()(const Linear& linear) const { return linear.axes == Axes::kImage; }
-  bool operator()(const QuantizedLinear& linear) const { return linear.axes == Axes::kImage && !linear.dynamic_input; }
-  bool operator()(const Concat& concat) const { return concat.axes == Axes::kImage; }
-  bool operator()(const Split& split) const { return split.axes == Axes::kImage; }
-  template <class Op>
-  bool operator()(const Op&) const {
-    return std::is_same_v<Op, Unary> || std::is_same_v<Op, Binary> || std::is_same_v<Op, Affine> ||
-           std::is_same_v<Op, Pool> || std::is_same_v<Op, GlobalAverage> || std::is_same_v<Op, Pad> ||
-           std::is_same_v<Op, Resize> || std::is_same_v<Op, Quantize> || std::is_same_v<Op, Dequantize> ||
-           std::is_same_v<Op, QuantizedAdd> || std::is_same_v<Op, QuantizedMul> || std::is_same_v<Op, Lookup>;
-  }
-};
-
 // The stages [0, end) image by image, the others on the whole batch.
 struct Slicing {
   size_t end = 0;
@@ -108,7 +93,7 @@ class RegionPlanner {
       const bool operands = std::all_of(op.inputs.begin(), op.inputs.end(), [&](int input) {
         return shapes_[static_cast<size_t>(input)].size() == out.size() || op.inputs.size() == 1;
       });
-      return constants && operands && !out.empty() && out[0] == batch() && std::visit(KeepsImagesApart{}, op.data);
+      return constants && operands && !out.empty() && out[0] == batch() && op.keeps_images_apart();
     });
   }
 

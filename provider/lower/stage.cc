@@ -10,18 +10,6 @@ std::optional<Unary> as_unary(Clamp clamp) {
   return Unary{UnaryKind::kClip, clamp.lo, clamp.hi};
 }
 
-std::optional<LinearShape> linear_shape(const OpData& data) {
-  if (const auto* l = std::get_if<Linear>(&data)) {
-    return LinearShape{l->axes,        l->in_channels, l->out_channels,    l->groups,
-                       l->weight.taps, l->window,      l->transposed_input};
-  }
-  if (const auto* q = std::get_if<QuantizedLinear>(&data)) {
-    return LinearShape{q->axes,        q->in_channels, q->out_channels,    q->groups,
-                       q->weight.taps, q->window,      q->transposed_input};
-  }
-  return {};
-}
-
 std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed) {
   std::array<uint8_t, 256> table;
   for (size_t i = 0; i < 256; ++i) {

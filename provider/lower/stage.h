@@ -40,15 +40,6 @@ struct Stage {
 // The Ops that stages [begin, end) compute, in the order of the OpGraph.
 std::vector<int> ops_of(const std::vector<Stage>& stages, size_t begin, size_t end);
 
-// What lane-blocked and few-row linear layers share, float or quantized.
-struct LinearShape {
-  Axes axes = Axes::kImage;
-  int64_t in_channels = 0, out_channels = 0, groups = 1, taps = 1;
-  Window window;
-  bool transposed_input = false;
-};
-std::optional<LinearShape> linear_shape(const OpData& data);
-
 // The lookup on bytes as kernels store them (signed ones plus 128).
 std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed);
 

@@ -13,8 +13,7 @@ const Op& op_of(const OpGraph& graph, int index) { return graph.ops[static_cast<
 std::vector<int>::const_iterator sum_of(const OpGraph& graph, const Stage& stage) {
   return std::find_if(stage.op_indices.begin(), stage.op_indices.end(), [&](int index) {
     const Op& op = op_of(graph, index);
-    const bool adds = std::holds_alternative<Binary>(op.data) || std::holds_alternative<QuantizedAdd>(op.data);
-    return adds && std::find(op.inputs.begin(), op.inputs.end(), stage.residual) != op.inputs.end();
+    return op.operands() == 2 && std::find(op.inputs.begin(), op.inputs.end(), stage.residual) != op.inputs.end();
   });
 }
 

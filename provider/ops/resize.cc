@@ -1,10 +1,12 @@
 // Nearest-neighbour Resize as ONNX Runtime's CPU provider computes it: all of it in float32, a copy where no size
 // changes, and index for index along an axis whose scale is exactly 1 (ONNX's formulas choose other pixels there).
+#include "ops/resize.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
-#include "ops/op.h"
+#include "base/memory.h"
 
 namespace sparsecpu {
 namespace {
@@ -50,6 +52,27 @@ float nearest(const Resize& resize, float x) {
 }
 
 }  // namespace
+
+Shape Pad::shape(const Shapes& inputs) const {
+  expect_rank(inputs[0], 3, 4);
+  Shape result = inputs[0];
+  for (size_t axis = 2; axis < result.size(); ++axis) {
+    const size_t side = axis + 2 - result.size();
+    result[axis] = checked_add(checked_add(result[axis], pads[side]), pads[side + 2]);
+    if (result[axis] < 0) throw Error("its pads crop more than the input of shape " + dims_text(inputs[0]));
+  }
+  return result;
+}
+
+Shape Resize::shape(const Shapes& inputs) const {
+  expect_rank(inputs[0], 3, 4);
+  Shape result = inputs[0];
+  const bool rows = result.size() == 4;
+  const ImageSize to = resized(*this, image_size(result));
+  if (rows) result[2] = to[0];
+  result.back() = to[1];
+  return result;
+}
 
 ImageSize resized(const Resize& resize, const ImageSize& from) {
   ImageSize to = from;

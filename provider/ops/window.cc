@@ -1,9 +1,9 @@
-// The extent of a window over an image.
+#include "ops/window.h"
+
 #include <algorithm>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "ops/op.h"
 
 namespace sparsecpu {
 namespace {
@@ -52,6 +52,14 @@ WindowExtent window_extent(const Window& window, const ImageSize& size) {
     (axis == 0 ? extent.out_h : extent.out_w) = window_count(window, axis, size[axis], before, after);
   }
   return extent;
+}
+
+Shape windowed(const Shape& image, const Window& window, int64_t channels) {
+  const WindowExtent extent = window_extent(window, image_size(image));
+  Shape result{image[0], channels};
+  if (image.size() > 3) result.push_back(extent.out_h);
+  result.push_back(extent.out_w);
+  return result;
 }
 
 }  // namespace sparsecpu

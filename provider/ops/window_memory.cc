@@ -36,21 +36,17 @@ bool taps_lie_apart(const Window& window) {
                         {window.kernel[1], window.stride[1], window.dilation[1], 0});
 }
 
-std::string window_problem(const OpData& data, const Shape& in, const Shape& out) {
-  if (const auto* linear = std::get_if<Linear>(&data); linear && linear->axes == Axes::kImage) {
-    return memory_problem(linear->window, in, out, false);
+std::string window_problem(const Op& op, const Shape& in, const Shape& out) {
+  const std::optional<WindowUse> use = op.window_use();
+  if (!use) return "";
+  if (use->most_pixels) {
+    const int64_t pixels = checked_mul(use->window.kernel[0], use->window.kernel[1]);
+    if (pixels > *use->most_pixels) {
+      return "its window has " + std::to_string(pixels) + " pixels; at most " + std::to_string(*use->most_pixels) +
+             " are supported";
+    }
   }
-  if (const auto* linear = std::get_if<QuantizedLinear>(&data); linear && linear->axes == Axes::kImage) {
-    return memory_problem(linear->window, in, out, true);
-  }
-  const auto* pool = std::get_if<Pool>(&data);
-  if (pool == nullptr) return "";
-  const int64_t pixels = checked_mul(pool->window.kernel[0], pool->window.kernel[1]);
-  if (pixels > kMostPooledPixels) {
-    return "its window has " + std::to_string(pixels) + " pixels; at most " + std::to_string(kMostPooledPixels) +
-           " are supported";
-  }
-  return memory_problem(pool->window, in, out, pool->bytes.has_value());
+  return memory_problem(use->window, in, out, use->bytes);
 }
 
 }  // namespace sparsecpu

@@ -14,7 +14,7 @@ WindowLayout window_layout(const Shape& in, const Geometry& out, const Window& w
 bool taps_lie_apart(const Window& window);
 
 // Why an op with a window is not taken for these shapes: the layout that the window wants is too large next to its
-// input and output, or a pool has too many pixels. "" for others and without a problem.
-std::string window_problem(const OpData& data, const Shape& in, const Shape& out);
+// input and output, or it has too many pixels. "" for others and without a problem.
+std::string window_problem(const Op& op, const Shape& in, const Shape& out);
 
 }  // namespace sparsecpu

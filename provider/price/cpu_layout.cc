@@ -5,7 +5,6 @@
 
 #include "facts/constants.h"
 #include "pack/speeds.h"
-#include "recognise/quantized.h"
 
 namespace sparsecpu {
 namespace {

@@ -73,13 +73,9 @@ const WeightCount& WeightCounts::of(const QuantizedWeightView& w) {
   return at->second;
 }
 
-int64_t dense_weight_bytes(const OpData& data) {
-  if (const auto* linear = std::get_if<Linear>(&data)) {
-    const WeightView& w = linear->weight;
-    return w.rows * w.channels * w.taps * static_cast<int64_t>(sizeof(float));
-  }
-  const auto* quantized = std::get_if<QuantizedLinear>(&data);
-  return quantized == nullptr ? 0 : quantized->weight.rows * quantized->weight.channels * quantized->weight.taps;
+int64_t dense_weight_bytes(const Op& op) {
+  const std::optional<LinearShape> layer = op.layer();
+  return layer ? layer->out_channels * (layer->in_channels / layer->groups) * layer->taps * layer->weight_bytes : 0;
 }
 
 }  // namespace sparsecpu

@@ -26,6 +26,6 @@ class WeightCounts {
 };
 
 // Of the weights of a layer as the CPU provider reads them; else 0.
-int64_t dense_weight_bytes(const OpData& data);
+int64_t dense_weight_bytes(const Op& op);
 
 }  // namespace sparsecpu

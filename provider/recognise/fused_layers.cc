@@ -7,10 +7,8 @@ namespace {
 
 // A number of the activation: FusedConv has them in a list, FusedGemm each under its name.
 float parameter(const Node& node, size_t index, const char* name, float fallback) {
-  const auto found = node.attributes.find("activation_params");
-  const auto* list = found == node.attributes.end() ? nullptr : std::get_if<std::vector<float>>(&found->second);
-  if (list != nullptr) return index < list->size() ? (*list)[index] : fallback;
-  return node.attribute(name, fallback);
+  const std::vector<float> list = node.attribute("activation_params", std::vector<float>{});
+  return index < list.size() ? list[index] : node.attribute(name, fallback);
 }
 
 std::optional<Unary> activation_of(const Node& node) {

@@ -42,8 +42,6 @@ std::string range_problem(const QuantizedWeightView& w, const std::string& name)
 
 }  // namespace
 
-bool is_byte(ElementType type) { return type == ElementType::kUint8 || type == ElementType::kInt8; }
-
 std::string read_quantization(const Value* scale, const Value* zero_point, Quantization* result) {
   if (scale == nullptr) return "it has no scale";
   std::vector<float> scales;

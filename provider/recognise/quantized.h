@@ -9,8 +9,6 @@
 
 namespace sparsecpu {
 
-bool is_byte(ElementType type);
-
 // One scale and zero point. zero_point may be null: 0, of type u8. Each returns a reason, or "".
 std::string read_quantization(const Value* scale, const Value* zero_point, Quantization* result);
 // The same for the inputs number `scale` and `scale + 1` of a node, which tells the type where there is no zero point.

@@ -129,15 +129,13 @@ std::string activation_problem(const RecogniseContext& context, const Node& node
 // An image is no list of tokens: where a node reads one as the other, it is left alone.
 std::string axes_problem(const RecogniseContext& context, const Recognised& recognised) {
   for (const Op& op : recognised.ops) {
-    const std::optional<Axes> own = own_axes(op.data);
+    const std::optional<Axes> own = op.own_axes();
     for (int input : op.inputs) {
       if (input < 0) continue;
       const std::optional<Axes> have = context.facts[input].axes;
       if (own && have && *own != *have) return "it takes an image for a list of tokens, or the other way round";
-      const auto* linear = std::get_if<Linear>(&op.data);
-      const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
-      const bool transposed = linear != nullptr ? linear->transposed_input : quantized && quantized->transposed_input;
-      if (transposed && context.value(input).producer >= 0) {
+      const std::optional<LinearShape> layer = op.layer();
+      if (layer && layer->transposed_input && context.value(input).producer >= 0) {
         return "transA is supported on inputs of the model only";
       }
     }
@@ -151,11 +149,8 @@ bool takes_constant_first(const Node& node) {
 }
 
 std::string attribute_problem(const Node& node) {
-  for (const auto& [name, value] : node.attributes) {
-    const auto* number = std::get_if<float>(&value);
-    if (number != nullptr && std::isnan(*number)) return "attribute '" + name + "' is NaN";
-  }
-  return "";
+  const std::string* nan = node.nan_attribute();
+  return nan != nullptr ? "attribute '" + *nan + "' is NaN" : "";
 }
 
 Recognised recognise_node(const RecogniseContext& context, int index) {
@@ -248,28 +243,6 @@ bool same_shape(const RecogniseContext& context, int a, int b) {
   return true;
 }
 
-std::optional<Axes> own_axes(const OpData& data) {
-  if (const auto* op = std::get_if<Linear>(&data)) return op->axes;
-  if (const auto* op = std::get_if<QuantizedLinear>(&data)) return op->axes;
-  if (const auto* op = std::get_if<Concat>(&data)) return op->axes;
-  if (const auto* op = std::get_if<Split>(&data)) return op->axes;
-  if (const auto* op = std::get_if<Affine>(&data)) {
-    return op->scale.size() > 1 || op->shift.size() > 1 ? std::optional<Axes>(op->axes) : std::nullopt;
-  }
-  if (std::holds_alternative<LayerNorm>(data) || attention_of(data) != nullptr ||
-      std::holds_alternative<SelectToken>(data)) {
-    return Axes::kTokens;
-  }
-  const auto axes_of = [](const std::optional<ChannelBytes>& constant) {
-    return constant && constant->values.size() > 1 ? std::optional<Axes>(constant->axes) : std::nullopt;
-  };
-  if (const auto* op = std::get_if<QuantizedAdd>(&data)) return axes_of(op->constant);
-  if (const auto* op = std::get_if<QuantizedMul>(&data)) return axes_of(op->constant);
-  const bool image = std::holds_alternative<Pool>(data) || std::holds_alternative<GlobalAverage>(data) ||
-                     std::holds_alternative<Pad>(data) || std::holds_alternative<Resize>(data);
-  return image ? std::optional<Axes>(Axes::kImage) : std::nullopt;
-}
-
 void name_ops(const Graph& graph, int main, Recognised* recognised) {
   for (Op& op : recognised->ops) {
     if (op.node < 0) op.node = main;
@@ -301,7 +274,7 @@ void take_pattern(const RecogniseContext& context, Pattern pattern, AssumedShape
   };
   if (!std::all_of(nodes.begin(), nodes.end(), is_free)) return;
   if (meaning.reason.empty()) meaning.reason = axes_problem(context, meaning);
-  if (meaning.reason.empty()) meaning.reason = shapes->propagate(context.graph.nodes[pattern.unit.place], meaning);
+  if (meaning.reason.empty()) meaning.reason = shapes->propagate(context.graph.nodes[pattern.unit.place], meaning.ops);
   if (!meaning.reason.empty()) {
     Recognised& main = result->nodes[pattern.unit.main];
     if (!main.ok() && main.unit < 0) main = {meaning.pattern, meaning.reason, {}, -1};
@@ -316,14 +289,14 @@ void take_pattern(const RecogniseContext& context, Pattern pattern, AssumedShape
 
 }  // namespace
 
-RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options) {
+RecognisedGraph recognise_graph(const Graph& graph, const SymbolSizes& given) {
   RecognisedGraph result;
   result.facts.resize(graph.values.size());
   result.nodes.resize(graph.nodes.size());
   result.units = find_units(graph);
   std::vector<int> placed(graph.nodes.size(), -1);  // the unit whose place a node is
   for (size_t u = 0; u < result.units.size(); ++u) placed[result.units[u].place] = static_cast<int>(u);
-  AssumedShapes shapes(graph, options, &result.facts);
+  AssumedShapes shapes(graph, given, &result.facts);
   const RecogniseContext context{graph, result.facts};
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
@@ -340,7 +313,7 @@ RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options)
       const bool taken =
           std::any_of(unit.nodes.begin(), unit.nodes.end(), [&](int n) { return result.nodes[n].unit >= 0; });
       if (taken) whole = decline("a part of it belongs to the attention before it");
-      if (whole.ok()) whole.reason = shapes.propagate(node, whole);
+      if (whole.ok()) whole.reason = shapes.propagate(node, whole.ops);
       if (whole.reason.empty()) {
         for (int member : unit.nodes) result.nodes[member] = {whole.pattern, "", {}, u};
         recognised.ops = std::move(whole.ops);
@@ -349,7 +322,7 @@ RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options)
       refusal = whole.reason;
     }
     recognised = recognise_node(context, static_cast<int>(i));
-    const std::string problem = shapes.propagate(node, recognised);
+    const std::string problem = shapes.propagate(node, recognised.ops);
     if (!problem.empty()) recognised = {recognised.pattern, problem, {}, -1};
     if (auto pattern = match_pattern(context, static_cast<int>(i)))
       take_pattern(context, std::move(*pattern), &shapes, &result);

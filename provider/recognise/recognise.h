@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "claim/claim.h"
+#include "facts/facts.h"
 #include "graph/graph.h"
 #include "ops/op.h"
 
@@ -45,7 +45,7 @@ struct RecogniseContext {
   int64_t proven_dim(int index, int axis) const;
   // Of every axis; empty where the rank is unknown.
   Shape proven_dims(int index) const;
-  // The set `proof` of a value's sizes (claim.h), or null.
+  // The set `proof` of a value's sizes (facts.h), or null.
   const Shape* proof(int index) const { return facts[index].proof ? &*facts[index].proof : nullptr; }
   // The only number of a value, constant or computed, if it is the same in every run.
   std::optional<float> static_number(int index) const;
@@ -114,15 +114,13 @@ struct Mask {
 // that masks nothing is no mask afterwards.
 std::string fit_mask(const RecogniseContext&, const ScoreAxes& scores, bool drops, Mask* mask);
 
-// The axes that an op gives to its input and output; unset: any, or as they come.
-std::optional<Axes> own_axes(const OpData& data);
-
 struct RecognisedGraph {
   Table<Recognised> nodes;  // one per node of the graph
   Table<ValueFacts> facts;  // one per value
   std::vector<Unit> units;
-  std::map<std::string, int64_t> assumed;
+  SymbolSizes assumed;
 };
-RecognisedGraph recognise_graph(const Graph& graph, const ClaimOptions& options);
+// given: as AssumedShapes takes them.
+RecognisedGraph recognise_graph(const Graph& graph, const SymbolSizes& given);
 
 }  // namespace sparsecpu

@@ -239,7 +239,7 @@ Recognised recognise_attention(const RecogniseContext& context, const Node& node
                         : "its input has to have rank 3");
   }
   if (std::string p = check_inputs(node, mask_inputs(node)); !p.empty()) return decline(p);
-  Attention attention;
+  FloatAttention attention;
   attention.heads = node.attribute(onnx ? "q_num_heads" : "num_heads", int64_t{0});
   if (attention.heads < 1) return decline("its number of heads is missing");
   if (onnx && node.attribute("kv_num_heads", attention.heads) != attention.heads)

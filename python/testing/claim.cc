@@ -37,46 +37,23 @@ py::dict claim_graph(const py::dict& description, int isa, std::optional<double>
                   py::arg("assumed") = result.assumed);
 }
 
-constexpr const char* kOpNames[] = {"linear",
-                                    "unary",
-                                    "binary",
-                                    "affine",
-                                    "pool",
-                                    "global_average",
-                                    "pad",
-                                    "resize",
-                                    "concat",
-                                    "split",
-                                    "reshape",
-                                    "layer_norm",
-                                    "attention",
-                                    "select_token",
-                                    "quantize",
-                                    "dequantize",
-                                    "dynamic_quantize",
-                                    "quantized_attention",
-                                    "quantized_linear",
-                                    "quantized_add",
-                                    "quantized_mul",
-                                    "lookup"};
-
 py::tuple describe(const Quantization& q) { return py::make_tuple(q.scale, q.zero_point, q.is_signed); }
 
-py::dict describe(const QuantizedLinear& linear) {
-  const QuantizedWeightView& w = linear.weight;
-  py::array_t<int32_t> weight({w.rows, w.channels, w.taps});
-  auto at = weight.mutable_unchecked<3>();
+template <class View>
+auto dense_weight(const View& w) {
+  using Number = decltype(w.at(0, 0, 0));
+  py::array_t<Number> weight({w.rows, w.channels, w.taps});
+  auto at = weight.template mutable_unchecked<3>();
   for (py::ssize_t r = 0; r < at.shape(0); ++r) {
     for (py::ssize_t c = 0; c < at.shape(1); ++c) {
       for (py::ssize_t t = 0; t < at.shape(2); ++t) at(r, c, t) = w.at(r, c, t);
     }
   }
-  const bool bytes = linear.output == QuantizedLinear::Output::kBytes;
-  return py::dict(py::arg("weight") = weight, py::arg("x") = describe(linear.x), py::arg("bias") = linear.bias,
-                  py::arg("multiplier") = linear.multiplier, py::arg("bytes") = bytes,
-                  py::arg("y") = describe(linear.y), py::arg("groups") = linear.groups,
-                  py::arg("clamp") = py::make_tuple(linear.clamp_low, linear.clamp_high),
-                  py::arg("float_bias") = linear.float_bias, py::arg("dynamic") = linear.dynamic_input);
+  return weight;
+}
+
+py::bytes describe(const Lookup& lookup) {
+  return {reinterpret_cast<const char*>(lookup.table.data()), lookup.table.size()};
 }
 
 py::dict describe(const ChannelBytes& constant) {
@@ -86,92 +63,79 @@ py::dict describe(const ChannelBytes& constant) {
 }
 
 py::object describe(const std::optional<Lookup>& lookup) {
-  if (!lookup) return py::none();
-  return py::bytes(reinterpret_cast<const char*>(lookup->table.data()), lookup->table.size());
+  return lookup ? py::object(describe(*lookup)) : py::object(py::none());
 }
 
-py::object describe(const std::optional<ByteSoftmax>& softmax) {
-  if (!softmax) return py::none();
-  return py::dict(py::arg("x") = describe(softmax->x), py::arg("y") = describe(softmax->y),
-                  py::arg("before") = describe(softmax->before), py::arg("after") = describe(softmax->after),
-                  py::arg("adds_mask") = softmax->sum.has_value(), py::arg("mask_first") = softmax->mask_first);
+py::dict describe(const ByteSoftmax& softmax) {
+  return py::dict(py::arg("x") = describe(softmax.x), py::arg("y") = describe(softmax.y),
+                  py::arg("before") = describe(softmax.before), py::arg("after") = describe(softmax.after),
+                  py::arg("adds_mask") = softmax.sum.has_value(), py::arg("mask_first") = softmax.mask_first);
 }
 
-// Adds what describe(Op) says of quantized operators.
-void describe_quantized(const OpData& data, py::dict* result) {
-  py::dict& out = *result;
-  if (const auto* op = std::get_if<QuantizedLinear>(&data)) out.attr("update")(describe(*op));
-  if (const auto* op = std::get_if<QuantizedAttention>(&data)) out["softmax"] = describe(op->softmax);
-  if (const auto* op = std::get_if<Quantize>(&data)) out["y"] = describe(op->y);
-  if (const auto* op = std::get_if<Dequantize>(&data)) out["x"] = describe(op->x);
-  if (const auto* op = std::get_if<Lookup>(&data)) {
-    out["table"] = py::bytes(reinterpret_cast<const char*>(op->table.data()), 256);
-    out["output_signed"] = op->output_signed;
-  }
-  if (const auto* op = std::get_if<GlobalAverage>(&data); op != nullptr && op->bytes) {
-    out["x"] = describe(op->bytes->x), out["y"] = describe(op->bytes->y);
-  }
-  if (const auto* op = std::get_if<QuantizedAdd>(&data)) {
-    out["a"] = describe(op->a), out["b"] = describe(op->b), out["y"] = describe(op->y);
-    out["clamp"] = py::make_tuple(op->clamp_low, op->clamp_high);
-    if (op->constant) out["constant"] = describe(*op->constant);
-  }
-  if (const auto* op = std::get_if<QuantizedMul>(&data)) {
-    out["a"] = describe(op->a), out["b"] = describe(op->b), out["y"] = describe(op->y);
-    if (op->constant) out["constant"] = describe(*op->constant);
-  }
+// What tests look at of each op, added to `out`.
+void describe(const Linear& op, py::dict& out) {
+  out["weight"] = dense_weight(op.weight), out["bias"] = op.bias, out["groups"] = op.groups;
 }
-
-void describe(const Attention& attention, py::dict* result) {
-  py::dict& out = *result;
-  out["heads"] = attention.heads;
-  out["scale"] = attention.scale;
+void describe(const QuantizedLinear& op, py::dict& out) {
+  out["weight"] = dense_weight(op.weight), out["bias"] = op.bias, out["groups"] = op.groups;
+  out["x"] = describe(op.x), out["y"] = describe(op.y), out["multiplier"] = op.multiplier;
+  out["bytes"] = op.output == QuantizedLinear::Output::kBytes, out["dynamic"] = op.dynamic_input;
+  out["clamp"] = py::make_tuple(op.clamp_low, op.clamp_high), out["float_bias"] = op.float_bias;
+}
+void describe(const Unary& op, py::dict& out) {
+  out["unary"] = static_cast<int>(op.kind), out["a"] = op.a, out["b"] = op.b;
+}
+void describe(const Affine& op, py::dict& out) { out["scale"] = op.scale, out["shift"] = op.shift; }
+void describe(const LayerNorm& op, py::dict& out) {
+  out["epsilon"] = op.epsilon, out["scale"] = op.scale, out["shift"] = op.shift;
+}
+void describe(const Attention& op, py::dict& out) {
   constexpr const char* kMaskNames[] = {"none", "added", "keeps", "drops", "padding", "lengths"};
-  out["mask"] = kMaskNames[static_cast<size_t>(attention.mask)];
-  out["masked"] = attention.masked;
-  out["unattended"] = attention.unattended;
+  out["heads"] = op.heads, out["scale"] = op.scale, out["mask"] = kMaskNames[static_cast<size_t>(op.mask)];
+  out["masked"] = op.masked, out["unattended"] = op.unattended;
 }
+void describe(const QuantizedAttention& op, py::dict& out) {
+  describe(static_cast<const Attention&>(op), out);
+  out["softmax"] = op.softmax ? py::object(describe(*op.softmax)) : py::object(py::none());
+}
+void describe(const Quantize& op, py::dict& out) { out["y"] = describe(op.y); }
+void describe(const Dequantize& op, py::dict& out) { out["x"] = describe(op.x); }
+void describe(const Lookup& op, py::dict& out) { out["table"] = describe(op), out["output_signed"] = op.output_signed; }
+void describe(const GlobalAverage& op, py::dict& out) {
+  if (op.bytes) out["x"] = describe(op.bytes->x), out["y"] = describe(op.bytes->y);
+}
+void describe(const QuantizedAdd& op, py::dict& out) {
+  out["a"] = describe(op.a), out["b"] = describe(op.b), out["y"] = describe(op.y);
+  out["clamp"] = py::make_tuple(op.clamp_low, op.clamp_high);
+  if (op.constant) out["constant"] = describe(*op.constant);
+}
+void describe(const QuantizedMul& op, py::dict& out) {
+  out["a"] = describe(op.a), out["b"] = describe(op.b), out["y"] = describe(op.y);
+  if (op.constant) out["constant"] = describe(*op.constant);
+}
+void describe(const Split& op, py::dict& out) { out["channels"] = py::make_tuple(op.begin, op.end); }
+// Of these the name says enough.
+void describe(const Binary&, py::dict&) {}
+void describe(const Pool&, py::dict&) {}
+void describe(const Pad&, py::dict&) {}
+void describe(const Resize&, py::dict&) {}
+void describe(const Concat&, py::dict&) {}
+void describe(const Reshape&, py::dict&) {}
+void describe(const SelectToken&, py::dict&) {}
+void describe(const DynamicQuantize&, py::dict&) {}
 
 py::dict describe(const Op& op) {
-  py::dict result(py::arg("kind") = kOpNames[op.data.index()], py::arg("inputs") = op.inputs,
-                  py::arg("output") = op.output, py::arg("node") = op.node, py::arg("name") = op.name);
-  if (const auto axes = own_axes(op.data)) result["axes"] = *axes == Axes::kImage ? "image" : "tokens";
-  if (const auto* unary = std::get_if<Unary>(&op.data)) {
-    result["unary"] = static_cast<int>(unary->kind);
-    result["a"] = unary->a;
-    result["b"] = unary->b;
-  }
-  if (const auto* affine = std::get_if<Affine>(&op.data)) {
-    result["scale"] = affine->scale;
-    result["shift"] = affine->shift;
-  }
-  if (const auto* norm = std::get_if<LayerNorm>(&op.data)) {
-    result["epsilon"] = norm->epsilon;
-    result["scale"] = norm->scale;
-    result["shift"] = norm->shift;
-  }
-  if (const Attention* attention = attention_of(op.data)) describe(*attention, &result);
-  if (const auto* linear = std::get_if<Linear>(&op.data)) {
-    py::array_t<float> weight({linear->weight.rows, linear->weight.channels, linear->weight.taps});
-    auto at = weight.mutable_unchecked<3>();
-    for (py::ssize_t r = 0; r < at.shape(0); ++r) {
-      for (py::ssize_t c = 0; c < at.shape(1); ++c) {
-        for (py::ssize_t t = 0; t < at.shape(2); ++t) at(r, c, t) = linear->weight.at(r, c, t);
-      }
-    }
-    result["weight"] = weight;
-    result["bias"] = linear->bias;
-    result["groups"] = linear->groups;
-  }
-  describe_quantized(op.data, &result);
-  if (const auto* split = std::get_if<Split>(&op.data)) result["channels"] = py::make_tuple(split->begin, split->end);
+  py::dict result(py::arg("kind") = op.op_name(), py::arg("inputs") = op.inputs, py::arg("output") = op.output,
+                  py::arg("node") = op.node, py::arg("name") = op.name);
+  if (const auto axes = op.own_axes()) result["axes"] = *axes == Axes::kImage ? "image" : "tokens";
+  std::visit([&](const auto& data) { describe(data, result); }, op.data);
   return result;
 }
 
 // Per node: the pattern, the reason why it is not recognised, or its Ops over the values of the graph.
 py::list recognise(const py::dict& description) {
   const DescribedGraph described = to_graph(description);
-  const RecognisedGraph recognised = recognise_graph(described.graph, ClaimOptions{});
+  const RecognisedGraph recognised = recognise_graph(described.graph, {});
   py::list result;
   for (const Recognised& node : recognised.nodes) {
     py::list ops;
@@ -185,7 +149,7 @@ py::list recognise(const py::dict& description) {
 // Shapes of all values that the Ops of a graph make, by name, for concrete input shapes. Throws if a node has none.
 std::map<std::string, Shape> infer_shapes(const py::dict& description, const std::map<std::string, Shape>& inputs) {
   const DescribedGraph described = to_graph(description);
-  const Atoms atoms = contract_units(described.graph, recognise_graph(described.graph, ClaimOptions{}));
+  const Atoms atoms = contract_units(described.graph, recognise_graph(described.graph, {}));
   std::vector<int> all;
   for (const Recognised& node : atoms.recognised.nodes) {
     if (!node.ok()) throw Error("a node is not recognised: " + node.reason);

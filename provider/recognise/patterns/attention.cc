@@ -302,7 +302,7 @@ class AttentionMatcher {
       output = add(attention, inputs);
       if (dequantizes_) output = add(Dequantize{*second_.y}, {output});
     } else {
-      output = add(static_cast<const Attention&>(attention), inputs);
+      output = add(FloatAttention{attention}, inputs);
     }
     if (flat_) output = add(Reshape{Reshape::Kind::kTarget, {-1, values_.heads * values_.width}, false, 1}, {output});
     result.ops.back().output = at(last_).outputs[0];

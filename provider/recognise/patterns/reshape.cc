@@ -71,7 +71,7 @@ std::optional<Pattern> match_linear(const RecogniseContext& context, int last) {
   std::vector<int> nodes{flatten, gemm, last};
   if (auto before = match_attention(context, flatten); before && before->meaning.ok()) {
     std::vector<Op>& ops = before->meaning.ops;
-    if (!std::holds_alternative<Reshape>(ops.back().data)) return std::nullopt;
+    if (ops.back().work() != Work::kRename) return std::nullopt;
     linear.inputs = ops.back().inputs;
     ops.back() = std::move(linear);
     layer.ops = std::move(ops);

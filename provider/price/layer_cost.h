@@ -1,8 +1,8 @@
-// What the prices of float and quantized layers share.
+// Prices of layers of floats, and what they share with those of bytes.
 #pragma once
 #include <string>
 
-#include "claim/cost.h"
+#include "price/cost.h"
 
 namespace sparsecpu {
 
@@ -38,11 +38,9 @@ double conv_call_us(const Linear& linear, const Layer& layer, double output_ns);
 // What a sparse layer may take to be worth a claim.
 double worth_us(double cpu_us, Target target, bool bytes);
 
-// Adds to the cost of what is neither a layer nor a plain pass: attention, normalization. False if it is one of those.
-bool price_tokens(const Op& op, const std::vector<Shape>& inputs, Isa isa, NodeCost* cost);
-
-// What its weights are (into cost), and the price of the layer if `output` is known. Of `layer` only `open` is given.
-void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& count, const Shape* output, Layer layer,
-                            Target target, NodeCost* cost);
+// What its weights are, into both.
+void count_weights(const Linear& linear, WeightCounts* counts, Layer* layer, NodeCost* cost);
+// Adds the price of a layer whose weights have been counted.
+void price_linear(const Linear& linear, Layer layer, const Shape& output, Target target, NodeCost* cost);
 
 }  // namespace sparsecpu

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "claim/claim.h"
 #include "pack/kernel_times.h"
 #include "pack/speeds.h"
 #include "price/cpu_layout.h"

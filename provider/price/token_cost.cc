@@ -1,12 +1,12 @@
-// Prices of what transformers have between their linear layers.
+#include "price/token_cost.h"
+
 #include <algorithm>
 
 #include "base/memory.h"
-#include "claim/layer_cost.h"
 #include "facts/constants.h"
+#include "price/layer_cost.h"
 
 namespace sparsecpu {
-namespace {
 
 void price_attention(const Attention& attention, const std::vector<Shape>& inputs, Isa isa, NodeCost* cost) {
   const Shape &q = inputs[0], &k = inputs[1], &v = inputs[2];
@@ -35,19 +35,10 @@ void price_norm(const Shape& x, Isa isa, NodeCost* cost) {
   cost->fused_here_us += kNormPasses * pass;
 }
 
-}  // namespace
-
-bool price_tokens(const Op& op, const std::vector<Shape>& inputs, Isa isa, NodeCost* cost) {
-  if (const Attention* attention = attention_of(op.data); attention != nullptr && inputs.size() >= 3) {
-    for (size_t i = 0; i < 3; ++i) {
-      if (inputs[i].size() != 3) return false;
-    }
-    price_attention(*attention, inputs, isa, cost);
-    return true;
-  }
-  if (!std::holds_alternative<LayerNorm>(op.data)) return false;
-  price_norm(inputs[0], isa, cost);
-  return true;
+bool are_tokens(const std::vector<Shape>& sides) {
+  constexpr size_t kSides = 3;
+  return sides.size() >= kSides &&
+         std::all_of(sides.begin(), sides.begin() + kSides, [](const Shape& side) { return side.size() == 3; });
 }
 
 }  // namespace sparsecpu

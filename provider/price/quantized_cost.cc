@@ -1,8 +1,8 @@
-// Prices of quantized layers. The unit of work is a group of 4 input channels with any nonzero weight: one
+// The unit of work is a group of 4 input channels with any nonzero weight: one
 // vpdpbusd for 16 positions.
-#include <algorithm>
+#include "price/quantized_cost.h"
 
-#include "claim/layer_cost.h"
+#include <algorithm>
 
 namespace sparsecpu {
 namespace {

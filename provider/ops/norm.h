@@ -1,0 +1,33 @@
+// Normalization with statistics of the values themselves.
+#pragma once
+#include <vector>
+
+#include "ops/facts.h"
+
+namespace sparsecpu {
+
+// y = (x - mean) / sqrt(variance + epsilon) * scale[c] + shift[c], mean and (biased) variance over the channels, each
+// token's own. inputs: {x}, token axes.
+struct LayerNorm {
+  float epsilon = 1e-5f;
+  std::vector<float> scale, shift;  // one a channel
+
+  static const char* op_name() { return "layer_norm"; }
+  const char* kernel() const { return "layer norm"; }
+  size_t operands() const { return 1; }
+  Shape shape(const Shapes& inputs) const;
+  ElementType result_type(ElementType input) const { return input; }
+  bool scale_travels() const { return false; }
+  std::optional<Axes> own_axes() const { return Axes::kTokens; }
+  bool keeps_axes() const { return true; }
+  std::optional<NeededChannels> needed_channels() const { return NeededChannels{Axes::kTokens, channels()}; }
+  bool keeps_images_apart() const { return false; }
+  bool fuses() const { return false; }
+  Work work() const { return Work::kNorm; }
+  std::optional<WindowUse> window_use() const { return std::nullopt; }
+  std::optional<LinearShape> layer() const { return std::nullopt; }
+
+  int64_t channels() const { return static_cast<int64_t>(scale.size()); }
+};
+
+}  // namespace sparsecpu
