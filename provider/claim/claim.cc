@@ -64,7 +64,7 @@ Table<ValueFacts> facts_with(const Graph& graph, const Table<Recognised>& nodes,
   AssumedShapes shapes(graph, given, &facts, sizes);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     for (int input : graph.nodes[i].inputs) shapes.ensure(input);
-    shapes.propagate(graph.nodes[i], nodes[i].ops);
+    (void)shapes.propagate(graph.nodes[i], nodes[i].ops);  // what cannot work has been declined
   }
   *open = shapes.open();
   return facts;

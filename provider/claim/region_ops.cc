@@ -58,7 +58,7 @@ class RegionBuilder {
     const Value& from = value(index);
     if (from.is_constant) {
       const auto floats = constant_floats(from);
-      if (!floats) throw Error(constant_problem(from, ElementType::kFloat));
+      if (!floats) throw Error(floats.why());
       result_.graph.values[static_cast<size_t>(placed)].constant = *floats;
       return placed;
     }

@@ -141,7 +141,7 @@ void AssumedShapes::prove_channels(const std::vector<Op>& ops) {
 // Shapes of one node's Ops, into the facts of its outputs. Returns the first misfit with assumed sizes or probes, save
 // where inputs depend on a symbol: sizes that were only assumed may be ones that the model never sees. A window that
 // takes memory out of proportion does so at other sizes, too.
-std::string AssumedShapes::run_ops(const std::vector<Op>& ops) {
+Check AssumedShapes::run_ops(const std::vector<Op>& ops) {
   bool fixed = true;
   for (const Op& op : ops) {
     for (int input : op.inputs) fixed &= input < 0 || facts_[input].assumed == facts_[input].probe;
@@ -157,24 +157,24 @@ std::string AssumedShapes::run_ops(const std::vector<Op>& ops) {
           continue;
         }
         const std::optional<Shape>& known = facts_[input].*set.shape;
-        if (!known) return fixed ? "the rank of its input is unknown" : "";
+        if (!known) return fixed ? Check(decline("the rank of its input is unknown")) : Check();
         inputs.push_back(*known);
       }
       try {
         made[op.output] = output_shape(op, inputs);
         const bool assumed = set.shape == kAssumed.shape;
-        const std::string problem = assumed ? window_problem(op, inputs[0], made[op.output]) : "";
-        if (!problem.empty()) return problem;
+        const Check ok = assumed ? check_window(op, inputs[0], made[op.output]) : Check();
+        if (!ok) return ok;
       } catch (const Error& error) {
         const bool must_fit = fixed && set.shape != kProof.shape;  // what is not proven may fit nevertheless
-        return must_fit ? error.what() : "";
+        return must_fit ? Check(decline(error.what())) : Check();
       }
     }
     for (auto& [value, shape] : made) {
       if (value >= 0) facts_[value].*set.shape = std::move(shape);
     }
   }
-  return "";
+  return {};
 }
 
 void AssumedShapes::set_axes(const std::vector<Op>& ops) {
@@ -234,10 +234,10 @@ void AssumedShapes::infer_outputs(const Node& node) {
   }
 }
 
-std::string AssumedShapes::propagate(const Node& node, const std::vector<Op>& ops) {
-  std::string problem;
+Check AssumedShapes::propagate(const Node& node, const std::vector<Op>& ops) {
+  Check ok;
   if (!ops.empty()) {
-    problem = run_ops(ops);
+    ok = run_ops(ops);
     set_axes(ops);
   } else if (keeps_shape(node) && !node.inputs.empty() && node.inputs[0] >= 0 && !node.outputs.empty() &&
              node.outputs[0] >= 0 && !graph_.values[node.outputs[0]].is_constant) {
@@ -254,7 +254,7 @@ std::string AssumedShapes::propagate(const Node& node, const std::vector<Op>& op
     }
     ensure(output);
   }
-  return problem;
+  return ok;
 }
 
 }  // namespace sparsecpu

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "facts/facts.h"
 
 namespace sparsecpu {
@@ -24,9 +25,8 @@ class AssumedShapes {
 
   // Fills the facts of a value from its declared shape, unless they are known.
   void ensure(int value);
-  // Fills the facts of the node's outputs, by the ops that it means if there are any. Returns why these cannot work, or
-  // "".
-  std::string propagate(const Node& node, const std::vector<Op>& ops);
+  // Fills the facts of the node's outputs, by the ops that it means if there are any. A reason: these cannot work.
+  Check propagate(const Node& node, const std::vector<Op>& ops);
 
   const SymbolSizes& symbols() const { return assumed_; }
   const OpenAxes& open() const { return open_; }
@@ -38,7 +38,7 @@ class AssumedShapes {
   std::pair<int64_t, int64_t> sizes(const Value& value, size_t axis);
   void declare(int value);
   void prove_channels(const std::vector<Op>& ops);
-  std::string run_ops(const std::vector<Op>& ops);
+  Check run_ops(const std::vector<Op>& ops);
   void infer_outputs(const Node& node);
   std::optional<Shape> proof_beside_operand(const Node& node, const Shape& probe) const;
   void set_axes(const std::vector<Op>& ops);

@@ -41,15 +41,15 @@ std::string_view element_type_name(ElementType type) {
   return "of an unknown type";
 }
 
-std::string vector_problem(const std::vector<int64_t>& dims, int rank, int axis, int64_t channels) {
+Check check_vector(const std::vector<int64_t>& dims, int rank, int axis, int64_t channels) {
   const int offset = rank - static_cast<int>(dims.size());
   bool fits = offset >= 0;
   for (size_t i = 0; i < dims.size(); ++i) {
     fits &= dims[i] == 1 || (offset + static_cast<int>(i) == axis && dims[i] == channels);
   }
-  if (fits) return "";
-  return "shape " + dims_text(dims) + " is neither one number nor one for each of " + std::to_string(channels) +
-         " channels on axis " + std::to_string(axis) + " of " + std::to_string(rank);
+  if (fits) return {};
+  return decline("shape " + dims_text(dims) + " is neither one number nor one for each of " + std::to_string(channels) +
+                 " channels on axis " + std::to_string(axis) + " of " + std::to_string(rank));
 }
 
 namespace {
@@ -71,37 +71,37 @@ int64_t element_bytes(ElementType type) {
 
 }  // namespace
 
-std::string constant_problem(const Value& value, ElementType type) {
-  if (!value.is_constant) return "'" + value.name + "' is not a constant";
+Check check_constant(const Value& value, ElementType type) {
+  if (!value.is_constant) return decline("'" + value.name + "' is not a constant");
   const Constant& constant = value.constant;
   if (constant.type != type) {
-    return "'" + value.name + "' is " + std::string(element_type_name(constant.type)) + "; only " +
-           std::string(element_type_name(type)) + " is supported";
+    return decline("'" + value.name + "' is " + std::string(element_type_name(constant.type)) + "; only " +
+                   std::string(element_type_name(type)) + " is supported");
   }
   const int64_t count = element_count(constant.dims);
   int64_t bytes = 0;
   if (count < 0 || __builtin_mul_overflow(count, element_bytes(type), &bytes) ||
       static_cast<uint64_t>(bytes) != constant.bytes || (constant.data == nullptr && count > 0)) {
-    return "'" + value.name + "' is malformed: " + std::to_string(constant.bytes) + " bytes for shape " +
-           dims_text(constant.dims);
+    return decline("'" + value.name + "' is malformed: " + std::to_string(constant.bytes) + " bytes for shape " +
+                   dims_text(constant.dims));
   }
-  return "";
+  return {};
 }
 
-std::optional<std::vector<float>> constant_floats(const Value& value) {
-  if (!constant_problem(value, ElementType::kFloat).empty()) return std::nullopt;
+Result<std::vector<float>> constant_floats(const Value& value) {
+  if (Check ok = check_constant(value, ElementType::kFloat); !ok) return ok.reason();
   std::vector<float> result(value.constant.bytes / sizeof(float));
   if (!result.empty()) std::memcpy(result.data(), value.constant.data, value.constant.bytes);
   return result;
 }
 
-std::optional<std::vector<int64_t>> constant_ints(const Value& value) {
-  if (constant_problem(value, ElementType::kInt64).empty()) {
+Result<std::vector<int64_t>> constant_ints(const Value& value) {
+  if (check_constant(value, ElementType::kInt64)) {
     std::vector<int64_t> result(value.constant.bytes / sizeof(int64_t));
     if (!result.empty()) std::memcpy(result.data(), value.constant.data, value.constant.bytes);
     return result;
   }
-  if (!constant_problem(value, ElementType::kInt32).empty()) return std::nullopt;
+  if (Check ok = check_constant(value, ElementType::kInt32); !ok) return ok.reason();
   std::vector<int32_t> narrow(value.constant.bytes / sizeof(int32_t));
   if (!narrow.empty()) std::memcpy(narrow.data(), value.constant.data, value.constant.bytes);
   return std::vector<int64_t>(narrow.begin(), narrow.end());
@@ -110,8 +110,8 @@ std::optional<std::vector<int64_t>> constant_ints(const Value& value) {
 std::optional<float> constant_number(const Value& value) {
   const Constant& constant = value.constant;
   if (!value.is_constant || element_count(constant.dims) != 1) return std::nullopt;
-  if (constant_problem(value, ElementType::kUint8).empty()) return *static_cast<const uint8_t*>(constant.data);
-  if (constant_problem(value, ElementType::kInt8).empty()) return *static_cast<const int8_t*>(constant.data);
+  if (check_constant(value, ElementType::kUint8)) return *static_cast<const uint8_t*>(constant.data);
+  if (check_constant(value, ElementType::kInt8)) return *static_cast<const int8_t*>(constant.data);
   const auto floats = constant_floats(value);
   return floats ? std::optional<float>(floats->front()) : std::nullopt;
 }

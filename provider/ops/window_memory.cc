@@ -11,15 +11,15 @@ constexpr double kMostTimes = 16, kMostBeside = 16 << 20;
 
 std::string megabytes(double bytes) { return std::to_string(static_cast<int64_t>(bytes / (1 << 20))) + " MiB"; }
 
-std::string memory_problem(const Window& window, const Shape& in, const Shape& out, bool bytes) {
+Check check_memory(const Window& window, const Shape& in, const Shape& out, bool bytes) {
   const WindowExtent extent = window_extent(window, image_size(in));
   const Geometry blocks = choose_geometry(out[0], extent.out_h, extent.out_w);
   const WindowLayout layout = window_layout(in, blocks, window, extent);
   const int64_t vectors = bytes ? ceil_div(in[1], 4) : in[1];
   const double laid_out = layout.positions() * static_cast<double>(checked_mul(blocks.groups(), vectors)) * kLanes * 4;
   const double both = static_cast<double>(element_count(in) + element_count(out)) * (bytes ? 1 : 4);
-  if (laid_out <= kMostTimes * both + kMostBeside) return "";
-  return "its window takes " + megabytes(laid_out) + " for an input and output of " + megabytes(both);
+  if (laid_out <= kMostTimes * both + kMostBeside) return {};
+  return decline("its window takes " + megabytes(laid_out) + " for an input and output of " + megabytes(both));
 }
 
 }  // namespace
@@ -36,17 +36,17 @@ bool taps_lie_apart(const Window& window) {
                         {window.kernel[1], window.stride[1], window.dilation[1], 0});
 }
 
-std::string window_problem(const Op& op, const Shape& in, const Shape& out) {
+Check check_window(const Op& op, const Shape& in, const Shape& out) {
   const std::optional<WindowUse> use = op.window_use();
-  if (!use) return "";
+  if (!use) return {};
   if (use->most_pixels) {
     const int64_t pixels = checked_mul(use->window.kernel[0], use->window.kernel[1]);
     if (pixels > *use->most_pixels) {
-      return "its window has " + std::to_string(pixels) + " pixels; at most " + std::to_string(*use->most_pixels) +
-             " are supported";
+      return decline("its window has " + std::to_string(pixels) + " pixels; at most " +
+                     std::to_string(*use->most_pixels) + " are supported");
     }
   }
-  return memory_problem(use->window, in, out, use->bytes);
+  return check_memory(use->window, in, out, use->bytes);
 }
 
 }  // namespace sparsecpu

@@ -1,7 +1,6 @@
 // How a window's input is laid out, and windows that would take memory out of proportion.
 #pragma once
-#include <string>
-
+#include "base/result.h"
 #include "layout/window_layout.h"
 #include "ops/op.h"
 
@@ -13,8 +12,8 @@ WindowLayout window_layout(const Shape& in, const Geometry& out, const Window& w
 // Whether this may gather its taps, for some sizes of the image.
 bool taps_lie_apart(const Window& window);
 
-// Why an op with a window is not taken for these shapes: the layout that the window wants is too large next to its
-// input and output, or it has too many pixels. "" for others and without a problem.
-std::string window_problem(const Op& op, const Shape& in, const Shape& out);
+// Whether an op with a window is taken for these shapes: the layout that the window wants may be too large next to its
+// input and output, or it may have too many pixels.
+Check check_window(const Op& op, const Shape& in, const Shape& out);
 
 }  // namespace sparsecpu

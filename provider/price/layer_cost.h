@@ -2,7 +2,10 @@
 #pragma once
 #include <string>
 
-#include "price/cost.h"
+#include "pack/kernel_times.h"
+#include "pack/speeds.h"
+#include "price/node_cost.h"
+#include "price/weight_counts.h"
 
 namespace sparsecpu {
 

@@ -2,7 +2,8 @@
 #pragma once
 #include <vector>
 
-#include "price/cost.h"
+#include "base/isa.h"
+#include "price/node_cost.h"
 
 namespace sparsecpu {
 

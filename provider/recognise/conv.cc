@@ -1,67 +1,70 @@
 // Conv with constant weights.
 #include "facts/constants.h"
-#include "recognise/recognise.h"
+#include "recognise/layers.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
 
-// Why the weights of a Conv cannot be used; "" if they can.
-std::string weight_problem(const RecogniseContext& context, int index) {
+Check check_weights(const RecogniseContext& context, int index) {
   const Value& weight = context.value(index);
   if (!weight.is_constant) {
-    const std::string dequantized = dequantized_weights(context, index);
-    return dequantized.empty() ? "its weights '" + weight.name + "' are not constant" : dequantized;
+    if (Check ok = check_not_dequantized(context, index); !ok) return ok;
+    return decline("its weights '" + weight.name + "' are not constant");
   }
-  const std::string problem = constant_problem(weight, ElementType::kFloat);
-  if (!problem.empty()) return "its weights cannot be used: " + problem;
+  const Check ok = check_constant(weight, ElementType::kFloat);
+  if (!ok) return decline("its weights cannot be used: " + ok.why());
   if (reinterpret_cast<uintptr_t>(weight.constant.data) % alignof(float) != 0) {
-    return "its weights '" + weight.name + "' are not aligned to 4 bytes";
+    return decline("its weights '" + weight.name + "' are not aligned to 4 bytes");
   }
-  return "";
+  return {};
 }
 
 }  // namespace
 
-std::string read_conv_geometry(const RecogniseContext& context, const Node& node, int x,
-                               const std::vector<int64_t>& dims, ConvGeometry* geometry) {
-  if (dims.size() == 5) return "3-D convolutions are not supported";
+Check read_conv_geometry(const RecogniseContext& context, const Node& node, int x, const std::vector<int64_t>& dims,
+                         ConvGeometry* geometry) {
+  if (dims.size() == 5) return decline("3-D convolutions are not supported");
   if (dims.size() != 3 && dims.size() != 4)
-    return "its weights have shape " + dims_text(dims) + "; rank 3 or 4 is expected";
-  if (element_count(dims) == 0) return "its weights are empty, shape " + dims_text(dims);
+    return decline("its weights have shape " + dims_text(dims) + "; rank 3 or 4 is expected");
+  if (element_count(dims) == 0) return decline("its weights are empty, shape " + dims_text(dims));
   geometry->groups = node.attribute("group", int64_t{1});
   if (geometry->groups < 1 || dims[0] % geometry->groups != 0) {
-    return std::to_string(geometry->groups) + " groups do not divide " + std::to_string(dims[0]) + " output channels";
+    return decline(std::to_string(geometry->groups) + " groups do not divide " + std::to_string(dims[0]) +
+                   " output channels");
   }
   const std::vector<int64_t> kernel(dims.begin() + 2, dims.end());
-  if (std::string problem = read_window(node, kernel, &geometry->window); !problem.empty()) return problem;
+  if (Check ok = read_window(node, kernel, &geometry->window); !ok) return ok;
   if (node.attribute("kernel_shape", kernel) != kernel) {
-    return "kernel_shape does not fit the weights of shape " + dims_text(dims);
+    return decline("kernel_shape does not fit the weights of shape " + dims_text(dims));
   }
   geometry->window.ceil_mode = false;
   geometry->window.must_fit = true;
   geometry->out_channels = dims[0];
-  if (__builtin_mul_overflow(dims[1], geometry->groups, &geometry->in_channels)) return "its channel count overflows";
+  if (__builtin_mul_overflow(dims[1], geometry->groups, &geometry->in_channels))
+    return decline("its channel count overflows");
   const int rank = context.rank(x);
   if (rank >= 0 && rank != static_cast<int>(dims.size())) {
-    return "its input has rank " + std::to_string(rank) + ", its weights have rank " + std::to_string(dims.size());
+    return decline("its input has rank " + std::to_string(rank) + ", its weights have rank " +
+                   std::to_string(dims.size()));
   }
   const int64_t channels = context.static_dim(x, 1);
   if (channels >= 0 && channels != geometry->in_channels) {
-    return "its input has " + std::to_string(channels) + " channels, its weights expect " +
-           std::to_string(geometry->in_channels);
+    return decline("its input has " + std::to_string(channels) + " channels, its weights expect " +
+                   std::to_string(geometry->in_channels));
   }
-  return "";
+  return {};
 }
 
-Recognised recognise_conv(const RecogniseContext& context, const Node& node) {
+Meaning recognise_conv(const RecogniseContext& context, const Node& node) {
   const Value* weight = context.input(node, 1);
   if (weight == nullptr) return decline("it has no weights");
-  if (std::string problem = weight_problem(context, node.inputs[1]); !problem.empty()) return decline(problem);
+  if (Check ok = check_weights(context, node.inputs[1]); !ok) return ok.reason();
   const std::vector<int64_t>& dims = weight->constant.dims;
   const int x = node.inputs[0];
   ConvGeometry geometry;
-  if (std::string problem = read_conv_geometry(context, node, x, dims, &geometry); !problem.empty()) {
-    return decline(problem);
+  if (Check ok = read_conv_geometry(context, node, x, dims, &geometry); !ok) {
+    return ok.reason();
   }
   Linear linear;
   linear.groups = geometry.groups;
@@ -74,7 +77,7 @@ Recognised recognise_conv(const RecogniseContext& context, const Node& node) {
 
   if (const Value* bias = context.input(node, 2)) {
     const auto floats = constant_floats(*bias);
-    if (!floats) return decline("its bias cannot be used: " + constant_problem(*bias, ElementType::kFloat));
+    if (!floats) return decline("its bias cannot be used: " + floats.why());
     if (bias->constant.dims != std::vector<int64_t>{linear.out_channels}) {
       return decline("its bias has shape " + dims_text(bias->constant.dims) + "; [" + std::to_string(dims[0]) +
                      "] is expected");

@@ -3,61 +3,64 @@
 #include <limits>
 
 #include "facts/constants.h"
-#include "recognise/recognise.h"
+#include "recognise/layers.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
 
-// Clip's bound: an input from opset 11 on, an attribute before; absent: unbounded. Returns a reason, or "".
-std::string read_bound(const RecogniseContext& context, const Node& node, size_t input, const char* key,
-                       float unbounded, float* bound) {
+// Clip's bound: an input from opset 11 on, an attribute before; absent: unbounded.
+Check read_bound(const RecogniseContext& context, const Node& node, size_t input, const char* key, float unbounded,
+                 float* bound) {
   *bound = node.attribute(key, unbounded);
   const Value* value = context.input(node, input);
-  if (value == nullptr) return "";
+  if (value == nullptr) return {};
   const auto floats = constant_floats(*value);
-  if (!floats) return "its bound cannot be used: " + constant_problem(*value, ElementType::kFloat);
-  if (floats->size() != 1) return "its bound '" + value->name + "' is not a scalar";
+  if (!floats) return decline("its bound cannot be used: " + floats.why());
+  if (floats->size() != 1) return decline("its bound '" + value->name + "' is not a scalar");
   *bound = floats->front();
-  return "";
+  return {};
 }
 
-Recognised recognise_clip(const RecogniseContext& context, const Node& node, int x) {
+Meaning recognise_clip(const RecogniseContext& context, const Node& node, int x) {
   Unary clip{UnaryKind::kClip, 0, 0};
   constexpr float kLargest = std::numeric_limits<float>::max();
-  std::string problem = read_bound(context, node, 1, "min", -kLargest, &clip.a);
-  if (problem.empty()) problem = read_bound(context, node, 2, "max", kLargest, &clip.b);
-  return problem.empty() ? accept(clip, {x}, node.outputs[0]) : decline(problem);
+  Check ok = read_bound(context, node, 1, "min", -kLargest, &clip.a);
+  if (ok) ok = read_bound(context, node, 2, "max", kLargest, &clip.b);
+  if (!ok) return ok.reason();
+  return accept(clip, {x}, node.outputs[0]);
 }
 
-Recognised recognise_prelu(const RecogniseContext& context, const Node& node, int x) {
+Meaning recognise_prelu(const RecogniseContext& context, const Node& node, int x) {
   const Value* slope = context.input(node, 1);
-  const auto floats = slope ? constant_floats(*slope) : std::nullopt;
+  if (slope == nullptr) return decline("its slope is not one constant number");
+  const auto floats = constant_floats(*slope);
   if (!floats || floats->size() != 1) return decline("its slope is not one constant number");
   if (static_cast<int>(slope->constant.dims.size()) > context.rank(x)) return decline("its slope changes the rank");
   return accept(Unary{UnaryKind::kLeakyRelu, floats->front(), 0}, {x}, node.outputs[0]);
 }
 
-Recognised recognise_gelu(const Node& node, int x) {
+Meaning recognise_gelu(const Node& node, int x) {
   const std::string form = node.attribute("approximate", "none");
   if (form != "none" && form != "tanh") return decline("approximate '" + form + "' is not known");
   return accept(Unary{form == "tanh" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0}, {x}, node.outputs[0]);
 }
 
 // A constant next to an activation: one number, or one a channel.
-std::string read_vector(const RecogniseContext& context, int x, const Value& constant, std::vector<float>* values,
-                        Axes* axes) {
+Check read_vector(const RecogniseContext& context, int x, const Value& constant, std::vector<float>* values,
+                  Axes* axes) {
   auto floats = constant_floats(constant);
-  if (!floats) return "its constant cannot be used: " + constant_problem(constant, ElementType::kFloat);
+  if (!floats) return decline("its constant cannot be used: " + floats.why());
   *values = std::move(*floats);
-  return constant_axes(context, x, constant, axes);
+  return read_axes(context, x, constant, axes);
 }
 
-Recognised with_constant(const RecogniseContext& context, const Node& node, int x, const Value& constant,
-                         bool constant_first) {
+Meaning with_constant(const RecogniseContext& context, const Node& node, int x, const Value& constant,
+                      bool constant_first) {
   Affine affine{Axes::kImage, {1.0f}, {0.0f}};
   std::vector<float> values;
-  if (std::string problem = read_vector(context, x, constant, &values, &affine.axes); !problem.empty()) {
-    return decline(problem);
+  if (Check ok = read_vector(context, x, constant, &values, &affine.axes); !ok) {
+    return ok.reason();
   }
   if (node.op == "Add") {
     affine.shift = std::move(values);
@@ -89,7 +92,7 @@ bool broadcasts_over_pixels(const RecogniseContext& context, int x, int y) {
          context.static_dim(y, 3) == 1;
 }
 
-Recognised with_activation(const RecogniseContext& context, const Node& node, int x, int y) {
+Meaning with_activation(const RecogniseContext& context, const Node& node, int x, int y) {
   const int output = node.outputs[0];
   if (context.value(y).type != context.value(x).type) return decline("its inputs have different types");
   if (node.op == "Div") return decline("division by an activation is not supported");
@@ -108,35 +111,38 @@ Recognised with_activation(const RecogniseContext& context, const Node& node, in
 
 }  // namespace
 
-std::string constant_axes(const RecogniseContext& context, int x, const Value& constant, Axes* axes) {
+Check read_axes(const RecogniseContext& context, int x, const Value& constant, Axes* axes) {
   const std::optional<Axes> have = context.facts[x].axes;
   *axes = have.value_or(Axes::kTokens);
   const std::vector<int64_t>& dims = constant.constant.dims;
-  if (dims.empty()) return "";
+  if (dims.empty()) return {};
   const int rank = context.rank(x);
   const int offset = rank - static_cast<int>(dims.size());
   const std::string shape = "its constant of shape " + dims_text(dims);
-  if (rank < 0) return "the rank of its input is unknown";
-  if (offset < 0) return shape + " has a higher rank than its input";
-  if (element_count(dims) == 1) return "";
+  if (rank < 0) return decline("the rank of its input is unknown");
+  if (offset < 0) return decline(shape + " has a higher rank than its input");
+  if (element_count(dims) == 1) return {};
   int axis = -1;
   for (size_t i = 0; i < dims.size(); ++i) {
     if (dims[i] == 1) continue;
-    if (axis >= 0 || dims[i] == 0) return shape + " is neither a scalar nor a vector over channels";
+    if (axis >= 0 || dims[i] == 0) return decline(shape + " is neither a scalar nor a vector over channels");
     axis = offset + static_cast<int>(i);
   }
   const bool last = axis == rank - 1, second = axis == 1;
-  if (!last && !(second && rank <= 4)) return shape + " is not a vector over channels";
+  if (!last && !(second && rank <= 4)) return decline(shape + " is not a vector over channels");
   // Rank 2: the channel is both the second and the last axis.
   if (rank > 2) *axes = last ? Axes::kTokens : Axes::kImage;
   if (rank > 2 && have && *have != *axes) {
-    return shape + (last ? " varies along the width of an image" : " varies along tokens") + ", not along channels";
+    return decline(shape + (last ? " varies along the width of an image" : " varies along tokens") +
+                   ", not along channels");
   }
   // Of one channel the CPU provider would make as many as the constant has.
-  return context.proven_dim(x, axis) == element_count(dims) ? "" : shape + " does not fit the channels of its input";
+  if (context.proven_dim(x, axis) != element_count(dims))
+    return decline(shape + " does not fit the channels of its input");
+  return {};
 }
 
-Recognised recognise_activation(const RecogniseContext& context, const Node& node) {
+Meaning recognise_activation(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], output = node.outputs[0];
   const std::string& type = node.op;
   const auto unary = [&](UnaryKind kind, float a = 0, float b = 0) { return accept(Unary{kind, a, b}, {x}, output); };
@@ -160,21 +166,18 @@ Recognised recognise_activation(const RecogniseContext& context, const Node& nod
 }
 
 // BiasGelu and FastGelu: GELU of x + bias.
-Recognised recognise_biased_gelu(const RecogniseContext& context, const Node& node) {
+Meaning recognise_biased_gelu(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], output = node.outputs[0];
   const Unary gelu{node.op == "com.microsoft.FastGelu" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0};
   if (!context.has_input(node, 1)) return accept(gelu, {x}, output);
   Affine add{Axes::kImage, {1.0f}, {}};
-  if (std::string problem = read_vector(context, x, context.value(node.inputs[1]), &add.shift, &add.axes);
-      !problem.empty()) {
-    return decline(problem);
+  if (Check ok = read_vector(context, x, context.value(node.inputs[1]), &add.shift, &add.axes); !ok) {
+    return ok.reason();
   }
-  Recognised result = accept(std::move(add), {x}, ~0);
-  result.ops.push_back(Op{gelu, {~0}, output, -1, ""});
-  return result;
+  return Ops{{std::move(add), {x}, ~0, -1, ""}, {gelu, {~0}, output, -1, ""}};
 }
 
-Recognised recognise_arithmetic(const RecogniseContext& context, const Node& node) {
+Meaning recognise_arithmetic(const RecogniseContext& context, const Node& node) {
   const Value* a = context.input(node, 0);
   const Value* b = context.input(node, 1);
   if (a == nullptr || b == nullptr) return decline("an input is missing");

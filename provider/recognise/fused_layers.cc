@@ -1,6 +1,6 @@
 // FusedConv and FusedGemm of com.microsoft: a layer with the activation behind it, as onnxruntime saves an optimized
 // model.
-#include "recognise/recognise.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
@@ -29,16 +29,16 @@ std::optional<Unary> activation_of(const Node& node) {
 
 }  // namespace
 
-Recognised recognise_fused_layer(const RecogniseContext& context, const Node& node) {
+Meaning recognise_fused_layer(const RecogniseContext& context, const Node& node) {
   const std::optional<Unary> activation = activation_of(node);
   if (!activation) return decline("its activation '" + node.attribute("activation", "") + "' is not supported");
   const bool conv = node.op == "com.microsoft.FusedConv";
   if (conv && context.has_input(node, 3)) return decline("what it adds to the convolution is not supported");
-  Recognised result = conv ? recognise_conv(context, node) : recognise_gemm(context, node);
-  if (!result.ok()) return result;
-  const int sums = ~static_cast<int>(result.ops.size() - 1);  // the last of the values inside
-  result.ops.back().output = sums;
-  result.ops.push_back(Op{*activation, {sums}, node.outputs[0], -1, ""});
+  Meaning result = conv ? recognise_conv(context, node) : recognise_gemm(context, node);
+  if (!result) return result;
+  const int sums = ~static_cast<int>(result->size() - 1);  // the last of the values inside
+  result->back().output = sums;
+  result->push_back(Op{*activation, {sums}, node.outputs[0], -1, ""});
   return result;
 }
 

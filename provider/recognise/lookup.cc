@@ -1,11 +1,10 @@
-// Tables of functions of one byte, filled by the formulas that onnxruntime uses, and byte Add, Mul, Concat.
+#include "recognise/lookup.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/quantization.h"
-#include "facts/constants.h"
-#include "recognise/quantized.h"
 
 namespace sparsecpu {
 namespace {
@@ -18,16 +17,6 @@ int32_t byte_value(int index, bool is_signed) {
 int32_t limited(float rounded, int32_t low, int32_t high) {
   if (!(rounded > static_cast<float>(low))) return low;
   return rounded < static_cast<float>(high) ? static_cast<int32_t>(rounded) : high;
-}
-
-std::string read_channel_bytes(const RecogniseContext& context, int x, const Value& constant, ChannelBytes* bytes) {
-  if (std::string problem = constant_problem(constant, context.value(x).type); !problem.empty()) {
-    return "its constant cannot be used: " + problem;
-  }
-  const auto* data = static_cast<const uint8_t*>(constant.constant.data);
-  bytes->values.assign(data, data + element_count(constant.constant.dims));
-  bytes->dims = constant.constant.dims;
-  return constant_axes(context, x, constant, &bytes->axes);
 }
 
 }  // namespace
@@ -139,68 +128,6 @@ Lookup mul_table(const QuantizedMul& mul, int32_t number, bool first) {
     lookup.table[i] = static_cast<uint8_t>(limited(std::nearbyint(product), mul.y.lowest(), mul.y.highest()));
   }
   return lookup;
-}
-
-Recognised recognise_quantized_binary(const RecogniseContext& context, const Node& node, const Quantization& a,
-                                      const Quantization& b, const Quantization& y, int32_t clamp_low,
-                                      int32_t clamp_high) {
-  const Value* left = context.input(node, 0);
-  const Value* right = context.input(node, 1);
-  if (left == nullptr || right == nullptr) return decline("an input is missing");
-  const bool add = node.op == "Add";
-  QuantizedAdd sum{a, b, y, clamp_low, clamp_high, {}};
-  QuantizedMul product{a, b, y, {}};
-  if (!left->is_constant && !right->is_constant) {
-    Recognised result = recognise_arithmetic(context, node);
-    if (result.ok()) result.ops[0].data = add ? OpData(std::move(sum)) : OpData(std::move(product));
-    return result;
-  }
-  const bool first = left->is_constant;
-  const Value& constant = first ? *left : *right;
-  const int x = node.inputs[first ? 1 : 0];
-  ChannelBytes bytes;
-  bytes.first = first;
-  if (std::string problem = read_channel_bytes(context, x, constant, &bytes); !problem.empty()) return decline(problem);
-  const Shape shape = context.proven_dims(x);
-  const std::optional<bool> exchange =
-      first ? exchanges_operands(bytes.dims, shape) : exchanges_operands(shape, bytes.dims);
-  if (bytes.values.size() == 1 && (exchange || !add)) {
-    const int32_t number = byte_value(bytes.values[0], constant.constant.type == ElementType::kInt8);
-    const Lookup table = add ? add_table(sum, number, first, *exchange) : mul_table(product, number, first);
-    return accept(table, {x}, node.outputs[0]);
-  }
-  sum.constant = product.constant = std::move(bytes);
-  return accept(add ? OpData(std::move(sum)) : OpData(std::move(product)), {x}, node.outputs[0]);
-}
-
-Recognised recognise_quantized_average(const RecogniseContext& context, const Node& node, const Quantization& x,
-                                       const Quantization& y) {
-  const bool global = node.op == "GlobalAveragePool";
-  Recognised result = global ? recognise_global_average(context, node) : recognise_pool(context, node);
-  if (!result.ok()) return result;
-  if (global) {
-    std::get<GlobalAverage>(result.ops[0].data).bytes = AverageQuantization{x, y};
-    return result;
-  }
-  std::get<Pool>(result.ops[0].data).bytes = AverageQuantization{x, y};
-  return result;
-}
-
-Recognised recognise_quantized_concat(const RecogniseContext& context, const Node& node,
-                                      const std::vector<Quantization>& x, const Quantization& y) {
-  Recognised joined = recognise_concat(context, node);
-  if (!joined.ok()) return joined;
-  Recognised result;
-  Op concat = joined.ops[0];
-  int inside = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    if (same_quantization(x[i], y)) continue;
-    const int scaled = ~inside++;
-    result.ops.push_back({function_table(x[i], y, [](float v) { return v; }), {concat.inputs[i]}, scaled, -1, ""});
-    concat.inputs[i] = scaled;
-  }
-  result.ops.push_back(std::move(concat));
-  return result;
 }
 
 }  // namespace sparsecpu

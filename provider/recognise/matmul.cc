@@ -2,30 +2,31 @@
 #include <algorithm>
 
 #include "facts/constants.h"
-#include "recognise/recognise.h"
+#include "recognise/layers.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
 
-// Why the right side cannot be used as weights; "" if it can.
-std::string weight_problem(const RecogniseContext& context, const Node& node) {
+// Whether the right side can be used as weights.
+Check check_weights(const RecogniseContext& context, const Node& node) {
   const Value *left = context.input(node, 0), *right = context.input(node, 1);
-  if (right == nullptr || left == nullptr) return "an input is missing";
+  if (right == nullptr || left == nullptr) return decline("an input is missing");
   if (!right->is_constant) {
-    if (std::string problem = dequantized_weights(context, node.inputs[1]); !problem.empty()) return problem;
-    return left->is_constant
-               ? "its weights '" + left->name + "' are the left side; only a constant right side is supported"
-               : "both sides are activations; the right side has to be constant";
+    if (Check ok = check_not_dequantized(context, node.inputs[1]); !ok) return ok;
+    return decline(left->is_constant
+                       ? "its weights '" + left->name + "' are the left side; only a constant right side is supported"
+                       : "both sides are activations; the right side has to be constant");
   }
-  const std::string problem = constant_problem(*right, ElementType::kFloat);
-  if (!problem.empty()) return "its weights cannot be used: " + problem;
+  const Check ok = check_constant(*right, ElementType::kFloat);
+  if (!ok) return decline("its weights cannot be used: " + ok.why());
   const std::vector<int64_t>& dims = right->constant.dims;
-  if (dims.size() != 2) return "its weights have shape " + dims_text(dims) + "; rank 2 is expected";
-  if (element_count(dims) == 0) return "its weights are empty, shape " + dims_text(dims);
+  if (dims.size() != 2) return decline("its weights have shape " + dims_text(dims) + "; rank 2 is expected");
+  if (element_count(dims) == 0) return decline("its weights are empty, shape " + dims_text(dims));
   if (reinterpret_cast<uintptr_t>(right->constant.data) % alignof(float) != 0) {
-    return "its weights '" + right->name + "' are not aligned to 4 bytes";
+    return decline("its weights '" + right->name + "' are not aligned to 4 bytes");
   }
-  return "";
+  return {};
 }
 
 // Weights stored as [k, n], or [n, k] when transposed.
@@ -46,17 +47,18 @@ Linear token_linear(const Constant& weight, bool transposed, float scale) {
   return linear;
 }
 
-std::string channel_problem(const RecogniseContext& context, int x, int axis, int64_t expected) {
+Check check_channels(const RecogniseContext& context, int x, int axis, int64_t expected) {
   const int64_t channels = context.static_dim(x, axis);
-  if (channels < 0 || channels == expected) return "";
-  return "its input has " + std::to_string(channels) + " channels, its weights expect " + std::to_string(expected);
+  if (channels < 0 || channels == expected) return {};
+  return decline("its input has " + std::to_string(channels) + " channels, its weights expect " +
+                 std::to_string(expected));
 }
 
 // Gemm's C as a bias of n channels. False if it is no constant vector.
 bool read_bias(const Value& c, int64_t n, float beta, std::vector<float>* bias) {
   const auto floats = constant_floats(c);
   if (!floats) return false;
-  if (!vector_problem(c.constant.dims, 2, 1, n).empty()) return false;
+  if (!check_vector(c.constant.dims, 2, 1, n)) return false;
   *bias = *floats;
   bias->resize(n, floats->front());
   for (float& b : *bias) b *= beta;
@@ -65,9 +67,9 @@ bool read_bias(const Value& c, int64_t n, float beta, std::vector<float>* bias) 
 
 }  // namespace
 
-Recognised recognise_matmul(const RecogniseContext& context, const Node& node) {
+Meaning recognise_matmul(const RecogniseContext& context, const Node& node) {
   const Value* weight = context.input(node, 1);
-  if (std::string problem = weight_problem(context, node); !problem.empty()) return decline(problem);
+  if (Check ok = check_weights(context, node); !ok) return ok.reason();
   const int x = node.inputs[0];
   const int rank = context.rank(x);
   if (rank < 0) return decline("the rank of its input is unknown");
@@ -79,15 +81,15 @@ Recognised recognise_matmul(const RecogniseContext& context, const Node& node) {
   }
   const bool transposed = node.attribute("transB", int64_t{0}) != 0;
   Linear linear = token_linear(weight->constant, transposed, node.attribute("alpha", 1.0f));
-  if (std::string problem = channel_problem(context, x, rank - 1, linear.in_channels); !problem.empty()) {
-    return decline(problem);
+  if (Check ok = check_channels(context, x, rank - 1, linear.in_channels); !ok) {
+    return ok.reason();
   }
   return accept(std::move(linear), {x}, node.outputs[0]);
 }
 
-Recognised recognise_gemm(const RecogniseContext& context, const Node& node) {
+Meaning recognise_gemm(const RecogniseContext& context, const Node& node) {
   const Value* weight = context.input(node, 1);
-  if (std::string problem = weight_problem(context, node); !problem.empty()) return decline(problem);
+  if (Check ok = check_weights(context, node); !ok) return ok.reason();
   const int x = node.inputs[0];
   if (const int rank = context.rank(x); rank >= 0 && rank != 2) {
     return decline("its input has rank " + std::to_string(rank) + "; 2 is expected");
@@ -95,9 +97,8 @@ Recognised recognise_gemm(const RecogniseContext& context, const Node& node) {
   const bool transpose_weight = node.attribute("transB", int64_t{0}) != 0;
   Linear linear = token_linear(weight->constant, transpose_weight, node.attribute("alpha", 1.0f));
   linear.transposed_input = node.attribute("transA", int64_t{0}) != 0;
-  if (std::string problem = channel_problem(context, x, linear.transposed_input ? 0 : 1, linear.in_channels);
-      !problem.empty()) {
-    return decline(problem);
+  if (Check ok = check_channels(context, x, linear.transposed_input ? 0 : 1, linear.in_channels); !ok) {
+    return ok.reason();
   }
   const float beta = node.attribute("beta", 1.0f);
   const Value* c = context.input(node, 2);
@@ -112,13 +113,13 @@ Recognised recognise_gemm(const RecogniseContext& context, const Node& node) {
     return decline("its C of shape " + dims_text(c->dims) + " is no bias of " + std::to_string(linear.out_channels) +
                    " channels and is not known to have the shape of its output");
   }
-  Recognised result = accept(std::move(linear), {x}, ~0);
+  Ops result{{std::move(linear), {x}, ~0, -1, ""}};
   int addend = full;
   if (beta != 1.0f) {
-    result.ops.push_back(Op{Affine{Axes::kTokens, {beta}, {0.0f}}, {full}, ~1, -1, ""});
+    result.push_back(Op{Affine{Axes::kTokens, {beta}, {0.0f}}, {full}, ~1, -1, ""});
     addend = ~1;
   }
-  result.ops.push_back(Op{Binary{BinaryKind::kAdd}, {~0, addend}, node.outputs[0], -1, ""});
+  result.push_back(Op{Binary{BinaryKind::kAdd}, {~0, addend}, node.outputs[0], -1, ""});
   return result;
 }
 

@@ -2,11 +2,11 @@
 #include <cmath>
 
 #include "facts/constants.h"
-#include "recognise/recognise.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 
-Recognised recognise_batch_norm(const RecogniseContext& context, const Node& node) {
+Meaning recognise_batch_norm(const RecogniseContext& context, const Node& node) {
   if (node.attribute("training_mode", int64_t{0}) != 0) return decline("it is in training mode");
   if (node.attribute("spatial", int64_t{1}) != 1) return decline("only spatial = 1 is supported");
   for (size_t i = 1; i < node.outputs.size(); ++i) {
@@ -17,7 +17,7 @@ Recognised recognise_batch_norm(const RecogniseContext& context, const Node& nod
     const Value* value = context.input(node, i + 1);
     if (value == nullptr) return decline("a statistic is missing");
     const auto floats = constant_floats(*value);
-    if (!floats) return decline("its statistics cannot be used: " + constant_problem(*value, ElementType::kFloat));
+    if (!floats) return decline("its statistics cannot be used: " + floats.why());
     if (value->constant.dims.size() != 1 || floats->empty() || (i > 0 && floats->size() != vectors[0].size())) {
       return decline("its statistics have different shapes");
     }

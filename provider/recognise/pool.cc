@@ -2,17 +2,18 @@
 #include <algorithm>
 
 #include "facts/constants.h"
-#include "recognise/recognise.h"
+#include "recognise/layers.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 
-Recognised recognise_pool(const RecogniseContext& context, const Node& node) {
+Meaning recognise_pool(const RecogniseContext& context, const Node& node) {
   for (size_t i = 1; i < node.outputs.size(); ++i) {
     if (node.outputs[i] >= 0) return decline("its second output (indices) is not supported");
   }
   Pool pool;
   pool.kind = node.op == "MaxPool" ? PoolKind::kMax : PoolKind::kAverage;
-  if (std::string problem = read_window(node, {}, &pool.window); !problem.empty()) return decline(problem);
+  if (Check ok = read_window(node, {}, &pool.window); !ok) return ok.reason();
   const size_t spatial = node.attribute("kernel_shape", std::vector<int64_t>{}).size();
   const int rank = context.rank(node.inputs[0]);
   if (rank >= 0 && rank != static_cast<int>(spatial) + 2) {
@@ -23,7 +24,7 @@ Recognised recognise_pool(const RecogniseContext& context, const Node& node) {
   return accept(pool, {node.inputs[0]}, node.outputs[0]);
 }
 
-Recognised recognise_global_average(const RecogniseContext& context, const Node& node) {
+Meaning recognise_global_average(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0];
   const int rank = context.rank(x);
   if (rank != 3 && rank != 4) return decline("its input has to have rank 3 or 4");

@@ -1,10 +1,14 @@
-// Units between DequantizeLinear and QuantizeLinear.
+#include "recognise/qdq.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "facts/constants.h"
+#include "recognise/bytes.h"
 #include "recognise/ort_forms.h"
 #include "recognise/quantized.h"
+#include "recognise/recognisers.h"
+#include "recognise/units.h"
 
 namespace sparsecpu {
 namespace {
@@ -13,33 +17,30 @@ constexpr const char* kFloatForm = " (float in onnxruntime)";
 
 class UnitReader {
  public:
-  UnitReader(const RecogniseContext& context, const Unit& unit)
-      : context_(context), graph_(context.graph), unit_(unit), node_(graph_.nodes[unit.main]) {
+  UnitReader(const RecogniseContext& context, Unit unit)
+      : context_(context), graph_(context.graph), unit_(std::move(unit)), node_(graph_.nodes[unit_.main]) {
     const int after = node_.outputs.size() == 1 ? sole_consumer(graph_, node_.outputs[0]) : -1;
-    if (unit.place != unit.main) {
-      quantizer_ = &graph_.nodes[unit.place];
-      if (after != unit.place) activation_ = &graph_.nodes[after];
+    if (unit_.place != unit_.main) {
+      quantizer_ = &graph_.nodes[unit_.place];
+      if (after != unit_.place) activation_ = &graph_.nodes[after];
     }
   }
 
-  Recognised run() {
-    Recognised result;
-    const std::string& type = node_.op;
-    std::string problem = read_inputs();
-    if (problem.empty() && quantizer_ != nullptr) problem = read_output();
-    if (problem.empty() && activation_ != nullptr) problem = read_activation();
-    if (!problem.empty()) {
-      result = decline(problem);
-    } else if (type == "Conv" || type == "MatMul" || type == "Gemm") {
-      result = linear();
-    } else {
-      result = between_bytes();
-    }
-    result.pattern = "qdq " + lower_case(type) + (result.ok() && !exact_ ? kFloatForm : "");
-    return result;
+  Match run() {
+    Meaning meaning = read();
+    std::string pattern = "qdq " + lower_case(node_.op) + (meaning && !exact_ ? kFloatForm : "");
+    return {unit_, std::move(pattern), std::move(meaning)};
   }
 
  private:
+  Meaning read() {
+    Check ok = read_inputs();
+    if (ok && quantizer_ != nullptr) ok = read_output();
+    if (ok && activation_ != nullptr) ok = read_activation();
+    if (!ok) return ok.reason();
+    return is_linear() ? linear() : between_bytes();
+  }
+
   static std::string lower_case(std::string text) {
     for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
     return text;
@@ -56,47 +57,49 @@ class UnitReader {
   bool is_linear() const { return node_.op == "Conv" || node_.op == "MatMul" || node_.op == "Gemm"; }
 
   // Quantizations of the activations; the first input of a linear operator, all inputs of others.
-  std::string read_inputs() {
+  Check read_inputs() {
     bytes_ = node_;
     const size_t count = is_linear() ? 1 : node_.inputs.size();
     for (size_t i = 0; i < count; ++i) {
       const Node* dq = dequantizer(i);
       if (dq == nullptr) continue;
-      if (dq->attribute("block_size", int64_t{0}) != 0) return "its activations have a scale per block";
+      if (dq->attribute("block_size", int64_t{0}) != 0) return decline("its activations have a scale per block");
       Quantization& x = x_.emplace_back();
-      if (std::string p = read_quantization(context_, *dq, 1, &x); !p.empty()) return p;
+      if (Check ok = read_quantization(context_, *dq, 1, &x); !ok) return ok;
       const ElementType type = context_.value(dq->inputs[0]).type;
       if (type != (x.is_signed ? ElementType::kInt8 : ElementType::kUint8)) {
-        return "its activations are " + std::string(element_type_name(type)) + "; uint8 and int8 are supported";
+        return decline("its activations are " + std::string(element_type_name(type)) +
+                       "; uint8 and int8 are supported");
       }
       bytes_.inputs.set(i, dq->inputs[0]);
     }
-    if (is_linear() && context_.value(bytes_.inputs[0]).is_constant) return "its first input is a constant";
-    return x_.empty() ? "its activations are not quantized" : "";
+    if (is_linear() && context_.value(bytes_.inputs[0]).is_constant) return decline("its first input is a constant");
+    if (x_.empty()) return decline("its activations are not quantized");
+    return {};
   }
 
-  std::string read_output() {
-    if (quantizer_->attribute("block_size", int64_t{0}) != 0) return "its output has a scale per block";
-    if (std::string p = read_quantization(context_, *quantizer_, 1, &y_); !p.empty()) return p;
+  Check read_output() {
+    if (quantizer_->attribute("block_size", int64_t{0}) != 0) return decline("its output has a scale per block");
+    if (Check ok = read_quantization(context_, *quantizer_, 1, &y_); !ok) return ok;
     bytes_.outputs = {quantizer_->outputs[0]};
     const ElementType type = context_.value(quantizer_->outputs[0]).type;
-    if (is_byte(type)) return "";
-    return "its output is " + std::string(element_type_name(type)) + "; uint8 and int8 are supported";
+    if (is_byte(type)) return {};
+    return decline("its output is " + std::string(element_type_name(type)) + "; uint8 and int8 are supported");
   }
 
   // A Relu or Clip as limits on y, and whether onnxruntime drops it. Rounding is monotone: limiting the
   // quantized value equals quantizing the limited one.
-  std::string read_activation() {
+  Check read_activation() {
     low_ = y_.lowest();
     high_ = y_.highest();
     if (activation_->op == "Relu") {
       low_ = y_.zero_point;
       redundant_ = y_.zero_point == y_.lowest();
-      return "";
+      return {};
     }
-    const Recognised clip = recognise_activation(context_, *activation_);
-    if (!clip.ok()) return clip.reason;
-    const Unary& bounds = std::get<Unary>(clip.ops[0].data);
+    const Meaning clip = recognise_activation(context_, *activation_);
+    if (!clip) return clip.reason();
+    const Unary& bounds = std::get<Unary>(clip->front().data);
     // As onnxruntime decides: with bounds rounded in double, unlimited.
     const double low = std::rint(static_cast<double>(bounds.a / y_.scale)) + y_.zero_point;
     const double high = std::rint(static_cast<double>(bounds.b / y_.scale)) + y_.zero_point;
@@ -107,7 +110,8 @@ class UnitReader {
     };
     low_ = limit(bounds.a);
     high_ = limit(bounds.b);
-    return low_ <= high_ ? "" : "the bounds of its Clip are in the wrong order";
+    if (low_ > high_) return decline("the bounds of its Clip are in the wrong order");
+    return {};
   }
 
   bool integer_form(UnitOperator op, bool w_signed, bool float_bias) const {
@@ -115,88 +119,88 @@ class UnitReader {
                                    activation_ != nullptr, redundant_});
   }
 
-  std::string read_weights(bool columns, QuantizedWeight* weight) const {
+  Check read_weights(bool columns, QuantizedWeight* weight) const {
     const Node* dq = dequantizer(1);
-    if (dq == nullptr) return "its weights are not quantized";
+    if (dq == nullptr) return decline("its weights are not quantized");
     if (!context_.value(dq->inputs[0]).is_constant) {
       const Node* made_by = producer_of(graph_, dq->inputs[0]);
-      return made_by != nullptr && made_by->op == "QuantizeLinear" && context_.value(made_by->inputs[0]).is_constant
-                 ? "its weights are quantized at run time: constant folding is off"
-                 : "its weights '" + context_.value(dq->inputs[0]).name + "' are not constant";
+      return decline(made_by != nullptr && made_by->op == "QuantizeLinear" &&
+                             context_.value(made_by->inputs[0]).is_constant
+                         ? "its weights are quantized at run time: constant folding is off"
+                         : "its weights '" + context_.value(dq->inputs[0]).name + "' are not constant");
     }
     if (dq->attribute("block_size", int64_t{0}) != 0) {
-      return "its weights have a scale per block; one in all or one a channel is supported";
+      return decline("its weights have a scale per block; one in all or one a channel is supported");
     }
-    if (std::string p =
-            read_weight(context_.input(*dq, 0), context_.input(*dq, 1), context_.input(*dq, 2), columns, weight);
-        !p.empty()) {
-      return p;
+    if (Check ok = read_weight(context_.input(*dq, 0), context_.input(*dq, 1), context_.input(*dq, 2), columns, weight);
+        !ok) {
+      return ok;
     }
     int64_t axis = dq->attribute("axis", int64_t{1});
     axis += axis < 0 ? static_cast<int64_t>(context_.value(dq->inputs[0]).constant.dims.size()) : 0;
     if (weight->scale.size() > 1 && axis != (columns ? 1 : 0))
-      return "the scales of its weights are not per output channel";
-    return "";
+      return decline("the scales of its weights are not per output channel");
+    return {};
   }
 
   // The bias as int32 in units of x_scale * w_scale, and as the float that it stands for.
-  std::string read_bias(const QuantizedWeight& weight, QuantizedLinear* linear) {
+  Check read_bias(const QuantizedWeight& weight, QuantizedLinear* linear) {
     const Value* bias = context_.input(node_, 2);
-    if (bias == nullptr) return "";
+    if (bias == nullptr) return {};
     const int64_t rows = linear->out_channels;
     const int rank = node_.op == "Conv" ? 1 : 2;  // Gemm's C is broadcast
     const std::vector<float> unit = multipliers(x_[0].scale, weight.scale, nullptr, rows);
     const Node* dq = dequantizer(2);
     if (dq != nullptr && !is_byte(context_.value(dq->inputs[0]).type)) {
-      if (std::string p = read_int_bias(context_.value(dq->inputs[0]), rank, rank - 1, rows, &linear->bias); !p.empty())
-        return p;
+      if (Check ok = read_int_bias(context_.value(dq->inputs[0]), rank, rank - 1, rows, &linear->bias); !ok) return ok;
       // onnxruntime's integer form does not look at the bias's scale, which should be x_scale * w_scale.
       const Value& scales = context_.value(dq->inputs[1]);
       const auto scale = constant_floats(scales);
-      if (!scale) return "the scale of its bias is not a constant";
-      if (std::string p = vector_problem(scales.constant.dims, 1, 0, rows); !p.empty())
-        return "the scale of its bias of " + p;
+      if (!scale) return decline("the scale of its bias is not a constant");
+      if (Check ok = check_vector(scales.constant.dims, 1, 0, rows); !ok)
+        return decline("the scale of its bias of " + ok.why());
       for (int64_t r = 0; r < rows; ++r) {
         const float own = (*scale)[scale->size() == 1 ? 0 : r];
-        if (std::fabs(own - unit[r]) > 1e-4f * unit[r]) return "the scale of its bias is not x_scale * w_scale";
+        if (std::fabs(own - unit[r]) > 1e-4f * unit[r])
+          return decline("the scale of its bias is not x_scale * w_scale");
       }
-      return "";
+      return {};
     }
     const auto floats = constant_floats(*bias);
-    if (!floats) return "its bias cannot be used: " + constant_problem(*bias, ElementType::kFloat);
-    if (std::string p = vector_problem(bias->constant.dims, rank, rank - 1, rows); !p.empty())
-      return "its bias of " + p;
+    if (!floats) return decline("its bias cannot be used: " + floats.why());
+    if (Check ok = check_vector(bias->constant.dims, rank, rank - 1, rows); !ok)
+      return decline("its bias of " + ok.why());
     float_bias_ = *floats;
     float_bias_.resize(rows, floats->front());
-    return "";
+    return {};
   }
 
-  std::string set_geometry(QuantizedLinear* linear, QuantizedWeight* weight) {
+  Check set_geometry(QuantizedLinear* linear, QuantizedWeight* weight) {
     const bool rows_first = node_.op == "Conv" || node_.attribute("transB", int64_t{0}) != 0;
-    if (std::string p = read_weights(!rows_first, weight); !p.empty()) return p;
+    if (Check ok = read_weights(!rows_first, weight); !ok) return ok;
     linear->weight = weight->view;
     if (node_.op == "Conv") {
       ConvGeometry geometry;
       const Node* dq = dequantizer(1);
       const auto& dims = context_.value(dq->inputs[0]).constant.dims;
-      if (std::string p = read_conv_geometry(context_, node_, bytes_.inputs[0], dims, &geometry); !p.empty()) return p;
+      if (Check ok = read_conv_geometry(context_, node_, bytes_.inputs[0], dims, &geometry); !ok) return ok;
       set_conv_geometry(geometry, linear);
-      return "";
+      return {};
     }
-    if (weight->view.taps != 1) return "its weights have more than two axes";
+    if (weight->view.taps != 1) return decline("its weights have more than two axes");
     if (node_.attribute("alpha", 1.0f) != 1.0f || node_.attribute("beta", 1.0f) != 1.0f) {
-      return "alpha or beta is not 1";
+      return decline("alpha or beta is not 1");
     }
     return set_token_geometry(context_, bytes_.inputs[0], node_.attribute("transA", int64_t{0}) != 0, linear);
   }
 
-  Recognised linear() {
+  Meaning linear() {
     QuantizedLinear linear;
     QuantizedWeight weight;
     linear.x = x_[0];
-    std::string problem = set_geometry(&linear, &weight);
-    if (problem.empty()) problem = read_bias(weight, &linear);
-    if (!problem.empty()) return decline(problem);
+    Check ok = set_geometry(&linear, &weight);
+    if (ok) ok = read_bias(weight, &linear);
+    if (!ok) return ok.reason();
     const UnitOperator op = node_.op == "Conv"     ? UnitOperator::kConv
                             : node_.op == "MatMul" ? UnitOperator::kMatMul
                                                    : UnitOperator::kGemm;
@@ -223,7 +227,7 @@ class UnitReader {
     return accept(std::move(linear), {bytes_.inputs[0]}, output);
   }
 
-  Recognised between_bytes() {
+  Meaning between_bytes() {
     const std::string& type = node_.op;
     const bool many = type == "Add" || type == "Mul" || type == "Concat";
     if (many && (x_.size() != node_.inputs.size() || (type != "Concat" && x_.size() != 2)))
@@ -246,28 +250,29 @@ class UnitReader {
         type == "Unsqueeze") {
       return moved();
     }
-    Recognised unary = recognise_activation(context_, bytes_);
-    if (!unary.ok()) return unary;
-    unary.ops[0].data = function_table(x_[0], y_, unary_function(std::get<Unary>(unary.ops[0].data), &exact_));
+    Meaning unary = recognise_activation(context_, bytes_);
+    if (!unary) return unary;
+    OpData& data = unary->front().data;
+    data = function_table(x_[0], y_, unary_function(std::get<Unary>(data), &exact_));
     return unary;
   }
 
   // Operators that only move or compare values, on the bytes; then a change of scale if there is one.
-  Recognised moved() {
+  Meaning moved() {
     const std::string& type = node_.op;
-    Recognised result = type == "MaxPool"  ? recognise_pool(context_, bytes_)
-                        : type == "Resize" ? recognise_resize(context_, bytes_)
-                                           : recognise_reshape(context_, bytes_);
-    if (!result.ok() || same_quantization(x_[0], y_)) return result;
-    const int output = result.ops[0].output;
-    result.ops[0].output = ~0;
-    result.ops.push_back({function_table(x_[0], y_, [](float v) { return v; }), {~0}, output, -1, ""});
+    Meaning result = type == "MaxPool"  ? recognise_pool(context_, bytes_)
+                     : type == "Resize" ? recognise_resize(context_, bytes_)
+                                        : recognise_reshape(context_, bytes_);
+    if (!result || same_quantization(x_[0], y_)) return result;
+    const int output = result->front().output;
+    result->front().output = ~0;
+    result->push_back({function_table(x_[0], y_, [](float v) { return v; }), {~0}, output, -1, ""});
     return result;
   }
 
   const RecogniseContext& context_;
   const Graph& graph_;
-  const Unit& unit_;
+  const Unit unit_;
   const Node& node_;
   const Node* quantizer_ = nullptr;
   const Node* activation_ = nullptr;
@@ -281,6 +286,11 @@ class UnitReader {
 
 }  // namespace
 
-Recognised recognise_qdq(const RecogniseContext& context, const Unit& unit) { return UnitReader(context, unit).run(); }
+Match recognise_qdq(const RecogniseContext& context, Unit unit) { return UnitReader(context, std::move(unit)).run(); }
+
+std::optional<Match> match_qdq(const RecogniseContext& context, int place) {
+  std::optional<Unit> unit = qdq_unit(context.graph, place);
+  return unit ? std::optional(recognise_qdq(context, std::move(*unit))) : std::nullopt;
+}
 
 }  // namespace sparsecpu

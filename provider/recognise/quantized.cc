@@ -4,85 +4,87 @@
 #include <cmath>
 
 #include "facts/constants.h"
-#include "recognise/patterns/patterns.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
 
-std::string read_scales(const Value& value, std::vector<float>* scales) {
+Check read_scales(const Value& value, std::vector<float>* scales) {
   const auto floats = constant_floats(value);
-  if (!value.is_constant) return "its scale '" + value.name + "' is computed at run time; only constants are supported";
-  if (!floats) return "its scale cannot be used: " + constant_problem(value, ElementType::kFloat);
+  if (!value.is_constant)
+    return decline("its scale '" + value.name + "' is computed at run time; only constants are supported");
+  if (!floats) return decline("its scale cannot be used: " + floats.why());
   for (float s : *floats) {
-    if (!(s > 0) || !std::isfinite(s)) return "its scale '" + value.name + "' is not a positive number";
+    if (!(s > 0) || !std::isfinite(s)) return decline("its scale '" + value.name + "' is not a positive number");
   }
   *scales = *floats;
-  return "";
+  return {};
 }
 
 // w - zero point has to fit int8: the kernels multiply u8 by s8.
-std::string range_problem(const QuantizedWeightView& w, const std::string& name) {
+Check check_range(const QuantizedWeightView& w, const std::string& name) {
   bool usual = true;
   for (int64_t r = 0; r < (w.zero_point_stride != 0 ? w.rows : 1); ++r) {
     usual &= w.zero_point(r) == (w.is_signed ? 0 : 128);
   }
-  if (usual) return "";
+  if (usual) return {};
   for (int64_t c = 0; c < w.channels; ++c) {
     for (int64_t r = 0; r < w.rows; ++r) {
       for (int64_t t = 0; t < w.taps; ++t) {
         if (const int32_t q = w.at(r, c, t); q < -128 || q > 127) {
-          return "its weights '" + name + "' minus their zero point " + std::to_string(w.zero_point(r)) + " reach " +
-                 std::to_string(q) + "; -128 to 127 is supported (quantize the weights symmetrically)";
+          return decline("its weights '" + name + "' minus their zero point " + std::to_string(w.zero_point(r)) +
+                         " reach " + std::to_string(q) +
+                         "; -128 to 127 is supported (quantize the weights symmetrically)");
         }
       }
     }
   }
-  return "";
+  return {};
 }
 
 }  // namespace
 
-std::string read_quantization(const Value* scale, const Value* zero_point, Quantization* result) {
-  if (scale == nullptr) return "it has no scale";
+Check read_quantization(const Value* scale, const Value* zero_point, Quantization* result) {
+  if (scale == nullptr) return decline("it has no scale");
   std::vector<float> scales;
-  if (std::string problem = read_scales(*scale, &scales); !problem.empty()) return problem;
+  if (Check ok = read_scales(*scale, &scales); !ok) return ok;
   if (scales.size() != 1 || scale->constant.dims.size() > 1)
-    return "its activations have a scale per channel; one scale is supported";
+    return decline("its activations have a scale per channel; one scale is supported");
   *result = {scales[0], 0, false};
-  if (zero_point == nullptr) return "";
-  if (!zero_point->is_constant) return "its zero point '" + zero_point->name + "' is computed at run time";
+  if (zero_point == nullptr) return {};
+  if (!zero_point->is_constant) return decline("its zero point '" + zero_point->name + "' is computed at run time");
   const ElementType type = zero_point->constant.type;
   if (!is_byte(type)) {
-    return "it quantizes to " + std::string(element_type_name(type)) + "; uint8 and int8 are supported";
+    return decline("it quantizes to " + std::string(element_type_name(type)) + "; uint8 and int8 are supported");
   }
   const auto number = constant_number(*zero_point);
-  if (!number) return "its zero point '" + zero_point->name + "' is not one number";
+  if (!number) return decline("its zero point '" + zero_point->name + "' is not one number");
   result->zero_point = static_cast<int32_t>(*number);
   result->is_signed = type == ElementType::kInt8;
-  return "";
+  return {};
 }
 
-std::string read_quantization(const RecogniseContext& context, const Node& node, size_t scale, Quantization* result) {
-  std::string problem = read_quantization(context.input(node, scale), context.input(node, scale + 1), result);
-  if (problem.empty() && !context.has_input(node, scale + 1)) {
+Check read_quantization(const RecogniseContext& context, const Node& node, size_t scale, Quantization* result) {
+  Check ok = read_quantization(context.input(node, scale), context.input(node, scale + 1), result);
+  if (ok && !context.has_input(node, scale + 1)) {
     const int bytes = node.op == "QuantizeLinear" ? node.outputs[0] : node.inputs[0];
     result->is_signed = bytes >= 0 && context.value(bytes).type == ElementType::kInt8;
   }
-  return problem;
+  return ok;
 }
 
-std::string read_weight(const Value* weight, const Value* scale, const Value* zero_point, bool columns,
-                        QuantizedWeight* result) {
-  if (weight == nullptr) return "it has no weights";
-  if (!weight->is_constant) return "its weights '" + weight->name + "' are not constant";
+Check read_weight(const Value* weight, const Value* scale, const Value* zero_point, bool columns,
+                  QuantizedWeight* result) {
+  if (weight == nullptr) return decline("it has no weights");
+  if (!weight->is_constant) return decline("its weights '" + weight->name + "' are not constant");
   const ElementType type = weight->constant.type;
   if (!is_byte(type)) {
-    return "its weights are " + std::string(element_type_name(type)) + "; uint8 and int8 are supported";
+    return decline("its weights are " + std::string(element_type_name(type)) + "; uint8 and int8 are supported");
   }
-  if (std::string problem = constant_problem(*weight, type); !problem.empty()) return problem;
+  if (Check ok = check_constant(*weight, type); !ok) return ok;
   const std::vector<int64_t>& dims = weight->constant.dims;
   if (dims.size() < 2 || element_count(dims) == 0 || (columns && dims.size() != 2)) {
-    return "its weights have shape " + dims_text(dims) + (columns ? "; rank 2 is expected" : "");
+    return decline("its weights have shape " + dims_text(dims) + (columns ? "; rank 2 is expected" : ""));
   }
   QuantizedWeightView& view = result->view;
   view.data = weight->constant.data;
@@ -94,40 +96,40 @@ std::string read_weight(const Value* weight, const Value* scale, const Value* ze
   view.channel_stride = columns ? dims[1] : view.taps;
   const int rank = columns ? 2 : 1;  // of scale and zero point: [n], of columns also [1, n]
   if (scale != nullptr) {
-    if (std::string problem = read_scales(*scale, &result->scale); !problem.empty()) return problem;
-    if (std::string p = vector_problem(scale->constant.dims, rank, rank - 1, view.rows); !p.empty())
-      return "the scale of its weights of " + p + " (blocks are not supported)";
+    if (Check ok = read_scales(*scale, &result->scale); !ok) return ok;
+    if (Check ok = check_vector(scale->constant.dims, rank, rank - 1, view.rows); !ok)
+      return decline("the scale of its weights of " + ok.why() + " (blocks are not supported)");
   }
   if (zero_point != nullptr) {
-    if (std::string problem = constant_problem(*zero_point, type); !problem.empty()) {
-      return "the zero point of its weights cannot be used: " + problem;
+    if (Check ok = check_constant(*zero_point, type); !ok) {
+      return decline("the zero point of its weights cannot be used: " + ok.why());
     }
-    if (std::string p = vector_problem(zero_point->constant.dims, rank, rank - 1, view.rows); !p.empty())
-      return "the zero point of its weights of " + p;
+    if (Check ok = check_vector(zero_point->constant.dims, rank, rank - 1, view.rows); !ok)
+      return decline("the zero point of its weights of " + ok.why());
     view.zero_points = zero_point->constant.data;
     view.zero_point_stride = element_count(zero_point->constant.dims) == 1 ? 0 : 1;
   }
-  return range_problem(view, weight->name);
+  return check_range(view, weight->name);
 }
 
-std::string dequantized_weights(const RecogniseContext& context, int weights) {
+Check check_not_dequantized(const RecogniseContext& context, int weights) {
   const Node* producer = producer_of(context.graph, weights);
-  if (producer == nullptr || producer->op != "DequantizeLinear") return "";
+  if (producer == nullptr || producer->op != "DequantizeLinear") return {};
   const Value* stored = context.input(*producer, 0);
-  if (stored == nullptr || !stored->is_constant) return "";
-  return "its weights '" + stored->name +
-         "' are dequantized in every run: quantize its input, too (QDQ), or store them as float32";
+  if (stored == nullptr || !stored->is_constant) return {};
+  return decline("its weights '" + stored->name +
+                 "' are dequantized in every run: quantize its input, too (QDQ), or store them as float32");
 }
 
-std::string read_int_bias(const Value& bias, int rank, int axis, int64_t rows, std::vector<int32_t>* result) {
-  if (!bias.is_constant) return "its bias '" + bias.name + "' is not constant";
-  if (bias.constant.type != ElementType::kInt32) return "its bias '" + bias.name + "' is not int32";
+Check read_int_bias(const Value& bias, int rank, int axis, int64_t rows, std::vector<int32_t>* result) {
+  if (!bias.is_constant) return decline("its bias '" + bias.name + "' is not constant");
+  if (bias.constant.type != ElementType::kInt32) return decline("its bias '" + bias.name + "' is not int32");
   const auto ints = constant_ints(bias);
-  if (!ints) return "its bias cannot be used: " + constant_problem(bias, ElementType::kInt32);
-  if (std::string p = vector_problem(bias.constant.dims, rank, axis, rows); !p.empty()) return "its bias of " + p;
+  if (!ints) return decline("its bias cannot be used: " + ints.why());
+  if (Check ok = check_vector(bias.constant.dims, rank, axis, rows); !ok) return decline("its bias of " + ok.why());
   result->assign(ints->begin(), ints->end());
   result->resize(rows, result->front());
-  return "";
+  return {};
 }
 
 std::vector<float> multipliers(float x_scale, const std::vector<float>& w_scale, const float* y_scale, int64_t rows) {
@@ -139,20 +141,20 @@ std::vector<float> multipliers(float x_scale, const std::vector<float>& w_scale,
   return result;
 }
 
-std::string set_token_geometry(const RecogniseContext& context, int x, bool transposed_input, QuantizedLinear* linear) {
+Check set_token_geometry(const RecogniseContext& context, int x, bool transposed_input, QuantizedLinear* linear) {
   const int rank = context.rank(x);
-  if (rank < 0) return "the rank of its input is unknown";
+  if (rank < 0) return decline("the rank of its input is unknown");
   if (rank < 2 || (transposed_input && rank != 2)) {
-    return "its input has rank " + std::to_string(rank) + "; at least 2 is expected";
+    return decline("its input has rank " + std::to_string(rank) + "; at least 2 is expected");
   }
   linear->axes = Axes::kTokens;
   linear->in_channels = linear->weight.channels;
   linear->out_channels = linear->weight.rows;
   linear->transposed_input = transposed_input;
   const int64_t channels = context.static_dim(x, transposed_input ? 0 : rank - 1);
-  if (channels < 0 || channels == linear->in_channels) return "";
-  return "its input has " + std::to_string(channels) + " channels, its weights expect " +
-         std::to_string(linear->in_channels);
+  if (channels < 0 || channels == linear->in_channels) return {};
+  return decline("its input has " + std::to_string(channels) + " channels, its weights expect " +
+                 std::to_string(linear->in_channels));
 }
 
 void set_conv_geometry(const ConvGeometry& geometry, QuantizedLinear* linear) {
@@ -178,14 +180,14 @@ bool has_outer_weights(const RecogniseContext& context, int product) {
 
 }  // namespace
 
-Recognised recognise_quantize(const RecogniseContext& context, const Node& node) {
+Meaning recognise_quantize(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], y = node.outputs[0];
   if (node.attribute("block_size", int64_t{0}) != 0) return decline("blocks of a scale each are not supported");
   if (const int64_t type = node.attribute("precision", int64_t{0}); type != 0 && type != 1)
     return decline("only a precision of float32 is supported");
   Quantization quantization;
-  if (std::string problem = read_quantization(context, node, 1, &quantization); !problem.empty()) {
-    return decline(problem);
+  if (Check ok = read_quantization(context, node, 1, &quantization); !ok) {
+    return ok.reason();
   }
   const bool to_bytes = node.op == "QuantizeLinear";
   const ElementType from = context.value(x).type, to = context.value(y).type;
@@ -200,17 +202,6 @@ Recognised recognise_quantize(const RecogniseContext& context, const Node& node)
   }
   if (to_bytes) return accept(Quantize{quantization}, {x}, y);
   return accept(Dequantize{quantization}, {x}, y);
-}
-
-const Node* producer_of(const Graph& graph, int value) {
-  const int producer = graph.producer(value);
-  return producer >= 0 ? &graph.nodes[producer] : nullptr;
-}
-
-int sole_consumer(const Graph& graph, int value) {
-  if (value < 0) return -1;
-  const Value& v = graph.values[value];
-  return v.consumers.size() == 1 && !v.is_graph_output ? v.consumers[0] : -1;
 }
 
 }  // namespace sparsecpu

@@ -2,23 +2,23 @@
 #include <algorithm>
 
 #include "facts/constants.h"
-#include "recognise/recognise.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
 
-// A list that is an attribute in old opsets and a constant input in newer ones. Returns a reason, or "".
-std::string read_list(const RecogniseContext& context, const Node& node, size_t input, const char* key,
-                      std::vector<int64_t>* list) {
+// A list that is an attribute in old opsets and a constant input in newer ones.
+Check read_list(const RecogniseContext& context, const Node& node, size_t input, const char* key,
+                std::vector<int64_t>* list) {
   *list = node.attribute(key, std::vector<int64_t>{});
   const Value* value = context.input(node, input);
-  if (value == nullptr) return "";
+  if (value == nullptr) return {};
   const auto ints = constant_ints(*value);
   if (!ints)
-    return std::string("its ") + key + (std::string(key) == "shape" ? " is" : " are") +
-           " not made of constant integers";
+    return decline(std::string("its ") + key + (std::string(key) == "shape" ? " is" : " are") +
+                   " not made of constant integers");
   *list = *ints;
-  return "";
+  return {};
 }
 
 // Axes given for some of `rank` axes; empty: all of them. False if malformed.
@@ -54,62 +54,63 @@ bool read_enum(const std::string& text, std::initializer_list<const char*> names
   return found != names.end();
 }
 
-std::string read_scales(const RecogniseContext& context, const Node& node, int rank, const std::vector<int64_t>& axes,
-                        Resize* resize) {
+Check read_scales(const RecogniseContext& context, const Node& node, int rank, const std::vector<int64_t>& axes,
+                  Resize* resize) {
   const auto scales = constant_floats(context.value(node.inputs[2]));
-  if (!scales) return "its scales are not constant";
-  if (scales->size() != axes.size()) return "its scales do not fit its axes";
+  if (!scales) return decline("its scales are not constant");
+  if (scales->size() != axes.size()) return decline("its scales do not fit its axes");
   for (size_t i = 0; i < axes.size(); ++i) {
     const float scale = (*scales)[i];
-    if (!(scale > 0.0f && scale < 1e6f)) return "a scale is out of range";
+    if (!(scale > 0.0f && scale < 1e6f)) return decline("a scale is out of range");
     if (axes[i] >= 2)
       resize->scale[pixel_axis(rank, axes[i])] = scale;
     else if (scale != 1.0f)
-      return "it resizes batch or channels";
+      return decline("it resizes batch or channels");
   }
-  return "";
+  return {};
 }
 
-std::string read_sizes(const RecogniseContext& context, const Node& node, int rank, const std::vector<int64_t>& axes,
-                       Resize* resize) {
+Check read_sizes(const RecogniseContext& context, const Node& node, int rank, const std::vector<int64_t>& axes,
+                 Resize* resize) {
   const auto sizes = constant_ints(context.value(node.inputs[3]));
-  if (!sizes) return "its sizes are not constant";
-  if (sizes->size() != axes.size()) return "its sizes do not fit its axes";
+  if (!sizes) return decline("its sizes are not constant");
+  if (sizes->size() != axes.size()) return decline("its sizes do not fit its axes");
   for (size_t i = 0; i < axes.size(); ++i) {
-    if ((*sizes)[i] < 1) return "a size is not positive";
+    if ((*sizes)[i] < 1) return decline("a size is not positive");
     if (axes[i] >= 2)
       resize->sizes[pixel_axis(rank, axes[i])] = (*sizes)[i];
     else if ((*sizes)[i] != context.proven_dim(node.inputs[0], static_cast<int>(axes[i])))
-      return "it may resize batch or channels";
+      return decline("it may resize batch or channels");
   }
-  return "";
+  return {};
 }
 
 // sizes: of the outputs; none: equal ones.
-Recognised split_outputs(const Node& node, int x, Axes axes, const std::vector<int64_t>& sizes) {
-  Recognised result;
+Meaning split_outputs(const Node& node, int x, Axes axes, const std::vector<int64_t>& sizes) {
+  Ops result;
   const auto parts = static_cast<int64_t>(node.outputs.size());
   int64_t begin = 0;
   for (int64_t i = 0; i < parts; ++i) {
     const int output = node.outputs[static_cast<size_t>(i)];
     Split split{axes, 0, 0, i, parts};
     if (!sizes.empty()) split = {axes, begin, begin + sizes[static_cast<size_t>(i)], 0, 0};
-    if (output >= 0) result.ops.push_back(Op{split, {x}, output, -1, ""});
+    if (output >= 0) result.push_back(Op{split, {x}, output, -1, ""});
     begin = split.end;
   }
-  return result.ok() ? result : decline("none of its outputs is used");
+  if (result.empty()) return decline("none of its outputs is used");
+  return result;
 }
 
 }  // namespace
 
-Recognised recognise_pad(const RecogniseContext& context, const Node& node) {
+Meaning recognise_pad(const RecogniseContext& context, const Node& node) {
   if (node.attribute("mode", "constant") != "constant") return decline("only mode constant is supported");
   const int x = node.inputs[0], rank = context.rank(x);
   if (rank != 3 && rank != 4) return decline("its input has to have rank 3 or 4");
   std::vector<int64_t> pads, axes;
-  std::string problem = read_list(context, node, 1, "pads", &pads);
-  if (problem.empty()) problem = read_list(context, node, 3, "axes", &axes);
-  if (!problem.empty()) return decline(problem);
+  Check ok = read_list(context, node, 1, "pads", &pads);
+  if (ok) ok = read_list(context, node, 3, "axes", &axes);
+  if (!ok) return ok.reason();
   if (!normalise_axes(rank, &axes) || pads.size() != 2 * axes.size()) return decline("its pads do not fit its axes");
   Pad pad;
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -131,7 +132,7 @@ Recognised recognise_pad(const RecogniseContext& context, const Node& node) {
   return accept(pad, {x}, node.outputs[0]);
 }
 
-Recognised recognise_resize(const RecogniseContext& context, const Node& node) {
+Meaning recognise_resize(const RecogniseContext& context, const Node& node) {
   if (node.attribute("mode", "nearest") != "nearest") return decline("only mode nearest is supported");
   if (node.attribute("antialias", int64_t{0}) != 0) return decline("antialias is not supported");
   Resize resize;
@@ -161,12 +162,13 @@ Recognised recognise_resize(const RecogniseContext& context, const Node& node) {
   };
   const bool by_scale = is_given(2);
   if (by_scale == is_given(3)) return decline("it has both scales and sizes, or neither");
-  const std::string problem =
+  const Check ok =
       by_scale ? read_scales(context, node, rank, axes, &resize) : read_sizes(context, node, rank, axes, &resize);
-  return problem.empty() ? accept(resize, {x}, node.outputs[0]) : decline(problem);
+  if (!ok) return ok.reason();
+  return accept(resize, {x}, node.outputs[0]);
 }
 
-Recognised recognise_concat(const RecogniseContext& context, const Node& node) {
+Meaning recognise_concat(const RecogniseContext& context, const Node& node) {
   std::optional<Axes> axes;
   for (int x : node.inputs) {
     if (x < 0 || context.value(x).is_constant) return decline("one of its inputs is a constant or missing");
@@ -179,7 +181,7 @@ Recognised recognise_concat(const RecogniseContext& context, const Node& node) {
   return accept(Concat{*axes}, node.inputs.all(), node.outputs[0]);
 }
 
-Recognised recognise_split(const RecogniseContext& context, const Node& node) {
+Meaning recognise_split(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], rank = context.rank(x);
   if (rank < 0) return decline("the rank of its input is unknown");
   int64_t axis = node.attribute("axis", int64_t{0});
@@ -190,7 +192,7 @@ Recognised recognise_split(const RecogniseContext& context, const Node& node) {
   if (channels < 0) return decline("its channel count is unknown");
   const int64_t parts = static_cast<int64_t>(node.outputs.size());
   std::vector<int64_t> sizes;
-  if (std::string problem = read_list(context, node, 1, "split", &sizes); !problem.empty()) return decline(problem);
+  if (Check ok = read_list(context, node, 1, "split", &sizes); !ok) return ok.reason();
   if (sizes.empty()) {
     if (node.since_version < 18 && channels % parts != 0) return decline("its channels do not split evenly");
     return split_outputs(node, x, *axes, {});
@@ -204,15 +206,15 @@ Recognised recognise_split(const RecogniseContext& context, const Node& node) {
   return split_outputs(node, x, *axes, sizes);
 }
 
-Recognised recognise_slice(const RecogniseContext& context, const Node& node) {
+Meaning recognise_slice(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], rank = context.rank(x);
   if (rank < 0) return decline("the rank of its input is unknown");
   std::vector<int64_t> starts, ends, axes, steps;
-  std::string problem = read_list(context, node, 1, "starts", &starts);
-  if (problem.empty()) problem = read_list(context, node, 2, "ends", &ends);
-  if (problem.empty()) problem = read_list(context, node, 3, "axes", &axes);
-  if (problem.empty()) problem = read_list(context, node, 4, "steps", &steps);
-  if (!problem.empty()) return decline(problem);
+  Check ok = read_list(context, node, 1, "starts", &starts);
+  if (ok) ok = read_list(context, node, 2, "ends", &ends);
+  if (ok) ok = read_list(context, node, 3, "axes", &axes);
+  if (ok) ok = read_list(context, node, 4, "steps", &steps);
+  if (!ok) return ok.reason();
   if (starts.size() != 1 || ends.size() != 1 || axes.size() > 1) return decline("it slices several axes");
   if (!steps.empty() && (steps.size() != 1 || steps[0] != 1)) return decline("its step is not 1");
   int64_t axis = axes.empty() ? 0 : axes[0];
@@ -229,7 +231,7 @@ Recognised recognise_slice(const RecogniseContext& context, const Node& node) {
   return accept(Split{*over, starts[0], ends[0], 0, 0}, {x}, node.outputs[0]);
 }
 
-Recognised recognise_reshape(const RecogniseContext& context, const Node& node) {
+Meaning recognise_reshape(const RecogniseContext& context, const Node& node) {
   Reshape reshape;
   const int x = node.inputs[0];
   const bool takes_axes = node.op == "Squeeze" || node.op == "Unsqueeze";
@@ -238,9 +240,8 @@ Recognised recognise_reshape(const RecogniseContext& context, const Node& node) 
     reshape.axis = node.attribute("axis", int64_t{1});
     return accept(reshape, {x}, node.outputs[0]);
   }
-  if (std::string problem = read_list(context, node, 1, takes_axes ? "axes" : "shape", &reshape.target);
-      !problem.empty()) {
-    return decline(problem);
+  if (Check ok = read_list(context, node, 1, takes_axes ? "axes" : "shape", &reshape.target); !ok) {
+    return ok.reason();
   }
   if (takes_axes) {
     reshape.kind = node.op == "Squeeze" ? Reshape::Kind::kSqueeze : Reshape::Kind::kUnsqueeze;

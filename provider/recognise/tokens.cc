@@ -4,23 +4,23 @@
 #include <cmath>
 
 #include "facts/constants.h"
-#include "recognise/quantized.h"
-#include "recognise/recognise.h"
+#include "recognise/masks.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
 
-// A constant vector of `size` numbers. Returns a reason, or "".
-std::string read_vector(const Value* value, const char* what, int64_t size, std::vector<float>* result) {
-  if (value == nullptr) return std::string("its ") + what + " is missing";
+// A constant vector of `size` numbers.
+Check read_vector(const Value* value, const char* what, int64_t size, std::vector<float>* result) {
+  if (value == nullptr) return decline(std::string("its ") + what + " is missing");
   const auto floats = constant_floats(*value);
-  if (!floats) return std::string("its ") + what + " cannot be used: " + constant_problem(*value, ElementType::kFloat);
+  if (!floats) return decline(std::string("its ") + what + " cannot be used: " + floats.why());
   if (static_cast<int64_t>(floats->size()) != size || value->constant.dims.size() != 1) {
-    return std::string("its ") + what + " has shape " + dims_text(value->constant.dims) + ", its input " +
-           std::to_string(size) + " channels";
+    return decline(std::string("its ") + what + " has shape " + dims_text(value->constant.dims) + ", its input " +
+                   std::to_string(size) + " channels");
   }
   *result = *floats;
-  return "";
+  return {};
 }
 
 int64_t channels_of(const RecogniseContext& context, int x) {
@@ -32,7 +32,7 @@ int64_t channels_of(const RecogniseContext& context, int x) {
 class OpChain {
  public:
   int add(OpData data, std::vector<int> inputs) {
-    result_.ops.push_back(Op{std::move(data), std::move(inputs), ~count_, -1, ""});
+    result_.push_back(Op{std::move(data), std::move(inputs), ~count_, -1, ""});
     return ~count_++;
   }
   // x plus a constant vector, which may be absent.
@@ -40,70 +40,71 @@ class OpChain {
     return shift.empty() ? x : add(Affine{Axes::kTokens, {1.0f}, std::move(shift)}, {x});
   }
   // The last Op makes the node's output.
-  Recognised finish(int output) {
-    result_.ops.back().output = output;
+  Ops finish(int output) {
+    result_.back().output = output;
     return std::move(result_);
   }
 
  private:
-  Recognised result_;
+  Ops result_;
   int count_ = 0;
 };
 
-Recognised skip_layer_norm(const RecogniseContext& context, const Node& node, LayerNorm norm) {
+Meaning skip_layer_norm(const RecogniseContext& context, const Node& node, LayerNorm norm) {
   const int x = node.inputs[0], skip = context.has_input(node, 1) ? node.inputs[1] : -1;
   const int64_t channels = channels_of(context, x);
   if (skip < 0 || !same_shape(context, x, skip)) return decline("its inputs are not known to have equal shapes");
   std::vector<float> bias;
-  std::string problem = read_vector(context.input(node, 2), "scale", channels, &norm.scale);
-  if (problem.empty() && context.has_input(node, 3))
-    problem = read_vector(context.input(node, 3), "shift", channels, &norm.shift);
-  if (problem.empty() && context.has_input(node, 4))
-    problem = read_vector(context.input(node, 4), "bias", channels, &bias);
-  if (!problem.empty()) return decline(problem);
+  Check ok = read_vector(context.input(node, 2), "scale", channels, &norm.scale);
+  if (ok && context.has_input(node, 3)) ok = read_vector(context.input(node, 3), "shift", channels, &norm.shift);
+  if (ok && context.has_input(node, 4)) ok = read_vector(context.input(node, 4), "bias", channels, &bias);
+  if (!ok) return ok.reason();
   norm.shift.resize(norm.scale.size(), 0.0f);
   OpChain chain;
   int sum = chain.add(Binary{BinaryKind::kAdd}, {x, skip});
   if (!bias.empty()) sum = chain.add_shift(sum, std::move(bias));
   chain.add(std::move(norm), {sum});
-  Recognised result = chain.finish(node.outputs[0]);
+  Ops result = chain.finish(node.outputs[0]);
   if (node.outputs.size() > 3 && node.outputs[3] >= 0) {  // the sum itself, too
-    Op& making = result.ops[result.ops.size() - 2];
-    result.ops.back().inputs = {making.output = node.outputs[3]};
+    Op& making = result[result.size() - 2];
+    result.back().inputs = {making.output = node.outputs[3]};
   }
   return result;
 }
 
 }  // namespace
 
-std::string fit_mask(const RecogniseContext& context, const ScoreAxes& scores, bool drops, Mask* mask) {
+Check fit_mask(const RecogniseContext& context, const ScoreAxes& scores, bool drops, Mask* mask) {
   const Value& value = context.value(mask->value);
   const int rank = context.rank(mask->value);
   const bool flags = value.type == ElementType::kBool;
   if (!flags && value.type != ElementType::kFloat && !is_byte(value.type))
-    return "its mask is neither float32 nor bool";
-  if (rank < 0 || rank > 4) return "the rank of its mask is unknown or above 4";
+    return decline("its mask is neither float32 nor bool");
+  if (rank < 0 || rank > 4) return decline("the rank of its mask is unknown or above 4");
   for (int i = 0; i < rank; ++i) {
     const ScoreAxis& full = scores[i];
     const int axis = rank - 1 - i;
     const int64_t size = context.static_dim(mask->value, axis);
     const bool fits = size == 1 || (full.value >= 0 ? same_dim(context, mask->value, axis, full.value, full.axis)
                                                     : size >= 0 && size == full.axis);
-    if (!fits) return "its mask of shape " + dims_text(value.dims) + " is not known to fit its scores";
+    if (!fits) return decline("its mask of shape " + dims_text(value.dims) + " is not known to fit its scores");
   }
   mask->kind = !flags ? MaskKind::kAdded : drops ? MaskKind::kDrops : MaskKind::kKeeps;
-  if (!value.is_constant || is_byte(value.type)) return "";
-  if (!flags) return constant_floats(value) ? "" : "its constant mask is malformed";
+  if (!value.is_constant || is_byte(value.type)) return {};
+  if (!flags) {
+    if (!constant_floats(value)) return decline("its constant mask is malformed");
+    return {};
+  }
   const int64_t count = element_count(value.constant.dims);
   const auto* bytes = static_cast<const uint8_t*>(value.constant.data);
   const bool nothing = bytes != nullptr && count == static_cast<int64_t>(value.constant.bytes) &&
                        std::all_of(bytes, bytes + count, [&](uint8_t flag) { return (flag != 0) != drops; });
-  if (!nothing) return "its mask is a bool constant";
+  if (!nothing) return decline("its mask is a bool constant");
   *mask = {};
-  return "";
+  return {};
 }
 
-Recognised recognise_layer_norm(const RecogniseContext& context, const Node& node) {
+Meaning recognise_layer_norm(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], rank = context.rank(x);
   const bool skip = node.op == "com.microsoft.SkipLayerNormalization";
   for (size_t i = 1; i < node.outputs.size(); ++i) {
@@ -116,10 +117,9 @@ Recognised recognise_layer_norm(const RecogniseContext& context, const Node& nod
   if (skip) return skip_layer_norm(context, node, std::move(norm));
   const int64_t axis = node.attribute("axis", int64_t{-1});
   if (axis != -1 && axis != rank - 1) return decline("it is not over the last axis alone");
-  std::string problem = read_vector(context.input(node, 1), "scale", channels, &norm.scale);
-  if (problem.empty() && context.has_input(node, 2))
-    problem = read_vector(context.input(node, 2), "shift", channels, &norm.shift);
-  if (!problem.empty()) return decline(problem);
+  Check ok = read_vector(context.input(node, 1), "scale", channels, &norm.scale);
+  if (ok && context.has_input(node, 2)) ok = read_vector(context.input(node, 2), "shift", channels, &norm.shift);
+  if (!ok) return ok.reason();
   norm.shift.resize(norm.scale.size(), 0.0f);
   return accept(std::move(norm), {x}, node.outputs[0]);
 }
@@ -127,15 +127,17 @@ Recognised recognise_layer_norm(const RecogniseContext& context, const Node& nod
 namespace {
 
 // com.microsoft Attention: x times the joined weights of queries, keys and values.
-std::string joined_weights(const RecogniseContext& context, const Node& node, OpChain* chain, int* queries, int* keys,
-                           int* values) {
+Check joined_weights(const RecogniseContext& context, const Node& node, OpChain* chain, int* queries, int* keys,
+                     int* values) {
   const Value* weight = context.input(node, 1);
-  if (weight == nullptr || !constant_problem(*weight, ElementType::kFloat).empty() ||
-      weight->constant.dims.size() != 2 || weight->constant.dims[1] % 3 != 0) {
-    return "its weights are not a constant matrix of queries, keys and values";
+  if (weight == nullptr || !check_constant(*weight, ElementType::kFloat) || weight->constant.dims.size() != 2 ||
+      weight->constant.dims[1] % 3 != 0) {
+    return decline("its weights are not a constant matrix of queries, keys and values");
   }
-  if (reinterpret_cast<uintptr_t>(weight->constant.data) % alignof(float) != 0) return "its weights are not aligned";
-  if (!node.attribute("qkv_hidden_sizes", std::vector<int64_t>{}).empty()) return "qkv_hidden_sizes is not supported";
+  if (reinterpret_cast<uintptr_t>(weight->constant.data) % alignof(float) != 0)
+    return decline("its weights are not aligned");
+  if (!node.attribute("qkv_hidden_sizes", std::vector<int64_t>{}).empty())
+    return decline("qkv_hidden_sizes is not supported");
   const int64_t in = weight->constant.dims[0], out = weight->constant.dims[1], part = out / 3;
   Linear linear;
   linear.axes = Axes::kTokens;
@@ -143,28 +145,28 @@ std::string joined_weights(const RecogniseContext& context, const Node& node, Op
   linear.out_channels = out;
   linear.weight = {static_cast<const float*>(weight->constant.data), out, in, 1, 1, out, 1, 1.0f};
   if (context.has_input(node, 2)) {
-    if (std::string p = read_vector(context.input(node, 2), "bias", out, &linear.bias); !p.empty()) return p;
+    if (Check ok = read_vector(context.input(node, 2), "bias", out, &linear.bias); !ok) return ok;
   }
   const int joined = chain->add(std::move(linear), {node.inputs[0]});
   *queries = chain->add(Split{Axes::kTokens, 0, part}, {joined});
   *keys = chain->add(Split{Axes::kTokens, part, 2 * part}, {joined});
   *values = chain->add(Split{Axes::kTokens, 2 * part, out}, {joined});
-  return "";
+  return {};
 }
 
 // com.microsoft MultiHeadAttention: an optional constant bias of all three, joined.
-std::string add_biases(const RecogniseContext& context, const Node& node, OpChain* chain, std::array<int, 3>* sides) {
+Check add_biases(const RecogniseContext& context, const Node& node, OpChain* chain, std::array<int, 3>* sides) {
   std::array<int64_t, 3> widths{};
   int64_t sum = 0;
   for (size_t i = 0; i < 3; ++i) sum += widths[i] = channels_of(context, (*sides)[i]);
   std::vector<float> bias;
-  if (std::string p = read_vector(context.input(node, 3), "bias", sum, &bias); !p.empty()) return p;
+  if (Check ok = read_vector(context.input(node, 3), "bias", sum, &bias); !ok) return ok;
   auto begin = bias.begin();
   for (size_t i = 0; i < 3; ++i) {
     (*sides)[i] = chain->add_shift((*sides)[i], std::vector<float>(begin, begin + widths[i]));
     begin += widths[i];
   }
-  return "";
+  return {};
 }
 
 // The inputs that may hold a mask, and the first one that is none of queries, keys, values, weights and biases.
@@ -178,24 +180,24 @@ MaskInputs mask_inputs(const Node& node) {
 }
 
 // Which inputs and attributes are understood.
-std::string check_inputs(const Node& node, const MaskInputs& masks) {
+Check check_inputs(const Node& node, const MaskInputs& masks) {
   for (size_t i = masks.first; i < node.inputs.size(); ++i) {
     if (i != masks.keys && i != masks.scores && node.inputs[i] >= 0)
-      return "its input " + std::to_string(i) +
-             " (keys and values of earlier tokens, or where they are) is not supported";
+      return decline("its input " + std::to_string(i) +
+                     " (keys and values of earlier tokens, or where they are) is not supported");
   }
   for (size_t i = 1; i < node.outputs.size(); ++i) {
-    if (node.outputs[i] >= 0) return "only its first output is supported";
+    if (node.outputs[i] >= 0) return decline("only its first output is supported");
   }
   if (node.attribute("unidirectional", int64_t{0}) != 0 || node.attribute("is_causal", int64_t{0}) != 0 ||
       node.attribute("do_rotary", int64_t{0}) != 0 || node.attribute("softcap", 0.0f) != 0.0f) {
-    return "causal, rotary and capped attention are not supported";
+    return decline("causal, rotary and capped attention are not supported");
   }
-  return "";
+  return {};
 }
 
 // Whether an int32 mask fits sides [batch, tokens, c]; a constant one that masks nothing is no mask afterwards.
-std::string fit_key_mask(const RecogniseContext& context, int queries, int keys, Mask* mask) {
+Check fit_key_mask(const RecogniseContext& context, int queries, int keys, Mask* mask) {
   const Value& value = context.value(mask->value);
   const int rank = context.rank(mask->value);
   const auto axis_is = [&](int axis, int side, int of_side) {
@@ -205,26 +207,26 @@ std::string fit_key_mask(const RecogniseContext& context, int queries, int keys,
   if (fits && rank > 1) fits = axis_is(rank - 1, keys, 1);
   if (fits && rank > 2) fits = axis_is(1, queries, 1);
   if (!fits) {
-    return "its mask of keys of shape " + dims_text(value.dims) +
-           " is not known to be [batch], [batch, keys] or [batch, queries, keys] of int32";
+    return decline("its mask of keys of shape " + dims_text(value.dims) +
+                   " is not known to be [batch], [batch, keys] or [batch, queries, keys] of int32");
   }
   mask->kind = rank == 1 ? MaskKind::kLengths : MaskKind::kPadding;
-  if (!value.is_constant) return "";
+  if (!value.is_constant) return {};
   const auto numbers = constant_ints(value);
   const int64_t least = rank == 1 ? context.proven_dim(keys, 1) : 1;
   if (!numbers || least < 0 || std::any_of(numbers->begin(), numbers->end(), [&](int64_t n) { return n < least; }))
-    return "its mask of keys is a constant";
+    return decline("its mask of keys is a constant");
   *mask = {};
-  return "";
+  return {};
 }
 
 // The mask of a node whose sides are [batch, tokens, c].
-std::string read_mask(const RecogniseContext& context, const Node& node, int keys, int heads, Mask* mask) {
+Check read_mask(const RecogniseContext& context, const Node& node, int keys, int heads, Mask* mask) {
   const MaskInputs inputs = mask_inputs(node);
   const int q = node.inputs[0];
   const bool of_keys = context.has_input(node, inputs.keys), of_scores = context.has_input(node, inputs.scores);
-  if (of_keys && of_scores) return "masks of keys and of scores together are not supported";
-  if (!of_keys && !of_scores) return "";
+  if (of_keys && of_scores) return decline("masks of keys and of scores together are not supported");
+  if (!of_keys && !of_scores) return {};
   mask->value = node.inputs[of_keys ? inputs.keys : inputs.scores];
   if (of_keys) return fit_key_mask(context, q, keys, mask);
   return fit_mask(context, ScoreAxes{{{keys, 1}, {q, 1}, {-1, heads}, {q, 0}}}, false, mask);
@@ -232,13 +234,13 @@ std::string read_mask(const RecogniseContext& context, const Node& node, int key
 
 }  // namespace
 
-Recognised recognise_attention(const RecogniseContext& context, const Node& node) {
+Meaning recognise_attention(const RecogniseContext& context, const Node& node) {
   const bool onnx = node.op == "Attention", joined = node.op == "com.microsoft.Attention";
   if (context.rank(node.inputs[0]) != 3) {
     return decline(onnx ? "its heads are not split from and joined to channels around it"
                         : "its input has to have rank 3");
   }
-  if (std::string p = check_inputs(node, mask_inputs(node)); !p.empty()) return decline(p);
+  if (Check ok = check_inputs(node, mask_inputs(node)); !ok) return ok.reason();
   FloatAttention attention;
   attention.heads = node.attribute(onnx ? "q_num_heads" : "num_heads", int64_t{0});
   if (attention.heads < 1) return decline("its number of heads is missing");
@@ -247,8 +249,8 @@ Recognised recognise_attention(const RecogniseContext& context, const Node& node
   OpChain chain;
   std::array<int, 3> sides{};
   if (joined) {
-    std::string problem = joined_weights(context, node, &chain, &sides[0], &sides[1], &sides[2]);
-    if (!problem.empty()) return decline(problem);
+    Check ok = joined_weights(context, node, &chain, &sides[0], &sides[1], &sides[2]);
+    if (!ok) return ok.reason();
   } else {
     for (size_t i = 0; i < 3; ++i) {
       if (!context.has_input(node, i) || context.rank(node.inputs[i]) != 3 ||
@@ -265,13 +267,13 @@ Recognised recognise_attention(const RecogniseContext& context, const Node& node
     attention.scale = 1.0f / std::sqrt(static_cast<float>(channels) / static_cast<float>(attention.heads));
   }
   if (!onnx && !joined && context.has_input(node, 3)) {
-    if (std::string p = add_biases(context, node, &chain, &sides); !p.empty()) return decline(p);
+    if (Check ok = add_biases(context, node, &chain, &sides); !ok) return ok.reason();
   }
   std::vector<int> inputs(sides.begin(), sides.end());
   Mask mask;
   const int keys = joined ? node.inputs[0] : node.inputs[1];
-  std::string problem = read_mask(context, node, keys, static_cast<int>(attention.heads), &mask);
-  if (!problem.empty()) return decline(problem);
+  Check ok = read_mask(context, node, keys, static_cast<int>(attention.heads), &mask);
+  if (!ok) return ok.reason();
   attention.mask = mask.kind;
   if (onnx) attention.unattended = kUnattended;
   if (!onnx) attention.masked = node.attribute("mask_filter_value", -10000.0f);
@@ -280,13 +282,14 @@ Recognised recognise_attention(const RecogniseContext& context, const Node& node
   return chain.finish(node.outputs[0]);
 }
 
-Recognised recognise_select_token(const RecogniseContext& context, const Node& node) {
+Meaning recognise_select_token(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0];
   const int64_t axis = node.attribute("axis", int64_t{0});
   if (context.rank(x) != 3 || (axis != 1 && axis != -2))
     return decline("it does not choose a token of [batch, tokens, c]");
   const Value* index = context.input(node, 1);
-  const auto numbers = index != nullptr ? constant_ints(*index) : std::nullopt;
+  if (index == nullptr) return decline("it does not choose one token");
+  const auto numbers = constant_ints(*index);
   if (!numbers || numbers->size() != 1 || !index->constant.dims.empty()) return decline("it does not choose one token");
   const int64_t length = context.static_dim(x, 1);
   if (length >= 0 && (numbers->front() < -length || numbers->front() >= length))

@@ -5,10 +5,12 @@
 #include <cmath>
 #include <limits>
 
+#include "recognise/masks.h"
 #include "recognise/patterns/byte_softmax.h"
 #include "recognise/patterns/heads.h"
 #include "recognise/patterns/patterns.h"
 #include "recognise/quantized.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
@@ -17,24 +19,17 @@ class AttentionMatcher {
  public:
   AttentionMatcher(const RecogniseContext& context, int last) : context_(context), graph_(context.graph), last_(last) {}
 
-  std::optional<Pattern> run() {
+  std::optional<Match> run() {
     if (!find_core()) return std::nullopt;
-    std::string problem = read();
+    Match match{{{}, main_}, "", decline("")};
     std::optional<Unit> unit;
-    if (problem.empty()) {
-      unit = close_unit(graph_, nodes_, main_);
-      if (!unit) problem = "a value inside the attention is used outside of it";
-    }
-    Pattern pattern;
-    if (!problem.empty()) {
-      pattern.unit.main = main_;
-      pattern.meaning = decline(problem);
-    } else {
-      pattern.unit = std::move(*unit);
-      pattern.meaning = meaning();
-    }
-    pattern.meaning.pattern = first_.quantized() ? "quantized attention" : "attention";
-    return pattern;
+    Check ok = read();
+    if (ok && !(unit = close_unit(graph_, nodes_, main_)))
+      ok = decline("a value inside the attention is used outside of it");
+    if (ok) match = {std::move(*unit), "", meaning()};
+    if (!ok) match.meaning = ok.reason();
+    match.pattern = first_.quantized() ? "quantized attention" : "attention";
+    return match;
   }
 
  private:
@@ -104,68 +99,72 @@ class AttentionMatcher {
     return true;
   }
 
-  std::string read() {
-    std::string problem = at(main_).op == "Attention" ? read_operator() : read_softmax();
-    if (!problem.empty()) return problem;
+  Check read() {
+    Check ok = at(main_).op == "Attention" ? read_operator() : read_softmax();
+    if (!ok) return ok;
     if (queries_.heads != keys_.heads || keys_.heads != values_.heads)
-      return "its sides have different numbers of heads";
-    if (queries_.width != keys_.width) return "the heads of its queries and keys have different widths";
-    if (values_.scale != 1.0f) return "its values are scaled";
-    if (!std::isnormal(scale_ * queries_.scale * keys_.scale)) return "its scores are scaled by a number out of range";
+      return decline("its sides have different numbers of heads");
+    if (queries_.width != keys_.width) return decline("the heads of its queries and keys have different widths");
+    if (values_.scale != 1.0f) return decline("its values are scaled");
+    if (!std::isnormal(scale_ * queries_.scale * keys_.scale))
+      return decline("its scores are scaled by a number out of range");
     if (first_.quantized() && (queries_.width % 4 != 0 || values_.width % 4 != 0))
-      return "its heads have " + std::to_string(queries_.width) + " channels; of bytes, multiples of 4 are supported";
+      return decline("its heads have " + std::to_string(queries_.width) +
+                     " channels; of bytes, multiples of 4 are supported");
     return read_output();
   }
 
-  std::string read_softmax() {
+  Check read_softmax() {
     const Node& softmax = at(main_);
     const int rank = context_.rank(softmax.inputs[0]);
     const int64_t opset = softmax.attribute("opset", int64_t{softmax.since_version});  // of QLinearSoftmax
     int64_t axis = softmax.attribute("axis", int64_t{opset >= 13 ? -1 : 1});
     if (axis < 0) axis += rank;
-    if (rank < 3 || axis != rank - 1) return "its Softmax is not over the last axis of a list of matrices";
-    std::string problem = byte_softmax_ ? read_byte_scores() : read_scores();
+    if (rank < 3 || axis != rank - 1) return decline("its Softmax is not over the last axis of a list of matrices");
+    Check ok = byte_softmax_ ? read_byte_scores() : read_scores();
     const bool bytes = first_.quantized();
-    if (problem.empty()) problem = read_tokens(first_.left, first_.left_transposed, "queries", bytes, &queries_);
-    if (problem.empty()) problem = read_tokens(first_.right, !first_.right_transposed, "keys", bytes, &keys_);
-    if (problem.empty()) problem = read_tokens(second_.right, second_.right_transposed, "values", bytes, &values_);
+    if (ok) ok = read_tokens(first_.left, first_.left_transposed, "queries", bytes, &queries_);
+    if (ok) ok = read_tokens(first_.right, !first_.right_transposed, "keys", bytes, &keys_);
+    if (ok) ok = read_tokens(second_.right, second_.right_transposed, "values", bytes, &values_);
     scale_ *= first_.scale;
     values_.scale *= second_.scale;
-    return problem;
+    return ok;
   }
 
-  std::string read_byte_scores() {
+  Check read_byte_scores() {
     FoundByteSoftmax& found = *byte_softmax_;
     const auto first = find_product(context_, found.scores);
-    if (!first || !first->quantized()) return "its Softmax of bytes is not over scaled and masked products of bytes";
+    if (!first || !first->quantized())
+      return decline("its Softmax of bytes is not over scaled and masked products of bytes");
     first_ = *first;
     nodes_.insert(nodes_.end(), first_.nodes.begin(), first_.nodes.end());
-    if (found.meaning.y.scale < 1e-6f) return "the scale of its weights is too small";
+    if (found.meaning.y.scale < 1e-6f) return decline("the scale of its weights is too small");
     scores_ = found.scores;
     mask_.value = found.mask;
-    if (mask_.value < 0) return "";
-    if (context_.rank(scores_) != 4) return "the scores that its mask of bytes is added to have other than four axes";
-    std::string problem = check_mask();
-    if (problem.empty() && context_.value(mask_.value).is_constant) problem = fold_constant_mask(context_, &found);
+    if (mask_.value < 0) return {};
+    if (context_.rank(scores_) != 4)
+      return decline("the scores that its mask of bytes is added to have other than four axes");
+    Check ok = check_mask();
+    if (ok && context_.value(mask_.value).is_constant) ok = fold_constant_mask(context_, &found);
     if (found.mask < 0) mask_ = {};
-    return problem;
+    return ok;
   }
 
-  std::string read_scores() {
+  Check read_scores() {
     int scores = at(main_).inputs[0];
-    if (std::string problem = read_mask(&scores); !problem.empty()) return problem;
+    if (Check ok = read_mask(&scores); !ok) return ok;
     std::optional<Product> first;
     while (!(first = find_product(context_, scores))) {
       const int node = graph_.producer(scores);
       int before = -1;
       const auto number = node >= 0 && scales(at(node)) ? with_number(context_, at(node), &before) : std::nullopt;
-      if (!number) return "its Softmax is not over scaled and masked products of two activations";
+      if (!number) return decline("its Softmax is not over scaled and masked products of two activations");
       scale_ *= at(node).op == "Div" ? 1.0f / *number : *number;
       nodes_.push_back(node);
       scores = before;
     }
     first_ = *first;
-    if (first_.quantized() != second_.quantized()) return "one of its products is quantized, the other is not";
+    if (first_.quantized() != second_.quantized()) return decline("one of its products is quantized, the other is not");
     nodes_.insert(nodes_.end(), first_.nodes.begin(), first_.nodes.end());
     scores_ = scores;
     return check_mask();
@@ -180,17 +179,18 @@ class AttentionMatcher {
     return true;
   }
 
-  std::string read_mask(int* scores) {
+  Check read_mask(int* scores) {
     const int node = graph_.producer(*scores);
-    if (node < 0 || (at(node).op != "Add" && at(node).op != "Where")) return "";
+    if (node < 0 || (at(node).op != "Add" && at(node).op != "Where")) return {};
     const Node& masking = at(node);
     nodes_.push_back(node);
     if (masking.op == "Add") {
       const int side = leads_to_product(masking.inputs[0]) ? 0 : 1;
       *scores = masking.inputs[side];
       mask_.value = masking.inputs[1 - side];
-      if (!leads_to_product(*scores)) return "what it adds to its scores is no mask: neither side is a scaled product";
-      return "";
+      if (!leads_to_product(*scores))
+        return decline("what it adds to its scores is no mask: neither side is a scaled product");
+      return {};
     }
     drops_ = leads_to_product(masking.inputs[2]);
     const auto masked = context_.static_number(masking.inputs[drops_ ? 1 : 2]);
@@ -199,13 +199,13 @@ class AttentionMatcher {
     // Adding it has to drown every score, as replacing it would.
     constexpr float kDrowns = -1e4f;
     if (!masked || *masked > kDrowns)
-      return "the Where before its Softmax does not mask scores with a large negative number";
+      return decline("the Where before its Softmax does not mask scores with a large negative number");
     masked_ = *masked;
-    return "";
+    return {};
   }
 
-  std::string check_mask() {
-    if (mask_.value < 0) return "";
+  Check check_mask() {
+    if (mask_.value < 0) return {};
     const int rank = context_.rank(scores_);
     // Sequences and heads in one axis are no axis of the mask.
     const int heads = rank == 4 ? scores_ : -1;
@@ -214,39 +214,40 @@ class AttentionMatcher {
   }
 
   // ONNX Attention (opset 23) with heads split by the nodes around it.
-  std::string read_operator() {
+  Check read_operator() {
     const Node& node = at(main_);
     for (size_t i = 4; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] >= 0) return "keys and values of earlier tokens are not supported";
+      if (node.inputs[i] >= 0) return decline("keys and values of earlier tokens are not supported");
     }
     for (size_t i = 1; i < node.outputs.size(); ++i) {
-      if (node.outputs[i] >= 0) return "only its first output is supported";
+      if (node.outputs[i] >= 0) return decline("only its first output is supported");
     }
-    if (node.inputs.size() < 3) return "it lacks an input";
-    if (node.attribute("is_causal", int64_t{0}) != 0) return "is_causal is not supported";
-    if (node.attribute("softcap", 0.0f) != 0.0f) return "softcap is not supported";
-    if (context_.rank(node.inputs[0]) != 4) return "its input has to have rank 4";
-    std::string problem = read_tokens(node.inputs[0], false, "queries", false, &queries_);
-    if (problem.empty()) problem = read_tokens(node.inputs[1], false, "keys", false, &keys_);
-    if (problem.empty()) problem = read_tokens(node.inputs[2], false, "values", false, &values_);
-    if (!problem.empty()) return problem;
+    if (node.inputs.size() < 3) return decline("it lacks an input");
+    if (node.attribute("is_causal", int64_t{0}) != 0) return decline("is_causal is not supported");
+    if (node.attribute("softcap", 0.0f) != 0.0f) return decline("softcap is not supported");
+    if (context_.rank(node.inputs[0]) != 4) return decline("its input has to have rank 4");
+    Check ok = read_tokens(node.inputs[0], false, "queries", false, &queries_);
+    if (ok) ok = read_tokens(node.inputs[1], false, "keys", false, &keys_);
+    if (ok) ok = read_tokens(node.inputs[2], false, "values", false, &values_);
+    if (!ok) return ok;
     scale_ = node.attribute("scale", 1.0f / std::sqrt(static_cast<float>(queries_.width)));
-    if (!context_.has_input(node, 3)) return "";
+    if (!context_.has_input(node, 3)) return {};
     mask_.value = node.inputs[3];
     const int q = node.inputs[0];
     return fit_mask(context_, ScoreAxes{{{node.inputs[1], 2}, {q, 2}, {q, 1}, {q, 0}}}, false, &mask_);
   }
 
-  std::string read_tokens(int operand, bool transposed, const char* what, bool quantized, Tokens* tokens) {
-    std::string problem = find_tokens(context_, operand, transposed, what, quantized, tokens);
+  Check read_tokens(int operand, bool transposed, const char* what, bool quantized, Tokens* tokens) {
+    Check ok = find_tokens(context_, operand, transposed, what, quantized, tokens);
     nodes_.insert(nodes_.end(), tokens->nodes.begin(), tokens->nodes.end());
-    return problem;
+    return ok;
   }
 
   // [batch, queries, heads * width], or that with tokens in one axis.
-  std::string read_output() {
+  Check read_output() {
     const Shape* core = context_.proof(core_);
-    if (core == nullptr || (core->size() != 3 && core->size() != 4)) return "the shape of its result is unknown";
+    if (core == nullptr || (core->size() != 3 && core->size() != 4))
+      return decline("the shape of its result is unknown");
     const bool four = core->size() == 4;
     const Factor sequence{0, 1, four ? (*core)[0] : (*core)[0] / values_.heads}, head{1, 1, values_.heads};
     const Factor token{2, 1, (*core)[four ? 2 : 1]}, element{3, 1, values_.width};
@@ -254,7 +255,7 @@ class AttentionMatcher {
                          : std::vector<Factors>{{sequence, head}, {token}, {element}});
     for (size_t i = after_.size(); i-- > 0;) {
       if (!follow_axes(context_, at(after_[i]), at(after_[i]).outputs[0], &trace))
-        return "its heads are not joined to channels";
+        return decline("its heads are not joined to channels");
     }
     const std::vector<Factors>& axes = trace.axes();
     const auto is = [](const Factors& axis, const Factors& expected) {
@@ -264,14 +265,15 @@ class AttentionMatcher {
     const bool joined =
         flat_ ? is(axes[0], {sequence, token}) && is(axes[1], {head, element})
               : axes.size() == 3 && is(axes[0], {sequence}) && is(axes[1], {token}) && is(axes[2], {head, element});
-    return joined ? "" : "its heads are not joined to channels";
+    if (!joined) return decline("its heads are not joined to channels");
+    return {};
   }
 
-  Recognised meaning() const {
-    Recognised result;
+  Ops meaning() const {
+    Ops result;
     int inside = -1;  // ~k
     const auto add = [&](OpData data, std::vector<int> inputs) {
-      result.ops.push_back(Op{std::move(data), std::move(inputs), inside, main_, ""});
+      result.push_back(Op{std::move(data), std::move(inputs), inside, main_, ""});
       return inside--;
     };
     const auto tokens_of = [&](const Tokens& tokens) {
@@ -305,7 +307,7 @@ class AttentionMatcher {
       output = add(FloatAttention{attention}, inputs);
     }
     if (flat_) output = add(Reshape{Reshape::Kind::kTarget, {-1, values_.heads * values_.width}, false, 1}, {output});
-    result.ops.back().output = at(last_).outputs[0];
+    result.back().output = at(last_).outputs[0];
     return result;
   }
 
@@ -330,7 +332,7 @@ class AttentionMatcher {
 
 }  // namespace
 
-std::optional<Pattern> match_attention(const RecogniseContext& context, int last) {
+std::optional<Match> match_attention(const RecogniseContext& context, int last) {
   return AttentionMatcher(context, last).run();
 }
 

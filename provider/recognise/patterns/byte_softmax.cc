@@ -155,18 +155,18 @@ std::optional<FoundByteSoftmax> find_byte_softmax(const RecogniseContext& contex
   return found;
 }
 
-std::string fold_constant_mask(const RecogniseContext& context, FoundByteSoftmax* found) {
+Check fold_constant_mask(const RecogniseContext& context, FoundByteSoftmax* found) {
   const Constant& mask = context.value(found->mask).constant;
   const auto* bytes = static_cast<const uint8_t*>(mask.data);
   const auto count = static_cast<size_t>(element_count(mask.dims));
-  if (bytes == nullptr || count == 0 || count != mask.bytes) return "its constant mask is malformed";
+  if (bytes == nullptr || count == 0 || count != mask.bytes) return decline("its constant mask is malformed");
   if (!std::all_of(bytes, bytes + count, [&](uint8_t byte) { return byte == bytes[0]; }))
-    return "its mask is a constant of different bytes";
+    return decline("its mask is a constant of different bytes");
   ByteSoftmax& softmax = found->meaning;
   const Shape scores = context.proven_dims(found->scores);
   const bool first = softmax.mask_first;
   const auto exchange = first ? exchanges_operands(mask.dims, scores) : exchanges_operands(scores, mask.dims);
-  if (!exchange) return "its constant mask is added in an order that depends on its shape";
+  if (!exchange) return decline("its constant mask is added in an order that depends on its shape");
   const int32_t number = softmax.sum->y.is_signed ? static_cast<int8_t>(bytes[0]) : bytes[0];
   Lookup table = add_table(*softmax.sum, number, first, *exchange);
   if (softmax.before) {
@@ -176,7 +176,7 @@ std::string fold_constant_mask(const RecogniseContext& context, FoundByteSoftmax
   softmax.before = table;
   softmax.sum.reset();
   found->mask = -1;
-  return "";
+  return {};
 }
 
 }  // namespace sparsecpu

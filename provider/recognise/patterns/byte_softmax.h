@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "ops/op.h"
-#include "recognise/recognise.h"
+#include "recognise/meaning.h"
 
 namespace sparsecpu {
 
@@ -19,7 +19,7 @@ struct FoundByteSoftmax {
 };
 // The one that makes these weights, bytes.
 std::optional<FoundByteSoftmax> find_byte_softmax(const RecogniseContext& context, int weights);
-// A constant mask that is one byte all over becomes part of the table before the softmax. A reason, or "".
-std::string fold_constant_mask(const RecogniseContext& context, FoundByteSoftmax* found);
+// A constant mask that is one byte all over becomes part of the table before the softmax.
+Check fold_constant_mask(const RecogniseContext& context, FoundByteSoftmax* found);
 
 }  // namespace sparsecpu

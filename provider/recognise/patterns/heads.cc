@@ -17,7 +17,7 @@ class TokensReader {
  public:
   explicit TokensReader(const RecogniseContext& context) : context_(context), graph_(context.graph) {}
 
-  std::string read(int operand, bool transposed, const char* what, bool quantized, Tokens* tokens) {
+  Check read(int operand, bool transposed, const char* what, bool quantized, Tokens* tokens) {
     const std::vector<Link> links = links_of(context_, operand, quantized);
     for (const int rank : {3, 2}) {
       for (size_t i = 0; i <= links.size(); ++i) {
@@ -39,14 +39,14 @@ class TokensReader {
       }
       if (tokens->source < 0) continue;
       if (rank == 2 && !set_target(operand, transposed, tokens)) {
-        return std::string("its ") + what +
-               " come from tokens of several sequences in one axis, of unknown number and length";
+        return decline(std::string("its ") + what +
+                       " come from tokens of several sequences in one axis, of unknown number and length");
       }
-      if (quantized) return "";
+      if (quantized) return {};
       for (const OpData& step : std::exchange(tokens->steps, {})) tokens->scale *= std::get<Affine>(step).scale.front();
-      return "";
+      return {};
     }
-    return std::string("its ") + what + " are not known to be the heads of a list of tokens";
+    return decline(std::string("its ") + what + " are not known to be the heads of a list of tokens");
   }
 
  private:
@@ -165,8 +165,8 @@ std::optional<Product> find_product(const RecogniseContext& context, int value) 
   return two && (result.quantized() || !result.y) ? std::optional(result) : std::nullopt;
 }
 
-std::string find_tokens(const RecogniseContext& context, int operand, bool transposed, const char* what, bool quantized,
-                        Tokens* tokens) {
+Check find_tokens(const RecogniseContext& context, int operand, bool transposed, const char* what, bool quantized,
+                  Tokens* tokens) {
   return TokensReader(context).read(operand, transposed, what, quantized, tokens);
 }
 

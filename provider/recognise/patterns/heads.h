@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "facts/axis_trace.h"
+#include "recognise/meaning.h"
 #include "recognise/patterns/links.h"
-#include "recognise/recognise.h"
 
 namespace sparsecpu {
 
@@ -38,8 +38,8 @@ std::optional<Product> find_product(const RecogniseContext& context, int value);
 // Back from an operand of a product, [batch, heads, tokens, width] (transposed: [..., width, tokens]), to the tokens
 // whose heads it holds. quantized: the operand is bytes. `what` names them in the reason that
 // is returned; "": found.
-std::string find_tokens(const RecogniseContext& context, int operand, bool transposed, const char* what, bool quantized,
-                        Tokens* tokens);
+Check find_tokens(const RecogniseContext& context, int operand, bool transposed, const char* what, bool quantized,
+                  Tokens* tokens);
 // The trace of a node's input becomes that of its output, if the node moves, selects, scales or quantizes.
 bool follow_axes(const RecogniseContext& context, const Node& node, int output, AxisTrace* trace);
 

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "recognise/patterns/patterns.h"
+#include "recognise/qdq.h"
 #include "recognise/quantized.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
@@ -30,7 +31,7 @@ std::optional<Link> table_of(const RecogniseContext& context, int last) {
   const Graph& graph = context.graph;
   const Node& node = graph.nodes[last];
   Unit unit{{last}, last, last};
-  Recognised product;
+  Meaning product = decline("");
   if (node.op == "com.microsoft.QLinearMul") {
     product = recognise_qlinear(context, node);
   } else {
@@ -40,10 +41,10 @@ std::optional<Link> table_of(const RecogniseContext& context, int last) {
     for (int input : graph.nodes[unit.main].inputs) unit.nodes.push_back(made_by(graph, input, "DequantizeLinear"));
     std::sort(unit.nodes.begin(), unit.nodes.end());
     if (unit.nodes.front() < 0) return std::nullopt;
-    product = recognise_qdq(context, unit);
+    product = recognise_qdq(context, unit).meaning;
   }
-  if (!product.ok() || !std::holds_alternative<Lookup>(product.ops[0].data)) return std::nullopt;
-  return Link{unit.nodes, product.ops[0].inputs[0], node.outputs[0], product.ops[0].data};
+  if (!product || !std::holds_alternative<Lookup>(product->front().data)) return std::nullopt;
+  return Link{unit.nodes, product->front().inputs[0], node.outputs[0], product->front().data};
 }
 
 }  // namespace
@@ -59,7 +60,7 @@ bool only_moves(const Node& node) {
 
 std::optional<Quantization> quantization_of(const RecogniseContext& context, int node, size_t scale) {
   Quantization result;
-  const bool read = read_quantization(context, context.graph.nodes[node], scale, &result).empty();
+  const Check read = read_quantization(context, context.graph.nodes[node], scale, &result);
   return read ? std::optional(result) : std::nullopt;
 }
 

@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include "recognise/recognise.h"
+#include "recognise/meaning.h"
 
 namespace sparsecpu {
 

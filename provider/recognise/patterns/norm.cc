@@ -4,6 +4,7 @@
 
 #include "facts/constants.h"
 #include "recognise/patterns/patterns.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
@@ -48,12 +49,10 @@ class Backwards {
     return -1;
   }
 
-  std::optional<Pattern> finish(int main, const char* name, OpData op, int x, int last) {
+  std::optional<Match> finish(int main, const char* name, OpData op, int x, int last) {
     auto unit = close_unit(graph_, nodes_, main);
     if (!unit) return std::nullopt;
-    Pattern pattern{std::move(*unit), accept(std::move(op), {x}, at(last).outputs[0])};
-    pattern.meaning.pattern = name;
-    return pattern;
+    return Match{std::move(*unit), name, accept(std::move(op), {x}, at(last).outputs[0])};
   }
 
   const RecogniseContext& context_;
@@ -66,7 +65,7 @@ class LayerNormMatcher : Backwards {
  public:
   using Backwards::Backwards;
 
-  std::optional<Pattern> run(int last) {
+  std::optional<Match> run(int last) {
     LayerNorm norm;
     int value = at(last).outputs[0];
     if (at(last).op == "Add") {
@@ -115,7 +114,9 @@ class LayerNormMatcher : Backwards {
     const int node = made_by(graph_, value, "ReduceMean");
     if (node < 0 || at(node).attribute("keepdims", int64_t{1}) != 1) return -1;
     std::vector<int64_t> axes = at(node).attribute("axes", std::vector<int64_t>{});
-    if (context_.has_input(at(node), 1)) axes = constant_ints(context_.value(at(node).inputs[1])).value_or(axes);
+    if (context_.has_input(at(node), 1)) {
+      if (auto given = constant_ints(context_.value(at(node).inputs[1]))) axes = std::move(*given);
+    }
     const int64_t last = context_.rank(at(node).inputs[0]) - 1;
     if (axes.size() != 1 || (axes[0] != -1 && axes[0] != last)) return -1;
     return at(take(node)).inputs[0];
@@ -167,7 +168,7 @@ class GeluMatcher : Backwards {
  public:
   using Backwards::Backwards;
 
-  std::optional<Pattern> run(int last) {
+  std::optional<Match> run(int last) {
     if (at(last).op != "Mul" || is_halved(last)) return std::nullopt;
     for (const int side : {0, 1}) {
       nodes_ = {last};
@@ -210,7 +211,7 @@ class GeluMatcher : Backwards {
     return -1;
   }
 
-  std::optional<Pattern> tanh_form(int last, int side) {
+  std::optional<Match> tanh_form(int last, int side) {
     int halves = 0, product = last, x = -1;
     if (with_number(context_, at(last), &x) == 0.5f) {  // (x * gate) * 0.5
       ++halves;
@@ -228,7 +229,7 @@ class GeluMatcher : Backwards {
     return finish(last, "gelu", Unary{UnaryKind::kGeluTanh, 0, 0}, gated, last);
   }
 
-  std::optional<Pattern> sigmoid_form(int last, int side) {
+  std::optional<Match> sigmoid_form(int last, int side) {
     const int sigmoid = take(at(last).inputs[side], "Sigmoid");
     const int mul = sigmoid < 0 ? -1 : take(at(sigmoid).inputs[0], "Mul");
     int x = -1;
@@ -240,10 +241,10 @@ class GeluMatcher : Backwards {
 
 }  // namespace
 
-std::optional<Pattern> match_layer_norm(const RecogniseContext& context, int last) {
+std::optional<Match> match_layer_norm(const RecogniseContext& context, int last) {
   return LayerNormMatcher(context).run(last);
 }
 
-std::optional<Pattern> match_gelu(const RecogniseContext& context, int last) { return GeluMatcher(context).run(last); }
+std::optional<Match> match_gelu(const RecogniseContext& context, int last) { return GeluMatcher(context).run(last); }
 
 }  // namespace sparsecpu

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <set>
-#include <string_view>
 
-#include "facts/constants.h"
+#include "ops/dims.h"
 
 namespace sparsecpu {
 namespace {
@@ -56,23 +55,6 @@ bool is_inside(const Graph& graph, const std::set<int>& nodes, int node) {
 
 }  // namespace
 
-int made_by(const Graph& graph, int value, const char* op) {
-  const int node = graph.producer(value);
-  return graph.nodes[node].op == op ? node : -1;
-}
-
-std::optional<float> with_number(const RecogniseContext& context, const Node& node, int* activation) {
-  if (node.inputs.size() != 2 || node.inputs[0] < 0 || node.inputs[1] < 0) return std::nullopt;
-  for (const int number : {1, 0}) {
-    const auto factor = context.static_number(node.inputs[number]);
-    if (!factor || (number == 0 && node.op == "Div")) continue;
-    *activation = node.inputs[1 - number];
-    // A number of a higher rank would give the result its rank.
-    return context.rank(node.inputs[number]) <= context.rank(*activation) ? factor : std::nullopt;
-  }
-  return std::nullopt;
-}
-
 std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int main) {
   std::set<int> inside(nodes.begin(), nodes.end());
   const int last = *inside.rbegin();
@@ -98,19 +80,6 @@ std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int m
     if (node != last && !is_inside(graph, inside, node)) return std::nullopt;
   }
   return Unit{{inside.begin(), inside.end()}, main, last};
-}
-
-std::optional<Pattern> match_pattern(const RecogniseContext& context, int last) {
-  const Node& node = context.graph.nodes[last];
-  const std::string& type = node.op;
-  if (node.outputs.size() != 1 || node.outputs[0] < 0) return std::nullopt;
-  if (type == "Reshape" || type == "Transpose" || type == "Squeeze" || type == "QuantizeLinear") {
-    auto attention = match_attention(context, last);
-    return attention || type != "Reshape" ? attention : match_reshape(context, last);
-  }
-  if (type != "Add" && type != "Mul") return std::nullopt;
-  if (auto norm = match_layer_norm(context, last)) return norm;
-  return match_gelu(context, last);
 }
 
 }  // namespace sparsecpu

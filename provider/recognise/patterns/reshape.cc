@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "recognise/patterns/patterns.h"
+#include "recognise/recognisers.h"
 
 namespace sparsecpu {
 namespace {
@@ -56,46 +57,45 @@ bool make_shape_of(const RecogniseContext& context, const std::vector<Op>& ops, 
 
 // Reshape, Gemm, Reshape as a layer over the tokens of [..., tokens, c]. The first Reshape may be the end of attention,
 // which is a part of the pattern then.
-std::optional<Pattern> match_linear(const RecogniseContext& context, int last) {
+std::optional<Match> match_linear(const RecogniseContext& context, int last) {
   const Graph& graph = context.graph;
   const int gemm = made_by(graph, graph.nodes[last].inputs[0], "Gemm");
   const int flatten = gemm < 0 ? -1 : made_by(graph, graph.nodes[gemm].inputs[0], "Reshape");
   if (flatten < 0 || context.value(graph.nodes[flatten].inputs[0]).type != ElementType::kFloat) return std::nullopt;
-  Recognised layer = recognise_gemm(context, graph.nodes[gemm]);
-  if (layer.ops.size() != 1 || std::get<Linear>(layer.ops[0].data).transposed_input) return std::nullopt;
-  Op& linear = layer.ops[0];
+  const Meaning layer = recognise_gemm(context, graph.nodes[gemm]);
+  if (!layer || layer->size() != 1 || layer->front().layer()->transposed_input) return std::nullopt;
+  Op linear = layer->front();
   linear.node = gemm;
   linear.output = graph.nodes[last].outputs[0];
   linear.inputs = {graph.nodes[flatten].inputs[0]};
-  layer.pattern = "gemm";
+  Ops ops;
+  std::string pattern = "gemm";
   std::vector<int> nodes{flatten, gemm, last};
-  if (auto before = match_attention(context, flatten); before && before->meaning.ok()) {
-    std::vector<Op>& ops = before->meaning.ops;
+  if (auto before = match_attention(context, flatten); before && before->meaning) {
+    ops = std::move(*before->meaning);
     if (ops.back().work() != Work::kRename) return std::nullopt;
     linear.inputs = ops.back().inputs;
-    ops.back() = std::move(linear);
-    layer.ops = std::move(ops);
-    layer.pattern = before->meaning.pattern + ", gemm";
+    ops.pop_back();
+    pattern = before->pattern + ", gemm";
     nodes.insert(nodes.end(), before->unit.nodes.begin(), before->unit.nodes.end());
   }
-  if (!make_shape_of(context, layer.ops, graph.nodes[last].outputs[0])) return std::nullopt;
+  ops.push_back(std::move(linear));
+  if (!make_shape_of(context, ops, graph.nodes[last].outputs[0])) return std::nullopt;
   std::optional<Unit> unit = close_unit(graph, std::move(nodes), gemm);
-  return unit ? std::optional(Pattern{std::move(*unit), std::move(layer)}) : std::nullopt;
+  return unit ? std::optional(Match{std::move(*unit), std::move(pattern), std::move(ops)}) : std::nullopt;
 }
 
 }  // namespace
 
-std::optional<Pattern> match_reshape(const RecogniseContext& context, int last) {
+std::optional<Match> match_reshape(const RecogniseContext& context, int last) {
   const Node& node = context.graph.nodes[last];
   if (node.inputs.size() != 2 || node.inputs[1] < 0 || context.value(node.inputs[1]).is_constant) return std::nullopt;
   if (auto layer = match_linear(context, last)) return layer;
   const auto target = target_in_numbers(context, node);
   std::optional<Unit> unit = target ? close_unit(context.graph, {last}, last) : std::nullopt;
   if (!unit || context.value(node.inputs[0]).type != ElementType::kFloat) return std::nullopt;
-  Pattern pattern{std::move(*unit), {}};
-  pattern.meaning = accept(Reshape{Reshape::Kind::kTarget, *target, false, 1}, {node.inputs[0]}, node.outputs[0]);
-  pattern.meaning.pattern = "reshape";
-  return pattern;
+  return Match{std::move(*unit), "reshape",
+               accept(Reshape{Reshape::Kind::kTarget, *target, false, 1}, {node.inputs[0]}, node.outputs[0])};
 }
 
 }  // namespace sparsecpu
