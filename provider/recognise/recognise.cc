@@ -71,6 +71,8 @@ class Recognition {
       if (found->unit.place == found->unit.main && found->unit.nodes.empty()) {
         take_alone(std::move(*found));
         is_alone = true;
+      } else if (is_alone && !is_free(found->unit)) {
+        continue;  // its nodes are a part of another pattern
       } else if (const Check taken = take_unit(*found); taken) {
         break;
       } else {
@@ -91,7 +93,8 @@ class Recognition {
     Recognised& result = result_.nodes[node];
     result.pattern = std::move(found.pattern);
     Check works = check(found.meaning);
-    const Check fits = shapes_.propagate(graph_.nodes[node], works ? *found.meaning : Ops{});
+    static const Ops kNone;
+    const Check fits = shapes_.propagate(graph_.nodes[node], works ? *found.meaning : kNone);
     if (works) works = fits;
     if (!works) {
       result.reason = works.why();
@@ -101,21 +104,23 @@ class Recognition {
     name_ops(graph_, node, &result.ops);
   }
 
-  Check take_unit(Match& found) {
-    const std::vector<int>& nodes = found.unit.nodes;
-    // Smaller units are given up if they are wholly inside.
-    const auto is_free = [&](int node) {
+  // Smaller units are given up if they are wholly inside.
+  bool is_free(const Unit& whole) const {
+    return std::all_of(whole.nodes.begin(), whole.nodes.end(), [&](int node) {
       const int unit = result_.nodes[node].unit;
       if (unit < 0) return true;
       const std::vector<int>& taken = result_.units[unit].nodes;
-      return std::includes(nodes.begin(), nodes.end(), taken.begin(), taken.end());
-    };
-    if (!std::all_of(nodes.begin(), nodes.end(), is_free))
-      return decline("a part of it belongs to the attention before it");
+      return std::includes(whole.nodes.begin(), whole.nodes.end(), taken.begin(), taken.end());
+    });
+  }
+
+  Check take_unit(Match& found) {
+    if (!is_free(found.unit)) return decline("a part of it belongs to the attention before it");
     if (const Check works = check(found.meaning); !works) return works;
     if (const Check fits = shapes_.propagate(graph_.nodes[found.unit.place], *found.meaning); !fits) return fits;
     name_ops(graph_, found.unit.main, &*found.meaning);
-    for (int member : nodes) result_.nodes[member] = {found.pattern, "", {}, static_cast<int>(result_.units.size())};
+    for (int member : found.unit.nodes)
+      result_.nodes[member] = {found.pattern, "", {}, static_cast<int>(result_.units.size())};
     result_.nodes[found.unit.place].ops = std::move(*found.meaning);
     result_.units.push_back(std::move(found.unit));
     return {};
