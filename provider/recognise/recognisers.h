@@ -37,21 +37,20 @@ Meaning recognise_arithmetic(const RecogniseContext&, const Node&);
 Meaning recognise_biased_gelu(const RecogniseContext&, const Node&);
 // norm.cc
 Meaning recognise_batch_norm(const RecogniseContext&, const Node&);
+// tokens.cc
 Meaning recognise_layer_norm(const RecogniseContext&, const Node&);  // and with the residual Add before it
-// attention.cc
+Meaning recognise_select_token(const RecogniseContext&, const Node&);
 Meaning recognise_attention(const RecogniseContext&, const Node&);  // heads joined: operators that split them
 // pool.cc
 Meaning recognise_pool(const RecogniseContext&, const Node&);
 Meaning recognise_global_average(const RecogniseContext&, const Node&);
-// resize.cc
+// shape.cc
 Meaning recognise_pad(const RecogniseContext&, const Node&);
 Meaning recognise_resize(const RecogniseContext&, const Node&);
-// shape.cc
 Meaning recognise_concat(const RecogniseContext&, const Node&);
 Meaning recognise_split(const RecogniseContext&, const Node&);
 Meaning recognise_slice(const RecogniseContext&, const Node&);
 Meaning recognise_reshape(const RecogniseContext&, const Node&);
-Meaning recognise_select_token(const RecogniseContext&, const Node&);
 // quantized.cc, qlinear.cc
 Meaning recognise_quantize(const RecogniseContext&, const Node&);
 Meaning recognise_qlinear(const RecogniseContext&, const Node&);  // QLinear*, QGemm
@@ -62,14 +61,16 @@ std::vector<Matcher> matchers_at(const Node& node);
 
 // table.cc: the node alone, by the table; what is not in it is declined.
 std::optional<Match> match_node(const RecogniseContext&, int node);
-// units.cc, integer.cc
+// qdq.cc, integer.cc
 std::optional<Match> match_qdq(const RecogniseContext&, int place);
 std::optional<Match> match_dynamic_quantization(const RecogniseContext&, int place);
 std::optional<Match> match_integer_chain(const RecogniseContext&, int place);
-// patterns/
+// patterns/attention.cc
 std::optional<Match> match_attention(const RecogniseContext&, int last);
+// patterns/norm.cc
 std::optional<Match> match_layer_norm(const RecogniseContext&, int last);
 std::optional<Match> match_gelu(const RecogniseContext&, int last);
+// patterns/reshape.cc
 std::optional<Match> match_reshape(const RecogniseContext&, int last);
 
 }  // namespace sparsecpu
