@@ -41,7 +41,7 @@ std::string place_problem(const Graph& graph, const Node& node) {
 }
 
 double needed_sparsity(const NodeCost& cost) {
-  if (!cost.linear || !cost.known || cost.kernel == "depthwise") return -1;
+  if (!cost.linear || !cost.known || cost.form == LayerForm::kDepthwise) return -1;
   return cost.group_density >= 0 ? 1 - cost.needed_density : cost.needed_sparsity;
 }
 
@@ -273,11 +273,11 @@ class Claimer {
                               microseconds(cost.fused_cpu_us) + " on the CPU provider";
     if (forced && cost.linear) return "claimed because of min_sparsity: " + times;
     if (!cost.linear) return "it joins the claimed layers next to it";
-    if (cost.group_density >= 0 && cost.kernel == "sparse") {
+    if (cost.group_density >= 0 && skips_zeros(cost.form)) {
       return "sparse, " + percent(1 - cost.group_density) + " of the groups of 4 weights are zero: " + times;
     }
-    const std::string kind = cost.kernel + (cost.kernel == "sparse" ? ", " + percent(cost.sparsity) + " zeros" : "");
-    return kind + ": " + times;
+    if (skips_zeros(cost.form)) return "sparse, " + percent(cost.sparsity) + " zeros: " + times;
+    return (cost.form == LayerForm::kDepthwise ? "depthwise: " : "dense: ") + times;
   }
 
   std::string linear_reason(const NodeCost& cost) const {
@@ -285,7 +285,7 @@ class Claimer {
       return percent(cost.sparsity) + " of the weights are zero, fewer than min_sparsity " +
              percent(*options_.min_sparsity);
     }
-    if (cost.kernel == "depthwise") {
+    if (cost.form == LayerForm::kDepthwise) {
       return "a depthwise convolution gains nothing by itself; it joins sparse layers next to it when that saves time";
     }
     if (cost.group_density > cost.needed_density && !cost.sparse_wins) {

@@ -19,13 +19,13 @@ constexpr int64_t kMaxPartRows = 160;
 int64_t position_count(const Geometry& g) { return g.groups() * g.step_h * g.step_w; }
 
 // Most vectors in a block of generated code. Bytes: four channels each.
-int64_t unit_vectors(const Stage& stage) { return stage.pack->qjit ? kJitRows / 4 : kJitRows; }
+int64_t unit_vectors(const Stage& stage) { return stage.pack->main().of_bytes() ? kJitRows / 4 : kJitRows; }
 
-bool is_generated(const Stage& stage) { return stage.pack && stage.pack->code() != nullptr; }
-bool is_depthwise_layer(const Stage& stage) { return stage.pack && stage.pack->is_depthwise(); }
+bool runs_as(LayerForm form, const Stage& stage) { return stage.pack && stage.pack->main().form() == form; }
+
 bool is_pointwise_layer(const Stage& stage) {
-  const bool lanes = stage.pack && stage.pack->has_lane_form() && !stage.pack->is_depthwise();
-  return lanes && is_pointwise(*linear_shape(stage.op.data));
+  const bool others = !stage.pack || runs_as(LayerForm::kDepthwise, stage) || is_row_major(stage.pack->main().form());
+  return !others && is_pointwise(*linear_shape(stage.op.data));
 }
 
 bool gathers_taps(const Stage& layer, const Placement& placement) {
@@ -56,9 +56,9 @@ bool Chains::feeds_only_next(size_t stage) const {
 std::optional<ChainKind> Chains::kind_of(size_t stage) const {
   if (!feeds_only_next(stage)) return {};
   const Stage &layer = stages_[stage], &next = stages_[stage + 1];
-  if (is_generated(layer) && is_depthwise_layer(next)) return kind_of_channels(stage);
+  if (runs_as(LayerForm::kCode, layer) && runs_as(LayerForm::kDepthwise, next)) return kind_of_channels(stage);
   const Placed& v = placement_.at(layer.op.output);
-  if (!is_depthwise_layer(layer) || v.halo || !is_pointwise_layer(next)) return {};
+  if (!runs_as(LayerForm::kDepthwise, layer) || v.halo || !is_pointwise_layer(next)) return {};
   const bool many = position_count(v.blocks) >= kMinPositionsPerWorker * workers_.count;
   return many ? std::optional(ChainKind::kPositions) : std::nullopt;
 }

@@ -24,32 +24,18 @@ LayerWeights layer_weights(const Stage& stage, const Linear& linear) {
 
 }  // namespace
 
-int64_t LayerPack::bytes() const {
-  size_t total = 0;
-  if (jit) total += jit->code_bytes;
-  if (spmm) total += spmm->memory.bytes();
-  if (dense) total += dense->memory.bytes();
-  if (depthwise) total += depthwise->memory.bytes();
-  if (few_rows) total += few_rows->memory.bytes();
-  if (qjit) total += qjit->code.code_bytes;
-  if (qspmm) total += qspmm->memory.bytes();
-  if (qdense) total += qdense->memory.bytes();
-  if (qdepthwise) total += qdepthwise->memory.bytes();
-  if (qfew_rows) total += qfew_rows->memory.bytes();
-  return static_cast<int64_t>(total);
+const PackedLayer* LayerPack::in_lanes(int64_t vectors) const {
+  if (is_row_major(main().form())) return nullptr;
+  const bool is_short = vectors <= kStreamVectors && forms.size() > 1 && forms[1].form() == LayerForm::kStream;
+  return is_short ? &forms[1] : &main();
 }
 
-const char* LayerPack::kernel() const {
-  if (qjit) return "jit spmm int8";
-  if (qspmm) return "spmm int8";
-  if (qdense) return "dense int8";
-  if (qdepthwise) return "depthwise int8";
-  if (qfew_rows) return qfew_rows->view.masks != nullptr ? "few rows int8, sparse" : "few rows int8, dense";
-  if (depthwise) return "depthwise";
-  if (jit) return "jit spmm";
-  if (spmm) return "spmm";
-  if (dense) return "dense";
-  return few_rows && few_rows->view.columns != nullptr ? "few rows, sparse" : "few rows, dense";
+const PackedLayer* LayerPack::row_major() const { return is_row_major(forms.back().form()) ? &forms.back() : nullptr; }
+
+int64_t LayerPack::bytes() const {
+  int64_t total = 0;
+  for (const PackedLayer& form : forms) total += form.bytes();
+  return total;
 }
 
 bool is_pointwise(const LinearShape& linear) {
@@ -85,66 +71,80 @@ QuantizedLayer quantized_layer(const QuantizedLinear& linear) {
   return layer;
 }
 
-LayerPack pack_quantized(const LayerSource& source) {
+bool few_rows_are_sparse(const LayerWork& work, double stored, const LayerSource& source) {
+  const bool open = source.rows < 0;
+  return skips_zeros(fastest_row_major(work, stored, open ? 1 : source.rows, open, source.target.isa).form);
+}
+
+// Of the layer in lanes.
+PackedLayer pack_lanes_of_bytes(const LayerSource& source, const LayerWork& work, double stored) {
   const QuantizedLayer& layer = source.bytes;
   const LinearShape& shape = source.shape;
-  LayerPack pack;
-  pack.float_bias = *source.float_bias;
-  if (!pack.float_bias.empty()) {
-    pack.float_bias.resize(static_cast<size_t>(round_up(shape.out_channels, kQuantizedRows)));
+  const LayerForm form = fastest_in_lanes(work, stored, shape.groups == 1, source.target).form;
+  if (form == LayerForm::kDense) return pack_qdense(layer);
+  const int64_t dilation = tap_distance(shape.window), vectors = padded_vectors(ceil_div(shape.in_channels, 4));
+  if (form == LayerForm::kCode && !taps_lie_apart(shape.window)) {
+    return pack_qjit(layer, dilation, vectors, source.finish, prefetch_calls(shape.axes, source.rows));
   }
+  return pack_qspmm(layer, dilation, vectors, kQuantizedChunkVectors,
+                    kernels_for(source.target.isa).quantized->split_pairs);
+}
+
+std::vector<PackedLayer> pack_bytes(const LayerSource& source) {
+  const QuantizedLayer& layer = source.bytes;
+  const LinearShape& shape = source.shape;
+  const int64_t rows = source.rows;
+  std::vector<PackedLayer> forms;
   if (is_depthwise(shape)) {
-    pack.qdepthwise = pack_qdepthwise(layer);
-    return pack;
+    forms.push_back(pack_qdepthwise(layer));
+    return forms;
   }
-  const int64_t rows = source.rows, groups = ceil_div(shape.in_channels, 4);
-  const Isa isa = source.target.isa;
   const LayerWork work{true, shape.out_channels, shape.taps * ceil_div(layer.weight.channels, 4), vectors_of(rows)};
   const auto stored = static_cast<double>(layer.nonzero_groups());
   const bool may_be_few = is_pointwise(shape) && source.unsigned_bytes && (rows < 0 || rows < kFewRows);
-  if (may_be_few) pack.qfew_rows = pack_qfew_rows(layer, few_rows_are_sparse(work, stored, rows, isa));
-  if (may_be_few && rows >= 0) return pack;
-  if (shape.groups == 1 && dense_us(work, isa) < sparse_us(work, stored, source.target)) {
-    pack.qdense = pack_qdense(layer);
-    return pack;
-  }
-  const int64_t dilation = tap_distance(shape.window);
-  if (generates_code(source.target, work.bytes) && !taps_lie_apart(shape.window)) {
-    pack.qjit = pack_qjit(layer, dilation, padded_vectors(groups), source.finish, prefetch_calls(shape.axes, rows));
-  } else {
-    pack.qspmm = pack_qspmm(layer, dilation, padded_vectors(groups), kQuantizedChunkVectors,
-                            kernels_for(isa).quantized->split_pairs);
-  }
-  return pack;
+  if (!may_be_few || rows < 0) forms.push_back(pack_lanes_of_bytes(source, work, stored));
+  if (may_be_few) forms.push_back(pack_qfew_rows(layer, few_rows_are_sparse(work, stored, source)));
+  return forms;
 }
 
-LayerPack pack_floats(const LayerSource& source) {
+// Of the layer in lanes: two where a run may have so few tokens that generated code does not pay.
+std::vector<PackedLayer> pack_lanes_of_floats(const LayerSource& source, const LayerWork& work, double stored) {
+  const LayerWeights& weights = source.floats;
+  const LinearShape& shape = source.shape;
+  const Target target = source.target;
+  std::vector<PackedLayer> forms;
+  const LayerForm form = fastest_in_lanes(work, stored, shape.groups == 1, target).form;
+  if (form == LayerForm::kDense) {
+    forms.push_back(pack_dense(weights));
+    return forms;
+  }
+  const int64_t dilation = tap_distance(shape.window), vectors = padded_vectors(shape.in_channels);
+  const bool code = form == LayerForm::kCode && !taps_lie_apart(shape.window);
+  if (code) {
+    forms.push_back(pack_jit(weights, dilation, vectors, source.clamp, prefetch_calls(shape.axes, source.rows)));
+  }
+  if (!code || (source.rows < 0 && shape.axes == Axes::kTokens)) {
+    forms.push_back(pack_spmm(weights, dilation, vectors, spmm_chunk_vectors(work, stored, target.isa)));
+  }
+  return forms;
+}
+
+std::vector<PackedLayer> pack_floats(const LayerSource& source) {
   const LayerWeights& weights = source.floats;
   const LinearShape& shape = source.shape;
   const int64_t rows = source.rows;
-  LayerPack pack;
+  std::vector<PackedLayer> forms;
   if (is_depthwise(shape)) {
-    pack.depthwise = pack_depthwise(weights);
-    return pack;
+    forms.push_back(pack_depthwise(weights));
+    return forms;
   }
   const LayerWork work{false, shape.out_channels, weights.weight.channels * weights.weight.taps, vectors_of(rows)};
   const auto stored = static_cast<double>(weights.nonzeros());
-  const bool few_are_sparse = few_rows_are_sparse(work, stored, rows, source.target.isa);
-  if (is_pointwise(shape) && rows < row_major_below(/*bytes=*/false, few_are_sparse)) {
-    pack.few_rows = pack_few_rows(weights, few_are_sparse);
-    if (rows >= 0) return pack;
-  }
-  if (shape.groups == 1 && dense_us(work, source.target.isa) < sparse_us(work, stored, source.target)) {
-    pack.dense = pack_dense(weights);
-    return pack;
-  }
-  const int64_t dilation = tap_distance(shape.window), vectors = padded_vectors(shape.in_channels);
-  const bool code = runs_code(work, source.target) && !taps_lie_apart(shape.window);
-  if (code) pack.jit = pack_jit(weights, dilation, vectors, source.clamp, prefetch_calls(shape.axes, rows));
-  const bool may_be_short = rows < 0 && shape.axes == Axes::kTokens;
-  if (!code || may_be_short)
-    pack.spmm = pack_spmm(weights, dilation, vectors, spmm_chunk_vectors(work, stored, source.target.isa));
-  return pack;
+  const bool few_are_sparse = few_rows_are_sparse(work, stored, source);
+  const bool may_be_few = is_pointwise(shape) && rows < row_major_below(/*bytes=*/false, few_are_sparse);
+  if (!may_be_few || rows < 0) forms = pack_lanes_of_floats(source, work, stored);
+  if (may_be_few) forms.push_back(pack_few_rows(weights, few_are_sparse));
+  return forms;
 }
 
 template <class View>
@@ -245,7 +245,17 @@ Digest LayerSource::content(const Digest& stored) const {
 }
 
 LayerPack pack_layer(const LayerSource& source) {
-  return source.quantized ? pack_quantized(source) : pack_floats(source);
+  LayerPack pack;
+  if (!source.quantized) {
+    pack.forms = pack_floats(source);
+    return pack;
+  }
+  pack.forms = pack_bytes(source);
+  pack.float_bias = *source.float_bias;
+  if (!pack.float_bias.empty()) {
+    pack.float_bias.resize(static_cast<size_t>(round_up(source.shape.out_channels, kQuantizedRows)));
+  }
+  return pack;
 }
 
 }  // namespace sparsecpu

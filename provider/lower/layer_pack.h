@@ -1,41 +1,29 @@
 // The packed weights of one Linear stage, in the forms its shapes can need.
 #pragma once
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/content_hash.h"
 #include "lower/stage.h"
-#include "pack/jit.h"
 #include "pack/kernel_times.h"
-#include "pack/pack.h"
-#include "pack/quantized.h"
+#include "pack/packed_layer.h"
 #include "pack/speeds.h"
 
 namespace sparsecpu {
 
 struct LayerPack {
-  std::optional<PackedJit> jit;
-  std::optional<PackedSpmm> spmm;
-  std::optional<PackedDense> dense;
-  std::optional<PackedDepthwise> depthwise;
-  std::optional<PackedFewRows> few_rows;
-  std::optional<PackedQJit> qjit;
-  std::optional<PackedQSpmm> qspmm;
-  std::optional<PackedQDense> qdense;
-  std::optional<PackedQDepthwise> qdepthwise;
-  std::optional<PackedQFewRows> qfew_rows;
+  std::vector<PackedLayer> forms;            // the one that reports name first; a row-major one last
   std::vector<float> float_bias;             // QuantizedLinear to floats; padded like QuantizedRows
-  std::shared_ptr<const CodeMemory> memory;  // of `jit` or `qjit`
+  std::shared_ptr<const CodeMemory> memory;  // of generated code
 
-  bool has_lane_form() const { return jit || spmm || dense || depthwise || qjit || qspmm || qdense || qdepthwise; }
-  bool is_depthwise() const { return depthwise || qdepthwise; }
-  bool streams(int64_t vectors) const { return !jit || (spmm && vectors <= kStreamVectors); }
-  const PackedJit* code() const { return jit ? &*jit : qjit ? &qjit->code : nullptr; }
-  PackedJit* code() { return jit ? &*jit : qjit ? &qjit->code : nullptr; }
+  const PackedLayer& main() const { return forms.front(); }
+  // For so many vectors of positions in lanes, or row-major; null: there is none.
+  const PackedLayer* in_lanes(int64_t vectors) const;
+  const PackedLayer* row_major() const;
+  const PackedJit* code() const { return main().code(); }
+  PackedJit* code() { return forms.empty() ? nullptr : forms.front().code(); }
   int64_t bytes() const;
-  const char* kernel() const;  // of the main form, for the report
 };
 
 // Of several layers. Shared with layers of the same content.

@@ -114,7 +114,7 @@ void Region::State::report() {
     }
     OpReport& main = reports[static_cast<size_t>(stages[s].op_indices.front())];
     const LayerPack* pack = stages[s].pack.get();
-    main.kernel = pack != nullptr ? pack->kernel() : stages[s].op.kernel();
+    main.kernel = pack != nullptr ? pack->main().name() : stages[s].op.kernel();
     main.packed_bytes = counted[s] ? pack->bytes() : 0;
   }
 }

@@ -93,12 +93,23 @@ double few_rows_dense_us(const LayerWork& work, int64_t rows, Isa isa) {
   return std::max(one, few_rows_cpu_us(work, rows, isa) / speed.few_rows_dense);
 }
 
-bool few_rows_are_sparse(const LayerWork& work, double stored, int64_t rows, Isa isa) {
-  // Where the model leaves rows open, most calls with a few have one. Lanes are packed, too: up to a third of nonzeros
-  // dense weights would take more than 1.5 times the memory of both in sparse forms.
-  if (rows < 0 && !work.bytes && isa != Isa::kScalar && 3 * stored < work.all()) return true;
-  const int64_t m = rows < 0 ? 1 : rows;
-  return few_rows_sparse_us(work, stored, m, isa) < few_rows_dense_us(work, m, isa);
+KernelChoice fastest_in_lanes(const LayerWork& work, double stored, bool one_group, Target target) {
+  const LayerForm sparse_form = runs_code(work, target) ? LayerForm::kCode : LayerForm::kStream;
+  const KernelChoice sparse{sparse_form, sparse_us(work, stored, target)};
+  const KernelChoice dense{LayerForm::kDense, dense_us(work, target.isa)};
+  return one_group && dense.us < sparse.us ? dense : sparse;
+}
+
+KernelChoice fastest_row_major(const LayerWork& work, double stored, int64_t rows, bool open, Isa isa) {
+  const auto choice = [&](bool sparse, int64_t m) {
+    return sparse ? KernelChoice{LayerForm::kFewRowsSparse, few_rows_sparse_us(work, stored, m, isa)}
+                  : KernelChoice{LayerForm::kFewRowsDense, few_rows_dense_us(work, m, isa)};
+  };
+  // Where rows are open, lanes are packed, too: up to a third of nonzeros dense weights would take more than 1.5 times
+  // the memory of both in sparse forms.
+  const bool saves_memory = open && !work.bytes && isa != Isa::kScalar && 3 * stored < work.all();
+  const int64_t usual = open ? 1 : rows;
+  return choice(saves_memory || choice(true, usual).us < choice(false, usual).us, rows);
 }
 
 }  // namespace sparsecpu

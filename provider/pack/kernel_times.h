@@ -1,9 +1,10 @@
 // Predicted times of our kernels for linear layers, by the table of measured numbers (speeds.h): in microseconds on one
-// thread. Claiming prices nodes by them (cost.h), lowering takes the fastest kernel (layer_pack.h).
+// thread. Claiming prices nodes by them, lowering packs the form that is chosen here.
 #pragma once
 #include <cstdint>
 
 #include "base/isa.h"
+#include "pack/layer_form.h"
 #include "pack/speeds.h"
 
 namespace sparsecpu {
@@ -45,8 +46,16 @@ double few_rows_cpu_us(const LayerWork& work, int64_t rows, Isa isa, bool remote
 double few_rows_sparse_us(const LayerWork& work, double stored, int64_t rows, Isa isa);
 double few_rows_dense_us(const LayerWork& work, int64_t rows, Isa isa);
 double few_rows_share(bool bytes, int64_t rows);
-// Whether the row-major weights that are packed are sparse. rows: -1 where the model leaves them open.
-bool few_rows_are_sparse(const LayerWork& work, double stored, int64_t rows, Isa isa);
+
+// The form that is predicted to be fastest, and its time.
+struct KernelChoice {
+  LayerForm form = LayerForm::kDense;
+  double us = 0;
+};
+// In lanes, of a layer that is not depthwise. One of several groups has no dense form.
+KernelChoice fastest_in_lanes(const LayerWork& work, double stored, bool one_group, Target target);
+// Row-major. open: the model leaves the rows open, and most calls with a few have one.
+KernelChoice fastest_row_major(const LayerWork& work, double stored, int64_t rows, bool open, Isa isa);
 
 // Input vectors of a chunk of K of the stream kernel of floats.
 int64_t spmm_chunk_vectors(const LayerWork& work, double stored, Isa isa);

@@ -59,13 +59,6 @@ bool runs_few_rows(const Linear& linear, const Layer& layer, const Shape& output
   return channels_last && layer.positions < kFewRows && linear.window.kernel == std::array<int64_t, 2>{1, 1};
 }
 
-FewRowsTime few_rows_time(const LayerWork& work, double stored, const Layer& layer, Isa isa) {
-  const bool sparse = few_rows_are_sparse(work, stored, layer.open ? -1 : layer.positions, isa);
-  return {
-      sparse ? few_rows_sparse_us(work, stored, layer.positions, isa) : few_rows_dense_us(work, layer.positions, isa),
-      sparse};
-}
-
 double border_us(const Layer& layer, Isa isa) {
   return 2.0 * 16 * sizeof(float) * static_cast<double>(layer.border_vectors) / pass_speed(isa).convert * 1e-3;
 }
@@ -95,9 +88,10 @@ void price_few_rows(const Linear& linear, const Layer& layer, Target target, Nod
   const LayerWork work = work_of(linear, layer);
   cost->cpu_us = kCallUs + few_rows_cpu_us(work, layer.positions, target.isa, !target.cached);
   cost->needed_sparsity = 1 - few_rows_share(/*bytes=*/false, layer.positions);
-  const FewRowsTime time = few_rows_time(work, static_cast<double>(layer.nonzeros), layer, target.isa);
-  cost->here_us = time.us;
-  cost->kernel = time.sparse ? "sparse" : "dense";
+  const auto stored = static_cast<double>(layer.nonzeros);
+  const KernelChoice choice = fastest_row_major(work, stored, layer.positions, layer.open, target.isa);
+  cost->here_us = choice.us;
+  cost->form = choice.form;
 }
 
 void price_many_rows(const Linear& linear, const Layer& layer, Target target, NodeCost* cost) {
@@ -110,11 +104,10 @@ void price_many_rows(const Linear& linear, const Layer& layer, Target target, No
     cost->cpu_us =
         std::max(cost->cpu_us, kCallUs + few_rows_cpu_us(work, layer.positions, target.isa, /*remote=*/true));
   }
-  const double sparse = sparse_us(work, static_cast<double>(layer.nonzeros), target);
+  const KernelChoice choice = fastest_in_lanes(work, static_cast<double>(layer.nonzeros), linear.groups == 1, target);
   cost->needed_sparsity = 1 - break_even(work, worth_us(cost->cpu_us, target, /*bytes=*/false), target);
-  const double dense = linear.groups > 1 ? HUGE_VAL : dense_us(work, target.isa);
-  cost->here_us = std::min(sparse, dense) + border_us(layer, target.isa);
-  cost->kernel = sparse < dense ? "sparse" : "dense";
+  cost->here_us = choice.us + border_us(layer, target.isa);
+  cost->form = choice.form;
 }
 
 }  // namespace
@@ -137,14 +130,14 @@ void price_linear(const Linear& linear, Layer layer, const Shape& output, Target
     const double flops = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
     cost->cpu_us = conv_call_us(linear, layer, speed.cpu_end) + flops / speed.depthwise_cpu * 1e-3;
     cost->here_us = flops * layer.waste / speed.depthwise * 1e-3;
-    cost->kernel = "depthwise";
+    cost->form = LayerForm::kDepthwise;
     return;  // its zeros are not used: alone it is no reason to claim
   }
   if (runs_few_rows(linear, layer, output))
     price_few_rows(linear, layer, target, cost);
   else
     price_many_rows(linear, layer, target, cost);
-  cost->sparse_wins = cost->kernel == "sparse" && cost->sparsity > 0 && cost->sparsity >= cost->needed_sparsity;
+  cost->sparse_wins = skips_zeros(cost->form) && cost->sparsity > 0 && cost->sparsity >= cost->needed_sparsity;
 }
 
 double worth_us(double cpu_us, Target target, bool bytes) {

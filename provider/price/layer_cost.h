@@ -23,12 +23,6 @@ void place_layer(const Linear& linear, const Shape& output, Layer* layer);
 std::string situation(const Linear& linear, const Layer& layer, const Shape& output);
 // Row-major kernels want channels last: an image of several pixels is lane-blocked however small it is.
 bool runs_few_rows(const Linear& linear, const Layer& layer, const Shape& output);
-// The weights that are packed for them, and what they take.
-struct FewRowsTime {
-  double us = 0;
-  bool sparse = false;
-};
-FewRowsTime few_rows_time(const LayerWork& work, double stored, const Layer& layer, Isa isa);
 
 // A pass over so many floats, read and written ones alike.
 double pass_us(int64_t values, Isa isa);

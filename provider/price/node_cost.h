@@ -22,10 +22,11 @@ struct NodeCost {
   bool sparse_wins = false;  // the sparse kernel beats the CPU provider, edges aside
   double sparsity = -1;
   int64_t dense_bytes = 0;
-  double multiply_adds = 0;       // of linear layers and attention
-  double needed_sparsity = 1;     // from here on sparse_wins
-  double group_density = -1;      // quantized: share of the groups of 4 input channels with a nonzero weight
-  double needed_density = 0;      // up to here sparse_wins
-  std::string kernel, situation;  // "sparse"; "a 3x3 convolution at 56x56"
+  double multiply_adds = 0;            // of linear layers and attention
+  double needed_sparsity = 1;          // from here on sparse_wins
+  double group_density = -1;           // quantized: share of the groups of 4 input channels with a nonzero weight
+  double needed_density = 0;           // up to here sparse_wins
+  LayerForm form = LayerForm::kDense;  // that runs here, of a linear one
+  std::string situation;               // "a 3x3 convolution at 56x56"
 };
 }  // namespace sparsecpu

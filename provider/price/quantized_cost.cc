@@ -38,7 +38,7 @@ void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& co
   if (is_depthwise(geometry)) {
     cost->cpu_us += conv_call_us(geometry, layer, speed.cpu_end) + work / speed.depthwise_cpu;
     cost->here_us += work * layer.waste / speed.depthwise;
-    cost->kernel = "depthwise";
+    cost->form = LayerForm::kDepthwise;
     return;
   }
   const LayerWork lanes{true, linear.out_channels, count.groups / std::max<int64_t>(1, w.rows), layer.vectors};
@@ -48,22 +48,21 @@ void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& co
   if (linear.groups > 1) cpu *= 1 + kGroupChannels / static_cast<double>(w.channels);
   cpu += conv_call_us(geometry, layer, speed.cpu_end);
   if (runs_few_rows(geometry, layer, *output)) {
-    const FewRowsTime time = few_rows_time(lanes, stored, layer, target.isa);
+    const KernelChoice choice = fastest_row_major(lanes, stored, layer.positions, layer.open, target.isa);
     cpu = kCallUs + few_rows_cpu_us(lanes, layer.positions, target.isa, !target.cached);
     cost->needed_density = few_rows_share(/*bytes=*/true, layer.positions);
-    cost->here_us += time.us;
-    cost->kernel = time.sparse ? "sparse" : "dense";
+    cost->here_us += choice.us;
+    cost->form = choice.form;
   } else {
-    const double sparse = sparse_us(lanes, stored, target);
-    const double dense = linear.groups > 1 ? sparse : dense_us(lanes, target.isa);
+    const KernelChoice choice = fastest_in_lanes(lanes, stored, linear.groups == 1, target);
     cost->needed_density = break_even(lanes, worth_us(cpu, target, /*bytes=*/true), target);
-    cost->here_us += std::min(sparse, dense) + border_us(layer, target.isa) / 4;
-    cost->kernel = sparse <= dense ? "sparse" : "dense";
+    cost->here_us += choice.us + border_us(layer, target.isa) / 4;
+    cost->form = choice.form;
   }
   cost->cpu_us += cpu;
   // Without pruning, integer layers are not worth a claim, whatever the prediction says.
   cost->sparse_wins |=
-      cost->kernel == "sparse" && cost->group_density < 1 && cost->group_density <= cost->needed_density;
+      skips_zeros(cost->form) && cost->group_density < 1 && cost->group_density <= cost->needed_density;
 }
 
 }  // namespace sparsecpu

@@ -9,6 +9,8 @@ struct FewRowsOperands {
   int64_t m = 0;  // rows
   TensorRef x, y;
   std::optional<TensorRef> residual;
+
+  int residual_buffer() const { return residual.value_or(x).buffer; }
 };
 
 FewRowsOperands few_rows_operands(const Stage& stage, Planner& p);

@@ -3,43 +3,29 @@
 #include <algorithm>
 
 #include "lower/arithmetic.h"
+#include "lower/ops/linear.h"
+#include "lower/ops/quantized_linear.h"
+#include "lower/parameters.h"
 
 namespace sparsecpu {
+namespace {
 
-bool runs_row_major(const Stage& stage, const Placement& placement) {
+// The form that runs at these shapes: row-major for few rows (tokens, or what a file declares as single pixels).
+const PackedLayer& form_that_runs(const Stage& stage, const Placement& placement) {
   const LayerPack& pack = *stage.pack;
-  if (!pack.few_rows && !pack.qfew_rows) return false;
-  if (!pack.has_lane_form()) return true;
-  const LinearShape linear = *linear_shape(stage.op.data);
-  const int64_t rows = elements_of(placement.shape(stage.op.output)) / linear.out_channels;
-  const bool sparse = pack.few_rows && pack.few_rows->view.columns != nullptr;
-  return !has_pixels(stage, placement) && rows < row_major_below(pack.qfew_rows.has_value(), sparse);
+  const Placed& out = placement.at(stage.op.output);
+  const PackedLayer* rows = pack.row_major();
+  const PackedLayer* lanes = pack.in_lanes(out.lanes ? pixels_of(out.blocks).count() : 0);
+  if (rows == nullptr) return *lanes;
+  if (lanes == nullptr) return *rows;
+  const int64_t count = elements_of(out.shape) / linear_shape(stage.op.data)->out_channels;
+  const bool few = count < row_major_below(rows->of_bytes(), skips_zeros(rows->form()));
+  return few && !has_pixels(stage, placement) ? *rows : *lanes;
 }
 
-bool has_pixels(const Stage& stage, const Placement& placement) {
-  const Shape& shape = placement.shape(stage.op.output);
-  return linear_shape(stage.op.data)->axes == Axes::kImage &&
-         elements_of(std::span(shape).subspan(std::min<size_t>(2, shape.size()))) > 1;
-}
-
-void form_of_layer(const Stage& stage, FillBits fill, Placement& placement) {
-  const int in = stage.op.inputs[0];
-  Placed& out = placement.at(stage.op.output);
-  const LinearShape linear = *linear_shape(stage.op.data);
-  if (runs_row_major(stage, placement)) {
-    if (has_pixels(stage, placement)) out.place_lanes(Axes::kImage);  // comes channels last
-    return;
-  }
-  out.place_lanes(linear.axes);
-  if (linear.axes != Axes::kImage) return;
-  const WindowExtent extent = window_extent(linear.window, image_size(placement.shape(in)));
-  placement.demand_window(in, out, linear.window, extent, fill);
-}
-
-WindowInput layer_input(const Stage& stage, FillBits fill, Planner& p) {
+WindowInput input_of(const Stage& stage, const LinearShape& linear, FillBits fill, Planner& p) {
   const int in = stage.op.inputs[0];
   const Placed& out = p.placement.at(stage.op.output);
-  const LinearShape linear = *linear_shape(stage.op.data);
   if (linear.axes == Axes::kImage) {
     const WindowExtent extent = window_extent(linear.window, image_size(p.placement.shape(in)));
     return p.layouts.window_of(in, out, linear.window, extent, fill);
@@ -62,41 +48,21 @@ void place_output(const Stage& stage, LayerOperands* operands, Planner& p) {
   operands->y = overwrites ? p.layouts.adopt_lanes(out, operands->addend->tensor) : p.layouts.new_lanes(out);
 }
 
-std::vector<ptrdiff_t> chunk_bases(const std::vector<ChunkOrigin>& origins, const Window& window, const WindowInput& x,
-                                   int64_t per_vector) {
-  std::vector<ptrdiff_t> bases;
-  for (const ChunkOrigin& origin : origins) {
-    const auto tap = static_cast<size_t>(origin.kernel_row * window.kernel[1] + origin.kernel_column);
-    bases.push_back(x.taps[tap] + origin.channel / per_vector * kLanes);
+// With a stretch behind it, the layer's bytes become scratch; the stretch's result is what the last of its stages
+// computes.
+void place_result(const Stage& stage, const Stretch& stretch, LayerOperands* operands, Planner& p) {
+  const Placed& bytes = p.placement.at(stage.op.output);
+  operands->y = p.layouts.new_tensor(bytes.home_geometry(), bytes.vectors(Axes::kTokens));
+  operands->tail = stretch.tail;
+  if (stretch.residual >= 0) {
+    const Geometry& blocks = p.placement.at(stretch.output).blocks;
+    const LaneTensor residual = p.layouts.lanes_of(stretch.residual, blocks, Axes::kTokens);
+    operands->tail->residual = walk_pixels(residual);
+    operands->more_buffers.push_back(residual.ref.buffer);
   }
-  return bases;
-}
-
-std::vector<ptrdiff_t> dense_offsets(const WindowInput& x, int64_t vectors) {
-  std::vector<ptrdiff_t> offsets;
-  for (ptrdiff_t tap : x.taps) {
-    for (int64_t v = 0; v < vectors; ++v) offsets.push_back(tap + v * kLanes);
-  }
-  return offsets;
-}
-
-int64_t position_bytes(const LaneTensor& tensor) {
-  return tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
-}
-
-void set_code(JitStep& step, const Window& window, const PackedJit& code, const LayerOperands& operands) {
-  step.code = &code;
-  for (int64_t i = 0; i < window.kernel[0]; ++i) {
-    step.row_base.push_back(operands.x.taps[static_cast<size_t>(i * window.kernel[1])]);
-  }
-  step.tile =
-      static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
-  // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
-  const int64_t data_bytes =
-      (position_bytes(operands.x.tensor) + position_bytes(operands.y)) * pixels_of(operands.y.geometry).count();
-  step.least_positions = static_cast<int64_t>(code.code_bytes) <= std::min(data_bytes, kSmallCode)
-                             ? kLeastPositions
-                             : kLeastPositionsOfLargeCode;
+  const LaneTensor y = p.layouts.new_lanes(stretch.output);
+  operands->tail->y = walk_pixels(y);
+  operands->more_buffers.push_back(y.ref.buffer);
 }
 
 // Work is cut by positions first (each thread keeps its own pixels in its cache from layer to layer), then by
@@ -122,6 +88,109 @@ void partition(JitStep& step, const Workers& workers) {
   step.unit_chunks =
       static_cast<int>(std::clamp<int64_t>(ceil_div(most, step.position_chunks), 1, step.code->blocks()));
   step.chunks = step.position_chunks * step.unit_chunks;
+}
+
+template <class S>
+void add_step(std::unique_ptr<S> step, const char* kernel, const Stage& stage, const LayerOperands& operands,
+              Planner& p) {
+  S& layer = *step;
+  const int y = operands.y.ref.buffer;
+  layer.kernels = &p.emission.kernels();
+  layer.positions = pixels_of(operands.y.geometry);
+  layer.x = operands.x.first;
+  layer.y = walk_pixels(operands.y);
+  if (operands.addend) layer.residual = operands.addend->walk;
+  if (!layer.post) layer.post = activation_of(stage.post);
+  layer.tail = operands.tail;
+  layer.rows = operands.shape.out_channels;
+  layer.rows_per_vector = static_cast<int>(ceil_div(layer.rows, operands.y.vectors));
+  partition(layer, p.emission.workers());
+  p.buffers.set_by_channel(y, layer.position_chunks < layer.unit_chunks);
+  p.emission.add(std::move(step), kernel,
+                 {operands.x.tensor.ref.buffer, y, operands.addend ? operands.addend->tensor.ref.buffer : y});
+  for (int buffer : operands.more_buffers) p.emission.also_uses({buffer, 0});
+  if constexpr (requires { layer.finish_with; }) also_uses(layer.finish_with, p);
+}
+
+}  // namespace
+
+bool has_pixels(const Stage& stage, const Placement& placement) {
+  const Shape& shape = placement.shape(stage.op.output);
+  return linear_shape(stage.op.data)->axes == Axes::kImage &&
+         elements_of(std::span(shape).subspan(std::min<size_t>(2, shape.size()))) > 1;
+}
+
+void form_of_layer(const Stage& stage, FillBits fill, Placement& placement) {
+  const int in = stage.op.inputs[0];
+  Placed& out = placement.at(stage.op.output);
+  const LinearShape linear = *linear_shape(stage.op.data);
+  if (is_row_major(form_that_runs(stage, placement).form())) {
+    if (has_pixels(stage, placement)) out.place_lanes(Axes::kImage);  // comes channels last
+    return;
+  }
+  out.place_lanes(linear.axes);
+  if (linear.axes != Axes::kImage) return;
+  const WindowExtent extent = window_extent(linear.window, image_size(placement.shape(in)));
+  placement.demand_window(in, out, linear.window, extent, fill);
+}
+
+void emit_layer(const Stage& stage, FillBits fill, Planner& p) {
+  const PackedLayer& packed = form_that_runs(stage, p.placement);
+  const auto add = [&](const auto& weights) {
+    if constexpr (requires { make_step(weights, stage, LayerOperands{}, p); }) {
+      LayerOperands operands;
+      operands.shape = *linear_shape(stage.op.data);
+      operands.x = input_of(stage, operands.shape, fill, p);
+      const Stretch& stretch = p.stretches.after(p.emission.stage());
+      if (stretch.stages.empty()) {
+        place_output(stage, &operands, p);
+      } else {
+        place_result(stage, stretch, &operands, p);
+      }
+      add_step(make_step(weights, stage, operands, p), packed.name(), stage, operands, p);
+    } else {
+      emit_few_rows(weights, packed.name(), stage, p);
+    }
+  };
+  std::visit(add, packed.weights());
+}
+
+std::vector<ptrdiff_t> chunk_bases(const std::vector<ChunkOrigin>& origins, const LayerOperands& operands,
+                                   int64_t per_vector) {
+  std::vector<ptrdiff_t> bases;
+  for (const ChunkOrigin& origin : origins) {
+    const auto tap = static_cast<size_t>(origin.kernel_row * operands.shape.window.kernel[1] + origin.kernel_column);
+    bases.push_back(operands.x.taps[tap] + origin.channel / per_vector * kLanes);
+  }
+  return bases;
+}
+
+std::vector<ptrdiff_t> dense_offsets(const WindowInput& x, int64_t vectors) {
+  std::vector<ptrdiff_t> offsets;
+  for (ptrdiff_t tap : x.taps) {
+    for (int64_t v = 0; v < vectors; ++v) offsets.push_back(tap + v * kLanes);
+  }
+  return offsets;
+}
+
+int64_t position_bytes(const LaneTensor& tensor) {
+  return tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
+}
+
+void set_code(JitStep& step, const PackedJit& code, const LayerOperands& operands) {
+  const Window& window = operands.shape.window;
+  step.code = &code;
+  for (int64_t i = 0; i < window.kernel[0]; ++i) {
+    step.row_base.push_back(operands.x.taps[static_cast<size_t>(i * window.kernel[1])]);
+  }
+  step.tile =
+      static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
+  // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
+  const int64_t data_bytes =
+      (position_bytes(operands.x.tensor) + position_bytes(operands.y)) * pixels_of(operands.y.geometry).count();
+  step.least_positions = static_cast<int64_t>(code.code_bytes) <= std::min(data_bytes, kSmallCode)
+                             ? kLeastPositions
+                             : kLeastPositionsOfLargeCode;
 }
 
 }  // namespace sparsecpu

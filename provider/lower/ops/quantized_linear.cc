@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "lower/ops/few_rows.h"
-#include "lower/ops/layer.h"
 #include "lower/parameters.h"
 #include "lower/quantized_sum.h"
 #include "run/quantized_steps.h"
@@ -29,15 +28,9 @@ void scale_dynamically(TensorRef quantization, const QuantizedRows& rows, Quanti
   p.emission.add(std::move(step), "dynamic scale", {quantization.buffer, m, b});
 }
 
-// The run's own scales, by the step that was added last.
-void also_uses(const QuantizedFinish& output, Planner& p) {
-  if (!output.run_bias) return;
-  p.emission.also_uses(*output.run_bias);
-  p.emission.also_uses(*output.run_multiplier);
-}
-
 // What follows the sums.
-QuantizedFinish finish_of(const Stage& stage, const QuantizedLinear& linear, const QuantizedRows& rows, Planner& p) {
+QuantizedFinish finish_of(const Stage& stage, const QuantizedRows& rows, Planner& p) {
+  const QuantizedLinear& linear = std::get<QuantizedLinear>(stage.op.data);
   QuantizedFinish finish;
   finish.output.bias = rows.bias.data();
   finish.output.multiplier = rows.multiplier.data();
@@ -64,108 +57,86 @@ QuantizedFinish finish_of(const Stage& stage, const QuantizedLinear& linear, con
   return finish;
 }
 
-// With a stretch behind it, the layer's bytes become scratch; the stretch's result is what the last of its stages
-// computes.
-void place_result(const Stage& stage, LayerOperands* operands, Planner& p) {
-  const Stretch& stretch = p.stretches.after(p.emission.stage());
-  if (stretch.stages.empty()) return place_output(stage, operands, p);
-  const int out = stretch.output;
-  const Placed& bytes = p.placement.at(stage.op.output);
-  operands->y = p.layouts.new_tensor(bytes.home_geometry(), bytes.vectors(Axes::kTokens));
-  operands->tail = stretch.tail;
-  if (stretch.residual >= 0) {
-    const LaneTensor residual = p.layouts.lanes_of(stretch.residual, p.placement.at(out).blocks, Axes::kTokens);
-    operands->tail->residual = walk_pixels(residual);
-    operands->more_buffers.push_back(residual.ref.buffer);
-  }
-  const LaneTensor y = p.layouts.new_lanes(out);
-  operands->tail->y = walk_pixels(y);
-  operands->more_buffers.push_back(y.ref.buffer);
-}
-
-void emit_jit(const Stage& stage, const QuantizedLinear& linear, const PackedQJit& packed,
-              const LayerOperands& operands, Planner& p) {
-  auto step = std::make_unique<QJitStep>();
-  set_code(*step, linear.window, packed.code, operands);
-  step->tile = std::min(step->tile, QJitStep::kMaxTile);
-  step->packed = &packed;
-  const QuantizedFinish output = finish_of(stage, linear, packed.rows, p);
-  step->finish_with = output;
-  step->finishes = packed.form != JitFinishForm() && packed.form == finish_form(stage, linear) &&
-                   output.output.residual_is_a == stage.residual_is_a;
-  add_layer(std::move(step), "jit spmm int8", linear.out_channels, operands, p);
-  also_uses(output, p);
-}
-
-void emit_lanes(const Stage& stage, const QuantizedLinear& linear, const LayerPack& pack, const LayerOperands& operands,
-                Planner& p) {
-  if (pack.qjit) return emit_jit(stage, linear, *pack.qjit, operands, p);
-  const WindowInput& x = operands.x;
-  const QuantizedKernels& kernels = *p.emission.kernels().quantized;
-  const int64_t groups_in = ceil_div(linear.in_channels, 4);
-  const auto finish = [&](auto step, const char* kernel, const auto& packed, int tile, int64_t blocks,
-                          int64_t block_rows) {
-    step->weights = &packed.view;
-    const QuantizedFinish output = finish_of(stage, linear, packed.rows, p);
-    step->finish_with = output;
-    step->tile = tile;
-    step->blocks = blocks;
-    step->block_rows = block_rows;
-    add_layer(std::move(step), kernel, linear.out_channels, operands, p);
-    also_uses(output, p);
-  };
-  if (pack.qdepthwise) {
-    auto step = std::make_unique<QDepthwiseStep>();
-    step->tap_offsets = x.taps;
-    step->work_per_position = groups_in * linear.weight.taps;
-    finish(std::move(step), "depthwise int8", *pack.qdepthwise, kernels.depthwise_tile, groups_in, 4);
-  } else if (pack.qspmm) {
-    auto step = std::make_unique<QSpmmStep>();
-    step->chunk_base = chunk_bases(pack.qspmm->origins, linear.window, x, 4);
-    step->work_per_position = pack.qspmm->groups;
-    finish(std::move(step), "spmm int8", *pack.qspmm, kernels.spmm_tile, pack.qspmm->view.blocks(), kQuantizedRows);
-  } else {
-    auto step = std::make_unique<QDenseStep>();
-    step->offsets = dense_offsets(x, groups_in);
-    step->work_per_position = linear.out_channels * linear.weight.taps * groups_in;
-    finish(std::move(step), "dense int8", *pack.qdense, kernels.dense_tile, pack.qdense->view.blocks(), kQuantizedRows);
-  }
-}
-
-void emit_few_rows(const Stage& stage, const QuantizedLinear& linear, const PackedQFewRows& packed, Planner& p) {
-  const QFewRowsWeights& weights = packed.view;
-  const QuantizedFinish output = finish_of(stage, linear, packed.rows, p);
-  const FewRowsOperands operands = few_rows_operands(stage, p);
-  auto step = std::make_unique<QFewRowsStep>();
-  step->kernels = &p.emission.kernels();
-  step->weights = &weights;
-  step->finish_with = output;
-  step->m = operands.m;
-  step->x = operands.x;
-  step->y = operands.y;
-  step->residual = operands.residual;
-  if (stage.residual >= 0) step->residual_stride = weights.rows;
-  step->post = activation_of(stage.post);
-  const int r = operands.residual.value_or(operands.x).buffer;
-  QFewRowsStep& s = p.emission.add(std::move(step), "few rows int8", {operands.x.buffer, operands.y.buffer, r});
-  also_uses(output, p);
-  s.chunks =
-      p.emission.workers().chunks_for(ceil_div(weights.rows, kQuantizedRows), kQuantizedRows * weights.k * s.m / 16);
-  place_few_rows(stage, operands.y, p);
-}
-
 }  // namespace
 
 void form(const QuantizedLinear& linear, const Stage& stage, Placement& placement) {
   form_of_layer(stage, border_of(linear), placement);
 }
 
-void emit(const QuantizedLinear& linear, const Stage& stage, Planner& p) {
-  const LayerPack& pack = *stage.pack;
-  if (runs_row_major(stage, p.placement)) return emit_few_rows(stage, linear, *pack.qfew_rows, p);
-  LayerOperands operands{layer_input(stage, border_of(linear), p), {}, {}, activation_of(stage.post), {}, {}};
-  place_result(stage, &operands, p);
-  emit_lanes(stage, linear, pack, operands, p);
+void emit(const QuantizedLinear& linear, const Stage& stage, Planner& p) { emit_layer(stage, border_of(linear), p); }
+
+std::unique_ptr<QDepthwiseStep> make_step(const PackedQDepthwise& packed, const Stage& stage,
+                                          const LayerOperands& operands, Planner& p) {
+  const int64_t groups = ceil_div(operands.shape.in_channels, 4);
+  auto step = std::make_unique<QDepthwiseStep>();
+  set_weights(*step, packed, p.emission.kernels().quantized->depthwise_tile, groups, 4);
+  step->finish_with = finish_of(stage, packed.rows, p);
+  step->tap_offsets = operands.x.taps;
+  step->work_per_position = groups * operands.shape.taps;
+  return step;
+}
+
+std::unique_ptr<QDenseStep> make_step(const PackedQDense& packed, const Stage& stage, const LayerOperands& operands,
+                                      Planner& p) {
+  const LinearShape& shape = operands.shape;
+  const int64_t groups = ceil_div(shape.in_channels, 4);
+  auto step = std::make_unique<QDenseStep>();
+  set_weights(*step, packed, p.emission.kernels().quantized->dense_tile, packed.view.blocks(), kQuantizedRows);
+  step->finish_with = finish_of(stage, packed.rows, p);
+  step->offsets = dense_offsets(operands.x, groups);
+  step->work_per_position = shape.out_channels * shape.taps * groups;
+  return step;
+}
+
+std::unique_ptr<QSpmmStep> make_step(const PackedQSpmm& packed, const Stage& stage, const LayerOperands& operands,
+                                     Planner& p) {
+  auto step = std::make_unique<QSpmmStep>();
+  set_weights(*step, packed, p.emission.kernels().quantized->spmm_tile, packed.view.blocks(), kQuantizedRows);
+  step->finish_with = finish_of(stage, packed.rows, p);
+  step->chunk_base = chunk_bases(packed.origins, operands, 4);
+  step->work_per_position = packed.groups;
+  return step;
+}
+
+std::unique_ptr<QJitStep> make_step(const PackedQJit& packed, const Stage& stage, const LayerOperands& operands,
+                                    Planner& p) {
+  auto step = std::make_unique<QJitStep>();
+  set_code(*step, packed.code, operands);
+  step->tile = std::min(step->tile, QJitStep::kMaxTile);
+  step->packed = &packed;
+  step->finish_with = finish_of(stage, packed.rows, p);
+  const JitFinishForm form = finish_form(stage, std::get<QuantizedLinear>(stage.op.data));
+  step->finishes = packed.form != JitFinishForm() && packed.form == form &&
+                   step->finish_with.output.residual_is_a == stage.residual_is_a;
+  return step;
+}
+
+void emit_few_rows(const PackedQFewRows& packed, const char* kernel, const Stage& stage, Planner& p) {
+  const QFewRowsWeights& weights = packed.view;
+  const QuantizedFinish finish = finish_of(stage, packed.rows, p);
+  const FewRowsOperands operands = few_rows_operands(stage, p);
+  auto step = std::make_unique<QFewRowsStep>();
+  step->kernels = &p.emission.kernels();
+  step->weights = &weights;
+  step->finish_with = finish;
+  step->m = operands.m;
+  step->x = operands.x;
+  step->y = operands.y;
+  step->residual = operands.residual;
+  if (stage.residual >= 0) step->residual_stride = weights.rows;
+  step->post = activation_of(stage.post);
+  QFewRowsStep& s =
+      p.emission.add(std::move(step), kernel, {operands.x.buffer, operands.y.buffer, operands.residual_buffer()});
+  also_uses(finish, p);
+  s.chunks =
+      p.emission.workers().chunks_for(ceil_div(weights.rows, kQuantizedRows), kQuantizedRows * weights.k * s.m / 16);
+  place_few_rows(stage, operands.y, p);
+}
+
+void also_uses(const QuantizedFinish& finish, Planner& p) {
+  if (!finish.run_bias) return;
+  p.emission.also_uses(*finish.run_bias);
+  p.emission.also_uses(*finish.run_multiplier);
 }
 
 }  // namespace sparsecpu

@@ -1,12 +1,23 @@
 // Conv, MatMul and Gemm of bytes.
 #pragma once
-#include "lower/placement.h"
+#include <memory>
+
+#include "lower/ops/layer.h"
+#include "run/quantized_steps.h"
 
 namespace sparsecpu {
 
-struct Planner;
-
 void form(const QuantizedLinear& linear, const Stage& stage, Placement& placement);
 void emit(const QuantizedLinear& linear, const Stage& stage, Planner& p);
+
+// The step on lanes of weights that are packed so.
+std::unique_ptr<QDepthwiseStep> make_step(const PackedQDepthwise&, const Stage&, const LayerOperands&, Planner& p);
+std::unique_ptr<QDenseStep> make_step(const PackedQDense&, const Stage&, const LayerOperands&, Planner& p);
+std::unique_ptr<QSpmmStep> make_step(const PackedQSpmm&, const Stage&, const LayerOperands&, Planner& p);
+std::unique_ptr<QJitStep> make_step(const PackedQJit&, const Stage&, const LayerOperands&, Planner& p);
+void emit_few_rows(const PackedQFewRows& packed, const char* kernel, const Stage& stage, Planner& p);
+
+// The run's own scales, by the step that was added last.
+void also_uses(const QuantizedFinish& finish, Planner& p);
 
 }  // namespace sparsecpu
