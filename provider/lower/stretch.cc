@@ -11,6 +11,59 @@ std::vector<float> widened(const std::vector<float>& values, int64_t channels) {
   return values.size() == 1 ? std::vector<float>(static_cast<size_t>(channels), values[0]) : values;
 }
 
+// Takes the op that reads `value` into the stretch. False: it cannot be its next operation.
+struct Extension {
+  Stretch& stretch;
+  const Stage& next;
+  int value;
+  const Placement& placement;
+  const std::vector<bool>& is_made;  // values: there before the layer
+
+  bool operator()(const Dequantize& dequantize) const {
+    if (!stretch.stages.empty()) return false;
+    numbers().x = parameters_of(dequantize.x);
+    return true;
+  }
+  bool operator()(const Quantize& quantize) const {
+    if (stretch.stages.empty()) return false;
+    numbers().quantizes = true;
+    numbers().y = parameters_of(quantize.y);
+    return true;
+  }
+  bool operator()(const Unary& unary) const { return goes_on() && activate(unary); }
+  bool operator()(const Affine& affine) const {
+    if (!goes_on() || !stretch.tail.scale.empty() || stretch.residual >= 0) return false;
+    const int64_t channels = placement.shape(next.op.output).back();
+    stretch.tail.scale = widened(affine.scale, channels);
+    stretch.tail.shift = widened(affine.shift, channels);
+    return true;
+  }
+  bool operator()(const Binary& binary) const {
+    const int other = next.op.inputs[next.op.inputs[0] == value ? 1 : 0];
+    const bool whole = placement.shape(other) == placement.shape(next.op.output);
+    const bool adds = binary.kind == BinaryKind::kAdd && whole && is_made[static_cast<size_t>(other)];
+    if (!goes_on() || !adds || stretch.residual >= 0) return false;
+    stretch.residual = other;
+    return !next.post || activate(*next.post);
+  }
+  template <class Op>
+  bool operator()(const Op&) const {
+    return false;
+  }
+
+ private:
+  FloatStretch& numbers() const { return stretch.tail.stretch; }
+  // Its floats can be computed with.
+  bool goes_on() const { return !stretch.stages.empty() && !numbers().activates; }
+  bool activate(const Unary& unary) const {
+    numbers().activates = true;
+    numbers().kind = unary.kind;
+    numbers().a = unary.a;
+    numbers().b = unary.b;
+    return true;
+  }
+};
+
 class Finder {
  public:
   Finder(const OpGraph& graph, const std::vector<Stage>& stages, const Part& part, const Placement& placement)
@@ -23,10 +76,8 @@ class Finder {
   Stretch after(size_t index) {
     const Stage& stage = stages_[index];
     Stretch stretch;
-    const auto* linear = std::get_if<QuantizedLinear>(&stage.op.data);
-    const bool bytes = linear != nullptr && linear->output == QuantizedLinear::Output::kBytes;
     int value = stage.op.output;
-    if (bytes && stage.residual < 0 && !stage.sum) {
+    if (stage.pack && placement_.is_bytes(value) && stage.residual < 0 && !stage.sum) {
       for (int next = sole_reader(value); next >= 0 && extend(stretch, next, value); next = sole_reader(value)) {
         stretch.stages.push_back(static_cast<size_t>(next));
         value = stages_[static_cast<size_t>(next)].op.output;
@@ -45,56 +96,18 @@ class Finder {
     return tokens && v.uses == 1 && v.region_output == kNone ? v.last_use : kNone;
   }
 
-  bool extend(Stretch& stretch, int stage, int value) const;
-  static bool activate(const Unary& unary, FloatStretch* numbers) {
-    numbers->activates = true;
-    numbers->kind = unary.kind;
-    numbers->a = unary.a;
-    numbers->b = unary.b;
-    return true;
+  bool extend(Stretch& stretch, int stage, int value) const {
+    const Stage& next = stages_[static_cast<size_t>(stage)];
+    const Placed& out = placement_.at(next.op.output);
+    const bool in_lanes = out.lanes && out.axes == Axes::kTokens && out.shape == placement_.shape(value);
+    if (!in_lanes || stretch.tail.stretch.quantizes) return false;
+    return std::visit(Extension{stretch, next, value, placement_, is_made_}, next.op.data);
   }
 
   const std::vector<Stage>& stages_;
   const Placement& placement_;
-  std::vector<bool> is_made_;  // values: there before the stage that is looked at
+  std::vector<bool> is_made_;
 };
-
-// Takes the stage, which reads `value`, into the stretch, if it can be its next operation.
-bool Finder::extend(Stretch& stretch, int stage, int value) const {
-  const Stage& next = stages_[static_cast<size_t>(stage)];
-  FloatStretch& numbers = stretch.tail.stretch;
-  const Placed& out = placement_.at(next.op.output);
-  const bool starts = stretch.stages.empty();
-  const bool in_lanes = out.lanes && out.axes == Axes::kTokens && out.shape == placement_.shape(value);
-  if (!in_lanes || numbers.quantizes || starts != std::holds_alternative<Dequantize>(next.op.data)) return false;
-  if (const auto* dequantize = std::get_if<Dequantize>(&next.op.data)) {
-    numbers.x = parameters_of(dequantize->x);
-    return true;
-  }
-  if (const auto* quantize = std::get_if<Quantize>(&next.op.data)) {
-    numbers.quantizes = true;
-    numbers.y = parameters_of(quantize->y);
-    return true;
-  }
-  if (numbers.activates) return false;
-  if (const auto* unary = std::get_if<Unary>(&next.op.data)) return activate(*unary, &numbers);
-  if (const auto* affine = std::get_if<Affine>(&next.op.data)) {
-    if (!stretch.tail.scale.empty() || stretch.residual >= 0) return false;
-    stretch.tail.scale = widened(affine->scale, out.shape.back());
-    stretch.tail.shift = widened(affine->shift, out.shape.back());
-    return true;
-  }
-  if (const auto* binary = std::get_if<Binary>(&next.op.data)) {
-    const int other = next.op.inputs[next.op.inputs[0] == value ? 1 : 0];
-    const bool there = is_made_[static_cast<size_t>(other)];
-    const bool adds = binary->kind == BinaryKind::kAdd && placement_.shape(other) == out.shape && there;
-    if (!adds || stretch.residual >= 0) return false;
-    stretch.residual = other;
-    if (next.post) activate(*next.post, &numbers);
-    return true;
-  }
-  return false;
-}
 
 }  // namespace
 
