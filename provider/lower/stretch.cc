@@ -64,9 +64,9 @@ struct Extension {
   }
 };
 
-class Finder {
+class StretchFinder {
  public:
-  Finder(const OpGraph& graph, const std::vector<Stage>& stages, const Part& part, const Placement& placement)
+  StretchFinder(const OpGraph& graph, const std::vector<Stage>& stages, const Part& part, const Placement& placement)
       : stages_(stages), placement_(placement), is_made_(graph.values.size()) {
     for (size_t v = 0; v < graph.values.size(); ++v) is_made_[v] = !graph.values[v].constant.empty();
     for (int input : part.inputs) is_made_[static_cast<size_t>(input)] = true;
@@ -114,7 +114,7 @@ class Finder {
 Stretches::Stretches(const OpGraph& graph, const std::vector<Stage>& stages, const Part& part,
                      const Placement& placement)
     : after_(stages.size()), computed_(stages.size()) {
-  Finder finder(graph, stages, part, placement);
+  StretchFinder finder(graph, stages, part, placement);
   for (size_t s = part.begin; s < part.end; ++s) {
     if (computed_[s]) continue;
     after_[s] = finder.after(s);
