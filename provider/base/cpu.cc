@@ -6,11 +6,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
-#include <string>
-
-#include "base/error.h"
-#include "base/one_of.h"
 
 namespace sparsecpu {
 namespace {
@@ -27,77 +22,45 @@ uint64_t read_xcr0() {
 
 bool has_all(uint32_t value, uint32_t bits) { return (value & bits) == bits; }
 
-Isa read_hardware_isa() {
+Features read_features() {
   uint32_t a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return Isa::kScalar;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
   constexpr uint32_t kLeaf1 = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
-  if (!has_all(c, kLeaf1)) return Isa::kScalar;
+  if (!has_all(c, kLeaf1)) return 0;
   const uint64_t xcr0 = read_xcr0();
-  if ((xcr0 & kXcr0Avx) != kXcr0Avx) return Isa::kScalar;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !has_all(b, bit_AVX2)) return Isa::kScalar;
+  if ((xcr0 & kXcr0Avx) != kXcr0Avx) return 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  Features features = has_all(b, bit_AVX2) ? kAvx2 : 0;
+  if ((xcr0 & kXcr0Avx512) != kXcr0Avx512) return features;
   constexpr uint32_t kLeaf7 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-  if (!has_all(b, kLeaf7) || (xcr0 & kXcr0Avx512) != kXcr0Avx512) return Isa::kAvx2;
-  return has_all(c, bit_AVX512VNNI) ? Isa::kAvx512Vnni : Isa::kAvx512;
+  if (has_all(b, kLeaf7)) features |= kAvx512;
+  if (has_all(c, bit_AVX512VNNI)) features |= kVnni512;
+  return features;
 }
 
-constexpr Isa kAscending[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+struct FeatureFlags {
+  Feature feature;
+  std::vector<std::string> flags;
+};
+const FeatureFlags kFlags[] = {
+    {kAvx2, {"avx2", "fma", "f16c"}},
+    {kAvx512, {"avx512f", "avx512bw", "avx512dq", "avx512vl"}},
+    {kVnni512, {"avx512_vnni"}},
+};
 
 }  // namespace
 
-std::string_view isa_name(Isa isa) {
-  switch (isa) {
-    case Isa::kAvx2:
-      return "avx2";
-    case Isa::kAvx512:
-      return "avx512";
-    case Isa::kAvx512Vnni:
-      return "avx512_vnni";
-    case Isa::kScalar:
-      break;
+Features hardware_features() {
+  static const Features features = read_features();
+  return features;
+}
+
+std::vector<std::string> flags_of(Features features) {
+  std::vector<std::string> result;
+  for (const FeatureFlags& known : kFlags) {
+    if ((features & known.feature) != 0) result.insert(result.end(), known.flags.begin(), known.flags.end());
   }
-  return "scalar";
-}
-
-std::vector<std::string> isa_names() {
-  std::vector<std::string> names;
-  for (Isa isa : kAscending) names.emplace_back(isa_name(isa));
-  return names;
-}
-
-bool parse_isa(std::string_view name, Isa* isa) {
-  for (Isa candidate : kAscending) {
-    if (name == isa_name(candidate)) {
-      *isa = candidate;
-      return true;
-    }
-  }
-  return false;
-}
-
-Isa hardware_isa() {
-  static const Isa isa = read_hardware_isa();
-  return isa;
-}
-
-Isa detected_isa() {
-  const Isa hardware = hardware_isa();
-  // Read every time, so that a test can change it between two sessions of one process.
-  const char* forced = std::getenv("SPARSECPU_ISA");
-  if (forced == nullptr || *forced == '\0') return hardware;
-  Isa limit;
-  if (!parse_isa(forced, &limit)) {
-    throw Error("environment variable SPARSECPU_ISA is '" + std::string(forced) + "': expected " + one_of(isa_names()));
-  }
-  return std::min(limit, hardware);
-}
-
-std::vector<Isa> available_isas() {
-  std::vector<Isa> isas;
-  const Isa best = detected_isa();
-  for (Isa isa : kAscending) {
-    if (isa <= best) isas.push_back(isa);
-  }
-  return isas;
+  return result;
 }
 
 int usable_cpus() {

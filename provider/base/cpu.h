@@ -1,20 +1,21 @@
-// What this CPU can run: instruction-set levels, and how many threads may run at once.
+// What this CPU can run: its features, and how many threads may run at once.
 #pragma once
+#include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
-
-#include "base/isa.h"
 
 namespace sparsecpu {
 
-std::string_view isa_name(Isa isa);    // "scalar", "avx2", "avx512", "avx512_vnni"
-std::vector<std::string> isa_names();  // of all levels, ascending
-bool parse_isa(std::string_view name, Isa* isa);
+// Instructions that are of use together. A set is a sum of them.
+enum Feature : uint32_t {
+  kAvx2 = 1,     // with FMA and F16C
+  kAvx512 = 2,   // F, BW, DQ and VL
+  kVnni512 = 4,  // AVX-512 VNNI
+};
+using Features = uint32_t;
 
-Isa hardware_isa();                 // best level of this CPU and operating system (XCR0 checked)
-Isa detected_isa();                 // that which is used: SPARSECPU_ISA lowers it, never raises it
-std::vector<Isa> available_isas();  // every level up to detected_isa(), ascending
+Features hardware_features();                          // of this CPU and operating system (XCR0 checked)
+std::vector<std::string> flags_of(Features features);  // as /proc/cpuinfo calls them
 
 // CPUs this process may run on (affinity mask), at least 1.
 int usable_cpus();

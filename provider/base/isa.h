@@ -1,9 +1,9 @@
-// Instruction-set levels. Nothing else may be in this header: files compiled for a level include it.
+// Which instruction-set level: its place in the list of levels (pack/levels.h). Nothing else may be in this header:
+// files compiled for a level include it.
 #pragma once
 
 namespace sparsecpu {
 
-// Ordered: a CPU that has a level has all levels below it.
-enum class Isa { kScalar = 0, kAvx2 = 1, kAvx512 = 2, kAvx512Vnni = 3 };
+enum class Isa : int { kScalar = 0 };  // the first of the list, which any CPU runs
 
 }  // namespace sparsecpu

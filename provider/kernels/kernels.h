@@ -1,5 +1,5 @@
 // The kernels: pure functions on lane-blocked or row-major floats. No allocation, no threads, no
-// exceptions. One KernelTable per instruction-set level; registry.h lists them all, and feeds dispatch,
+// exceptions. One KernelTable per instruction-set level; pack/levels.h lists them all, and feeds dispatch,
 // tests and benchmarks. This header is included by files compiled for a level: no STL in it.
 //
 // Conventions. A "vector" is 16 floats, aligned to 64 bytes. Lane-blocked pointers (x, y, residual) are
@@ -10,7 +10,6 @@
 #include <cstdint>
 
 #include "base/elementwise.h"
-#include "base/isa.h"
 #include "layout/geometry.h"
 #include "layout/lane_copy.h"
 
@@ -169,7 +168,6 @@ using AttentionFn = void (*)(const AttentionKeys&, const AttentionQueries&, floa
 struct QuantizedKernels;  // kernels/quantized.h
 
 struct KernelTable {
-  Isa isa;
   int spmm_tile;  // positions per tile at which spmm runs best
   int dense_tile;
   int depthwise_tile;

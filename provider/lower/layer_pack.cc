@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/quantization.h"
-#include "kernels/registry.h"
 #include "ops/window_memory.h"
+#include "pack/levels.h"
 
 namespace sparsecpu {
 namespace {

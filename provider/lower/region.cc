@@ -4,13 +4,13 @@
 #include <atomic>
 
 #include "base/cpu.h"
-#include "kernels/registry.h"
 #include "lower/arithmetic.h"
 #include "lower/fuse.h"
 #include "lower/pack_layers.h"
 #include "lower/plan_cache.h"
 #include "lower/slices.h"
 #include "lower/sums.h"
+#include "pack/levels.h"
 
 namespace sparsecpu {
 namespace {

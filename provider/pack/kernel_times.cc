@@ -5,7 +5,6 @@
 
 #include "base/memory.h"
 #include "kernels/jit/spmm_emitter.h"
-#include "kernels/kernels.h"
 #include "kernels/quantized.h"
 
 namespace sparsecpu {
@@ -43,7 +42,7 @@ bool runs_code(const LayerWork& work, Target target) {
 
 int64_t spmm_chunk_vectors(const LayerWork& work, double stored, Isa isa) {
   const double density = std::max(stored / std::max(1.0, work.all()), 0.01);
-  if (isa < Isa::kAvx512 && density >= kSmallCacheNonzeros) return kSmallCacheVectors;
+  if (speed_of(isa).small_cache && density >= kSmallCacheNonzeros) return kSmallCacheVectors;
   return std::max<int64_t>(kSpmmChunkVectors, static_cast<int64_t>(kChunkRowNonzeros / density));
 }
 
@@ -69,7 +68,7 @@ double break_even(const LayerWork& work, double limit_us, Target target) {
 
 double few_rows_cpu_us(const LayerWork& work, int64_t rows, Isa isa, bool remote) {
   const LayerSpeed& speed = layer_speed(isa, work.bytes);
-  const double bytes_ns = remote && isa < Isa::kAvx512 ? kRemoteBytes : speed.weight_bytes;
+  const double bytes_ns = remote ? speed.remote_bytes : speed.weight_bytes;
   const double read = 4 * work.all() / bytes_ns;  // a float, or a group of four bytes
   const double operations = (work.bytes ? 8 : 2) * work.all() * static_cast<double>(std::max<int64_t>(1, rows));
   return std::max(read, operations / speed.cpu) * 1e-3;
@@ -107,7 +106,8 @@ KernelChoice fastest_row_major(const LayerWork& work, double stored, int64_t row
   };
   // Where rows are open, lanes are packed, too: up to a third of nonzeros dense weights would take more than 1.5 times
   // the memory of both in sparse forms.
-  const bool saves_memory = open && !work.bytes && isa != Isa::kScalar && 3 * stored < work.all();
+  const bool fast = layer_speed(isa, work.bytes).few_rows > 1;
+  const bool saves_memory = open && !work.bytes && fast && 3 * stored < work.all();
   const int64_t usual = open ? 1 : rows;
   return choice(saves_memory || choice(true, usual).us < choice(false, usual).us, rows);
 }

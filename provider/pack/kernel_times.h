@@ -3,9 +3,8 @@
 #pragma once
 #include <cstdint>
 
-#include "base/isa.h"
 #include "pack/layer_form.h"
-#include "pack/speeds.h"
+#include "pack/levels.h"
 
 namespace sparsecpu {
 

@@ -6,11 +6,7 @@
 // tests/kernels/bench_layers.py, which prints measured beside predicted times (most within 15 %); everything else to
 // the times of all nodes of 27 networks, the CPU provider's by its profile, ours by measure().
 #pragma once
-#include <cstddef>
 #include <cstdint>
-#include <iterator>
-
-#include "base/isa.h"
 
 namespace sparsecpu {
 
@@ -28,25 +24,13 @@ struct LayerSpeed {
   double cpu;      // the CPU provider's dense kernels, large layers
   double cpu_end;  // nanoseconds: what each value of the output of its convolutions takes besides
   KernelSpeed dense, stream;
-  KernelSpeed code;  // generated; rate 0: none is
+  KernelSpeed code{};  // generated; rate 0: none is
   double depthwise_cpu, depthwise;
   double weight_bytes;    // bytes a nanosecond: weights read once by the CPU provider, for a few rows
+  double remote_bytes;    // the same where they come from memory, see kCachedWeights
   double few_rows;        // the sparse kernel's nonzeros (groups) a nanosecond and row
   double few_rows_one;    // our dense kernel for one row against the CPU provider's
   double few_rows_dense;  // and for a few
-};
-constexpr LayerSpeed kFloatLayers[] = {
-    // Scalar: the CPU provider has SSE2 everywhere.
-    {62, 0.068, {0.44, 2, 1}, {0.37, 3, 1}, {}, 45, 12, 30, 0.5, 0.95, 0.95},
-    {90, 0.35, {2.5, 2, 1.5}, {1.9, 3, 1.6, 0.62}, {}, 62, 26, 52, 1.95, 0.95, 0.55},         // AVX2
-    {245, 0.068, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5, 0.95, 0.95},  // AVX-512
-    {245, 0.068, {7.4, 2, 1.4}, {4.4, 3.5, 1.4}, {7.7, 6, 1}, 140, 65, 30, 3.5, 0.95, 0.95},  // AVX-512 VNNI: the same
-};
-constexpr LayerSpeed kByteLayers[] = {
-    {166, 0.036, {0.44, 4, 1}, {0.08, 4, 1}, {}, 12, 14, 25, 0.2, 0.7, 0.7},
-    {180, 0.036, {0.75, 4, 1.2}, {1.2, 8, 1.2}, {}, 24, 38, 35, 0.6, 0.5, 0.45},  // AVX2
-    {595, 0.036, {2.6, 4, 1}, {2.6, 8, 2}, {}, 78, 90, 30, 1.2, 0.7, 0.7},
-    {892, 0.036, {8.1, 4, 1.9}, {5.7, 8, 3}, {8.0, 4.5, 1}, 117, 135, 30, 1.8, 0.7, 0.7},
 };
 
 // Everything else, in bytes a nanosecond.
@@ -54,14 +38,111 @@ struct PassSpeed {
   double cache;    // elementwise passes, read and written bytes alike
   double convert;  // row-major <-> lanes, and NCHW <-> NCHWc
 };
-constexpr PassSpeed kPasses[] = {{27, 12}, {31, 18}, {50, 30}, {50, 30}};
 
-constexpr std::size_t kLevels = static_cast<std::size_t>(Isa::kAvx512Vnni) + 1;
-static_assert(std::size(kFloatLayers) == kLevels && std::size(kByteLayers) == kLevels && std::size(kPasses) == kLevels);
-constexpr const LayerSpeed& layer_speed(Isa isa, bool bytes) {
-  return (bytes ? kByteLayers : kFloatLayers)[static_cast<int>(isa)];
-}
-constexpr const PassSpeed& pass_speed(Isa isa) { return kPasses[static_cast<int>(isa)]; }
+struct LevelSpeed {
+  LayerSpeed floats, bytes;
+  PassSpeed passes;
+  bool small_cache;  // an L1 cache of 32 KB, in which chunks of K have to stay
+};
+
+// The CPU provider has SSE2 everywhere.
+constexpr LevelSpeed kScalarSpeed{
+    .floats = {.cpu = 62,
+               .cpu_end = 0.068,
+               .dense = {0.44, 2, 1},
+               .stream = {0.37, 3, 1},
+               .depthwise_cpu = 45,
+               .depthwise = 12,
+               .weight_bytes = 30,
+               .remote_bytes = 15,
+               .few_rows = 0.5,
+               .few_rows_one = 0.95,
+               .few_rows_dense = 0.95},
+    .bytes = {.cpu = 166,
+              .cpu_end = 0.036,
+              .dense = {0.44, 4, 1},
+              .stream = {0.08, 4, 1},
+              .depthwise_cpu = 12,
+              .depthwise = 14,
+              .weight_bytes = 25,
+              .remote_bytes = 15,
+              .few_rows = 0.2,
+              .few_rows_one = 0.7,
+              .few_rows_dense = 0.7},
+    .passes = {.cache = 27, .convert = 12},
+    .small_cache = true,
+};
+constexpr LevelSpeed kAvx2Speed{
+    .floats = {.cpu = 90,
+               .cpu_end = 0.35,
+               .dense = {2.5, 2, 1.5},
+               .stream = {1.9, 3, 1.6, 0.62},
+               .depthwise_cpu = 62,
+               .depthwise = 26,
+               .weight_bytes = 52,
+               .remote_bytes = 15,
+               .few_rows = 1.95,
+               .few_rows_one = 0.95,
+               .few_rows_dense = 0.55},
+    .bytes = {.cpu = 180,
+              .cpu_end = 0.036,
+              .dense = {0.75, 4, 1.2},
+              .stream = {1.2, 8, 1.2},
+              .depthwise_cpu = 24,
+              .depthwise = 38,
+              .weight_bytes = 35,
+              .remote_bytes = 15,
+              .few_rows = 0.6,
+              .few_rows_one = 0.5,
+              .few_rows_dense = 0.45},
+    .passes = {.cache = 31, .convert = 18},
+    .small_cache = true,
+};
+// weight_bytes is no more than twice what memory gives: there is no other price for it.
+constexpr LevelSpeed kAvx512Speed{
+    .floats = {.cpu = 245,
+               .cpu_end = 0.068,
+               .dense = {7.4, 2, 1.4},
+               .stream = {4.4, 3.5, 1.4},
+               .code = {7.7, 6, 1},
+               .depthwise_cpu = 140,
+               .depthwise = 65,
+               .weight_bytes = 30,
+               .remote_bytes = 30,
+               .few_rows = 3.5,
+               .few_rows_one = 0.95,
+               .few_rows_dense = 0.95},
+    .bytes = {.cpu = 595,
+              .cpu_end = 0.036,
+              .dense = {2.6, 4, 1},
+              .stream = {2.6, 8, 2},
+              .depthwise_cpu = 78,
+              .depthwise = 90,
+              .weight_bytes = 30,
+              .remote_bytes = 30,
+              .few_rows = 1.2,
+              .few_rows_one = 0.7,
+              .few_rows_dense = 0.7},
+    .passes = {.cache = 50, .convert = 30},
+    .small_cache = false,
+};
+constexpr LevelSpeed kVnni512Speed{
+    .floats = kAvx512Speed.floats,
+    .bytes = {.cpu = 892,
+              .cpu_end = 0.036,
+              .dense = {8.1, 4, 1.9},
+              .stream = {5.7, 8, 3},
+              .code = {8.0, 4.5, 1},
+              .depthwise_cpu = 117,
+              .depthwise = 135,
+              .weight_bytes = 30,
+              .remote_bytes = 30,
+              .few_rows = 1.8,
+              .few_rows_one = 0.7,
+              .few_rows_dense = 0.7},
+    .passes = kAvx512Speed.passes,
+    .small_cache = false,
+};
 
 // Generated code is fetched from beyond the L2 cache, once a layer: instructions and weights, in bytes for each nonzero
 // (group of bytes), and bytes a nanosecond.
@@ -84,10 +165,8 @@ struct FewRowsShare {
 };
 constexpr FewRowsShare kFewRowsNonzeros{0.15, 0.13}, kFewRowsGroups{0.4, 0.55};
 
-// A graph of more dense weights than this reads them from memory in every run, at so many bytes a nanosecond. On
-// AVX-512 weight_bytes is no more than twice that.
+// A graph of more dense weights than this reads them from memory in every run (remote_bytes).
 constexpr int64_t kCachedWeights = 32 << 20;
-constexpr double kRemoteBytes = 15;
 
 // The CPU provider's convolutions.
 constexpr int64_t kThinGroup = 8;  // groups of fewer channels leave registers partly empty

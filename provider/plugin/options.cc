@@ -5,11 +5,10 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "base/cpu.h"
 #include "base/error.h"
 #include "base/name.h"
 #include "base/one_of.h"
-#include "kernels/jit/spmm_emitter.h"
+#include "pack/levels.h"
 
 namespace sparsecpu {
 namespace {
@@ -28,22 +27,21 @@ bool parse_number(std::string_view text, T* number) {
 }
 
 std::vector<std::string> isa_values() {
-  std::vector<std::string> values = isa_names();
+  std::vector<std::string> values = level_names();
   values.insert(values.begin(), "auto");
   return values;
 }
 
 void set_isa(const Entry& entry, Options* options) {
-  const Isa best = detected_isa();
-  Isa& isa = options->claim.isa;
-  if (entry.second == "auto") {
-    isa = best;
-    return;
+  const std::vector<Isa> available = available_isas();
+  std::vector<std::string> names;
+  for (Isa isa : available) names.emplace_back(level_of(isa).name);
+  const Level* level = entry.second == "auto" ? &level_of(available.back()) : find_level(entry.second);
+  if (level == nullptr) reject(entry, one_of(isa_values()));
+  if (std::find(names.begin(), names.end(), level->name) == names.end()) {
+    reject(entry, "a level that this CPU has (or SPARSECPU_ISA allows): " + one_of(names));
   }
-  if (!parse_isa(entry.second, &isa)) reject(entry, one_of(isa_values()));
-  if (isa > best) {
-    reject(entry, "a level that this CPU has (or SPARSECPU_ISA allows): at most " + std::string(isa_name(best)));
-  }
+  options->claim.isa = isa_of(*level);
 }
 
 void set_min_sparsity(const Entry& entry, Options* options) {
@@ -179,7 +177,7 @@ void check_environment() {
 Options parse_options(const OptionList& entries) {
   check_environment();
   Options options;
-  options.claim.isa = detected_isa();
+  options.claim.isa = available_isas().back();
   options.claim.jit = true;
   const std::vector<Row> known = rows();
   for (const Entry& entry : entries) {

@@ -5,7 +5,6 @@
 #include <deque>
 
 #include "abi/ort_api.h"
-#include "base/cpu.h"
 #include "base/fork.h"
 #include "base/name.h"
 #include "plugin/json.h"
@@ -154,7 +153,7 @@ std::string SessionReport::json() const {
       .member("provider", kProviderName)
       .member("version", SPARSECPU_VERSION)
       .member("onnxruntime", ort::host_version())
-      .member("isa", isa_name(isa_))
+      .member("isa", level_of(isa_).name)
       .member("threads", static_cast<int64_t>(threads_->seen()))
       .member("layers_packed", layers_packed_);
   json.key("options").begin_object();

@@ -6,19 +6,18 @@
 #include <optional>
 #include <vector>
 
-#include "base/cpu.h"
 #include "bindings.h"
 
 namespace py = pybind11;
 using namespace sparsecpu;
 
-const KernelTable& table_of(const std::string& isa) {
-  Isa level;
-  if (!parse_isa(isa, &level)) throw py::value_error("no instruction-set level is called " + isa);
-  const KernelTable& table = kernels_for(level);
-  if (table.isa != level) throw py::value_error("this build has no kernels for " + isa);
-  return table;
+const Level& level_named(const std::string& isa) {
+  const Level* level = find_level(isa);
+  if (level == nullptr) throw py::value_error("no instruction-set level is called " + isa);
+  return *level;
 }
+
+const KernelTable& table_of(const std::string& isa) { return *level_named(isa).kernels; }
 
 namespace {
 

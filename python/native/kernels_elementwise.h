@@ -8,7 +8,7 @@
 #include <tuple>
 #include <vector>
 
-#include "kernels/registry.h"
+#include "pack/levels.h"
 
 // Contiguous float32 arrays are used in place; any other would be converted, and what is written to it lost.
 using FloatArray = pybind11::array_t<float, pybind11::array::c_style>;
@@ -41,6 +41,7 @@ double fastest(int repeats, const F& fn) {
   return best;
 }
 
-const sparsecpu::KernelTable& table_of(const std::string& isa);  // throws for an unknown level
-void bind_layout(pybind11::module_& module);                     // layout.cc
-void bind_quantized_kernels(pybind11::module_& module);          // kernels_quantized.cc
+const sparsecpu::Level& level_named(const std::string& isa);  // throws for an unknown one
+const sparsecpu::KernelTable& table_of(const std::string& isa);
+void bind_layout(pybind11::module_& module);             // layout.cc
+void bind_quantized_kernels(pybind11::module_& module);  // kernels_quantized.cc

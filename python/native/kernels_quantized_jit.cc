@@ -47,7 +47,7 @@ double run(const QJit& packed, const std::vector<ptrdiff_t>& row_base, const Gri
   const int64_t vectors = output.form == QuantizedOutput::Form::kBytes ? (rows + 3) / 4 : rows;
   const Walk walk{{1, 0}, 0, grid.columns * vectors * kLanes, vectors * kLanes};
   QJitStep step;
-  step.kernels = &table_of("avx512_vnni");
+  step.kernels = levels().back().kernels;
   step.code = &packed.code;
   step.packed = &packed;
   step.positions = {1, grid.rows, grid.columns};
@@ -77,7 +77,7 @@ double run(const QJit& packed, const std::vector<ptrdiff_t>& row_base, const Gri
 
 void bind_jit(py::module_& module) {
   module.def("jit_looks_up", &jit_looks_up);
-  module.def("jit_available", [](const std::string& isa) { return integer_jit_available(table_of(isa).isa); });
+  module.def("jit_available", [](const std::string& isa) { return integer_jit_available(isa_of(level_named(isa))); });
   py::enum_<JitFinishForm::Kind>(module, "JitFinish")
       .value("sums", JitFinishForm::Kind::kSums)
       .value("bytes", JitFinishForm::Kind::kBytes)

@@ -6,15 +6,17 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "bindings.h"
 #include "kernels/jit/code_memory.h"
-#include "kernels/jit/spmm_emitter.h"
 #include "kernels_elementwise.h"
+#include "pack/levels.h"
 
 namespace py = pybind11;
 
@@ -69,17 +71,19 @@ double instructions_a_second(void (*loop)(), int threads) {
   return kLoops * kChains * threads / seconds_together(threads, kRounds, [&](int) { loop(); });
 }
 
-// Products of four bytes in 16 lanes a second by vpdpbusd, all threads together; 0 without it.
-double vnni_peak(int threads) {
-  if (sparsecpu::detected_isa() < sparsecpu::Isa::kAvx512Vnni) return 0.0;
-  return instructions_a_second(vnni_loop, threads);
+bool has(const std::string& isa, sparsecpu::Features features) {
+  return (level_named(isa).needs & sparsecpu::hardware_features() & features) == features;
+}
+
+// Products of four bytes in 16 lanes a second by vpdpbusd, all threads together; 0 for a level without it.
+double vnni_peak(const std::string& isa, int threads) {
+  return has(isa, sparsecpu::kVnni512) ? instructions_a_second(vnni_loop, threads) : 0.0;
 }
 
 // 16-lane multiply-adds a second, all threads together; 0 for the scalar level, which has none.
 double fma_peak(const std::string& isa, int threads) {
-  const sparsecpu::Isa level = table_of(isa).isa;
-  if (level == sparsecpu::Isa::kScalar || level > sparsecpu::detected_isa()) return 0.0;
-  const bool wide = level >= sparsecpu::Isa::kAvx512;
+  if (!has(isa, sparsecpu::kAvx2)) return 0.0;
+  const bool wide = has(isa, sparsecpu::kAvx512);
   return instructions_a_second(wide ? zmm_loop : ymm_loop, threads) / (wide ? 1 : 2);
 }
 
@@ -102,17 +106,27 @@ double read_bandwidth(int64_t bytes, int threads) {
   return static_cast<double>(share) * threads / seconds;
 }
 
-std::string hardware_level() { return std::string(sparsecpu::isa_name(sparsecpu::hardware_isa())); }
+using LevelText = std::tuple<std::string, std::vector<std::string>, bool>;
+std::vector<LevelText> level_texts() {
+  std::vector<LevelText> texts;
+  for (const sparsecpu::Level& level : sparsecpu::levels()) {
+    const bool runs = (level.needs & ~sparsecpu::hardware_features()) == 0;
+    texts.emplace_back(level.name, sparsecpu::flags_of(level.needs), runs);
+  }
+  return texts;
+}
 
 }  // namespace
 
 void bind_machine(py::module_& module) {
   using Release = py::call_guard<py::gil_scoped_release>;
-  module.def("hardware_isa", &hardware_level, "The highest level of this CPU and operating system.");
+  module.def("levels", &level_texts,
+             "Of each: name, flags of /proc/cpuinfo that it needs, whether this machine runs it.");
   module.def("usable_cpus", &sparsecpu::usable_cpus);
   module.def("executable_memory", &sparsecpu::CodeMemory::allowed);
-  module.def("generates_code", [](const std::string& isa) { return sparsecpu::jit_available(table_of(isa).isa); });
-  module.def("vnni_peak", &vnni_peak, py::arg("threads") = 1, Release());
+  module.def("generates_code",
+             [](const std::string& isa) { return sparsecpu::jit_available(sparsecpu::isa_of(level_named(isa))); });
+  module.def("vnni_peak", &vnni_peak, py::arg("isa"), py::arg("threads") = 1, Release());
   module.def("fma_peak", &fma_peak, py::arg("isa"), py::arg("threads") = 1, Release());
   module.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::arg("threads") = 1, Release());
 }

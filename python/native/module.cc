@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/cpu.h"
 #include "bindings.h"
+#include "pack/levels.h"
 #include "plugin/options.h"
 #include "plugin/report.h"
 
@@ -16,7 +16,7 @@ namespace {
 
 std::vector<std::string> available_names() {
   std::vector<std::string> names;
-  for (sparsecpu::Isa isa : sparsecpu::available_isas()) names.emplace_back(sparsecpu::isa_name(isa));
+  for (sparsecpu::Isa isa : sparsecpu::available_isas()) names.emplace_back(sparsecpu::level_of(isa).name);
   return names;
 }
 

@@ -2,7 +2,7 @@
 
 #include "graph/dequantized.h"
 #include "graph/operators.h"
-#include "kernels/jit/spmm_emitter.h"
+#include "pack/levels.h"
 #include "testing.h"
 
 namespace py = pybind11;

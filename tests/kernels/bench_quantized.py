@@ -49,7 +49,7 @@ def measured(
 
 
 def share(groups: float, seconds: float) -> str:
-    return f"{100 * groups / seconds / _native.machine.vnni_peak():5.1f}"
+    return f"{100 * groups / seconds / _native.machine.vnni_peak('avx512_vnni'):5.1f}"
 
 
 def spmm(level: str, tiles: list[int], chunks: list[int], block: int = 1, output: Any = BYTES) -> None:

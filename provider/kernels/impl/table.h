@@ -18,7 +18,6 @@ namespace sparsecpu::SPARSECPU_LEVEL {
 
 extern const KernelTable table;
 const KernelTable table = {
-    .isa = {},       // the registry lists the levels
     .spmm_tile = 4,  // with kSpmmChunkVectors a tile's inputs just fit the L1 cache
     .dense_tile = 8,
     .depthwise_tile = 16,

@@ -49,8 +49,7 @@ struct JitSegmentSource {
 // Position-independent code and its weights, to be copied to a 64-byte boundary.
 std::vector<uint8_t> emit_spmm_segment(const JitSegmentSource& source);
 
-// Whether this build has an emitter and this CPU and process can run its code, for floats and for int8.
-bool jit_available(Isa isa);
-bool integer_jit_available(Isa isa);
+// Whether this build has an emitter, and the system allows code to be made.
+bool can_generate_code();
 
 }  // namespace sparsecpu

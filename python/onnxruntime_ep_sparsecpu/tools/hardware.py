@@ -19,12 +19,6 @@ from onnxruntime_ep_sparsecpu.tools.source import Source, quantize
 
 machine = _native.machine
 
-_LEVELS = {  # ascending, with the flags of /proc/cpuinfo that each adds
-    "scalar": (),
-    "avx2": ("avx2", "fma", "f16c"),
-    "avx512": ("avx512f", "avx512bw", "avx512dq", "avx512vl"),
-    "avx512_vnni": ("avx512_vnni",),
-}
 _BY_NAME = (1, 25)  # onnxruntime from which on providers=["SparseCPUProvider"] works
 _EXPECTED_AT = 0.9  # share of zeros for which a speed-up is predicted
 
@@ -62,7 +56,7 @@ def check_hardware() -> dict[str, Any]:
             "quota": _cgroup_quota(),
         },
         "caches": _caches(),
-        "isa": {"found": _levels_up_to(machine.hardware_isa()), "used": used, "why": _why(used)},
+        "isa": {"found": [name for name, _, runs in machine.levels() if runs], "used": used, "why": _why(used)},
         "executable_memory": machine.executable_memory(),
         "generated_code": machine.generates_code(used),
         "onnxruntime": ort,
@@ -71,11 +65,6 @@ def check_hardware() -> dict[str, Any]:
         "expect": _expectations() if ort["fits"] else [],
         "ok": ort["fits"] and all(test["passed"] == test["cases"] for test in tests),
     }
-
-
-def _levels_up_to(level: str) -> list[str]:
-    names = list(_LEVELS)
-    return names[: names.index(level) + 1]
 
 
 def cpu_name() -> str:
@@ -94,16 +83,17 @@ def _cpu_info() -> dict[str, str]:
 
 
 def _why(used: str) -> str:
-    found = machine.hardware_isa()
+    levels = machine.levels()
+    found, own = next((name, flags) for name, flags, runs in reversed(levels) if runs)
     if used != found:
         return f"SPARSECPU_ISA={os.environ.get('SPARSECPU_ISA')} keeps it below {found}, the best that this CPU has"
-    above = list(_LEVELS)[list(_LEVELS).index(found) + 1 :]
-    if not above:
+    if found == levels[-1][0]:
         return "the highest level there is"
-    missing = [flag for flag in _LEVELS[above[0]] if flag not in _cpu_info().get("flags", "").split()]
+    above, flags, _ = next(level for level in levels if not level[2])
+    missing = [flag for flag in flags if flag not in (*own, *_cpu_info().get("flags", "").split())]
     if missing:
-        return f"the best that this CPU has; {above[0]} needs {', '.join(missing)}"
-    return f"the best that may be used: the operating system does not save the registers of {above[0]}"
+        return f"the best that this CPU has; {above} needs {', '.join(missing)}"
+    return f"the best that may be used: the operating system does not save the registers of {above}"
 
 
 def _physical_cores() -> int | None:
@@ -172,8 +162,10 @@ def _onnxruntime() -> dict[str, Any]:
 
 
 def _peak(level: str, threads: int) -> dict[str, float | None]:
-    int8 = 64 * machine.vnni_peak(threads) if level == "avx512_vnni" else 0
-    return {"fp32": 16 * machine.fma_peak(level, threads) or None, "int8": int8 or None}
+    return {
+        "fp32": 16 * machine.fma_peak(level, threads) or None,
+        "int8": 64 * machine.vnni_peak(level, threads) or None,
+    }
 
 
 def _expectations() -> list[dict[str, Any]]:

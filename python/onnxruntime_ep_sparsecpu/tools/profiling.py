@@ -203,7 +203,7 @@ def _peak(report: Report, threads: int) -> dict[str, float | None]:
     packed = sum(node["packed_bytes"] for node in nodes_of(report))
     return {
         "fp32": 16 * machine.fma_peak(report["isa"], threads) or None,
-        "int8": (64 * machine.vnni_peak(threads) or None) if report["isa"] == "avx512_vnni" else None,
+        "int8": 64 * machine.vnni_peak(report["isa"], threads) or None,
         "read": machine.read_bandwidth(max(packed, 1 << 20), threads),
     }
 
