@@ -28,7 +28,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "corpus"), str(TESTS / "random_graphs")]
 
 import numpy as np
 import onnx
-from differential import Child, Trial, Verdict
+from differential import Child, Trial, Verdict, sanitized
 from documented_differences import DIFFERENCES
 from harness import BOUND
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -38,7 +38,7 @@ from test_corpus import CASES
 from twisted_graphs import OPTIONS, subjects, trial_of
 
 BATCH = 20
-SECONDS = 120  # for one provider with one set of options
+SECONDS = 1200 if sanitized() else 120  # for one provider with one set of options
 REDUCE_SECONDS = 120
 
 Check = Callable[[Trial], None]
