@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "pack/layer_form.h"
 #include "price/cpu_layout.h"
 
 namespace sparsecpu {

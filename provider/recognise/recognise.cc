@@ -1,3 +1,5 @@
+#include "recognise/recognise.h"
+
 #include <algorithm>
 
 #include "facts/assume.h"
