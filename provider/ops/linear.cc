@@ -1,5 +1,7 @@
 #include "ops/linear.h"
 
+#include "base/error.h"
+
 namespace sparsecpu {
 namespace {
 
@@ -31,6 +33,16 @@ Shape output_of(const LinearShape& layer, const Shape& x) {
 std::optional<NeededChannels> channels_of(const LinearShape& layer) {
   if (layer.transposed_input) return std::nullopt;
   return NeededChannels{layer.axes, layer.in_channels};
+}
+
+Shape Linear::shape(const Shapes& inputs) const {
+  Shape y = output_of(*layer(), inputs[0]);
+  for (size_t i = 1; zeros_copy && i < y.size(); ++i) {
+    if (y[i] != 0) continue;
+    if (i > 1) throw Error("a 0 in its target takes size " + std::to_string(i) + " of a product with two axes");
+    y[i] = out_channels;
+  }
+  return y;
 }
 
 std::optional<LinearShape> Linear::layer() const { return geometry_of(*this, sizeof(float)); }

@@ -26,11 +26,13 @@ struct Linear {
   WeightView weight;
   std::vector<float> bias;        // out_channels, or empty
   bool transposed_input = false;  // Gemm transA: x is [c, tokens]
+  // A Gemm between Reshapes, the second of which takes a 0 in its target for a size of the product, [tokens, c].
+  bool zeros_copy = false;
 
   static const char* op_name() { return "linear"; }
   const char* kernel() const { return "linear"; }
   size_t operands() const { return 1; }
-  Shape shape(const Shapes& inputs) const { return output_of(*layer(), inputs[0]); }
+  Shape shape(const Shapes& inputs) const;
   ElementType result_type(ElementType) const { return ElementType::kFloat; }
   bool scale_travels() const { return false; }
   std::optional<Axes> own_axes() const { return axes; }

@@ -100,7 +100,8 @@ void price_many_rows(const Linear& linear, const Layer& layer, Target target, No
   const LayerSpeed& speed = layer_speed(target.isa, /*bytes=*/false);
   cost->cpu_us = conv_call_us(linear, layer, speed.cpu_end) + flops / speed.cpu * (thin ? kThinSlowdown : 1.0) * 1e-3;
   const LayerWork work = work_of(linear, layer);
-  if (linear.axes == Axes::kTokens && !target.cached && speed.remote_bytes < speed.weight_bytes) {  // rows hardly hide the reading
+  if (linear.axes == Axes::kTokens && !target.cached &&
+      speed.remote_bytes < speed.weight_bytes) {  // rows hardly hide the reading
     cost->cpu_us =
         std::max(cost->cpu_us, kCallUs + few_rows_cpu_us(work, layer.positions, target.isa, /*remote=*/true));
   }

@@ -273,3 +273,30 @@ for shapes in (
     case(f"parts {' and '.join('x'.join(map(str, shape)) for shape in shapes)}")(
         partial(parts_without_elements, *shapes)
     )
+
+
+def tokens_through_gemm(batch: int, tokens: int) -> Model:
+    """A Gemm over the tokens of all sequences. Where no sequence has a token, the target's 0 takes the product's width."""
+    nodes = [
+        node("Shape", ["x"], ["sizes"]),
+        node("Slice", ["sizes", "first", "second"], ["kept"]),
+        node("ReduceProd", ["kept"], ["count"], keepdims=1),
+        node("Concat", ["count", "wide"], ["flat"], axis=0),
+        node("Reshape", ["x", "flat"], ["rows"]),
+        node("Gemm", ["rows", "w"], ["product"]),
+        node("Concat", ["kept", "wide"], ["back"], axis=0),
+        node("Reshape", ["product", "back"], ["y"]),
+    ]
+    constants = {
+        "first": np.array([0], np.int64),
+        "second": np.array([2], np.int64),
+        "wide": np.array([49], np.int64),
+        "w": sparse(49, 49),
+    }
+    return network(nodes, {"x": ["n", "m", 49]}, constants, opset=17), [{"x": normal(batch, tokens, 49)}]
+
+
+for batch, tokens in ((0, 0), (0, 5), (3, 5)):
+    case(f"Gemm over {tokens} tokens of {batch} sequences", claims=("Gemm",))(
+        partial(tokens_through_gemm, batch, tokens)
+    )
