@@ -14,7 +14,7 @@ double count(const Shape& shape) {
 
 double multiply_adds(const Op& op, const std::vector<Shape>& shapes) {
   const auto shape = [&](int value) -> const Shape& { return shapes[static_cast<size_t>(value)]; };
-  if (const std::optional<LinearShape> linear = linear_shape(op.data)) {
+  if (const std::optional<LinearShape> linear = op.layer()) {
     return count(shape(op.output)) * static_cast<double>(linear->in_channels / linear->groups * linear->taps);
   }
   if (attention_of(op.data) == nullptr) return 0;

@@ -25,11 +25,11 @@ bool runs_as(LayerForm form, const Stage& stage) { return stage.pack && stage.pa
 
 bool is_pointwise_layer(const Stage& stage) {
   const bool others = !stage.pack || runs_as(LayerForm::kDepthwise, stage) || is_row_major(stage.pack->main().form());
-  return !others && is_pointwise(*linear_shape(stage.op.data));
+  return !others && is_pointwise(*stage.op.layer());
 }
 
 bool gathers_taps(const Stage& layer, const Placement& placement) {
-  const std::optional<LinearShape> linear = linear_shape(layer.op.data);
+  const std::optional<LinearShape> linear = layer.op.layer();
   if (!linear || linear->axes != Axes::kImage) return false;
   const Shape& in = placement.shape(layer.op.inputs[0]);
   const WindowExtent extent = window_extent(linear->window, image_size(in));
@@ -85,7 +85,7 @@ int64_t Chains::unit_bytes(size_t stage) const {
 // fewer than all where the layout is another.
 int64_t Chains::part_rows(size_t stage) const {
   const Placed &v = placement_.at(stages_[stage].op.output), &out = placement_.at(stages_[stage + 1].op.output);
-  const Window window = linear_shape(stages_[stage + 1].op.data)->window;
+  const Window window = stages_[stage + 1].op.layer()->window;
   if (!v.halo || v.blocks.groups() > 1) return v.blocks.step_h;
   const int64_t own = ceil_div(out.blocks.step_h, int64_t{workers_.count});
   return (own - 1) * window.stride[0] + (window.kernel[0] - 1) * window.dilation[0] + 1;

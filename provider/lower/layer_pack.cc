@@ -210,7 +210,7 @@ JitFinishForm finish_form(const Stage& stage, const QuantizedLinear& linear) {
 
 LayerSource layer_source(const Stage& stage, bool certain_sum, int64_t rows, Target target) {
   LayerSource source;
-  source.shape = *linear_shape(stage.op.data);
+  source.shape = *stage.op.layer();
   source.rows = rows;
   source.target = target;
   if (const auto* quantized = std::get_if<QuantizedLinear>(&stage.op.data)) {

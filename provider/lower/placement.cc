@@ -17,7 +17,7 @@ void check_sums(const OpGraph& graph, const std::vector<Stage>& stages, const Pa
     const Stage& stage = stages[s];
     const Shape &own = placement.shape(graph.ops[static_cast<size_t>(stage.op_indices.front())].output),
                 &sum = placement.shape(stage.op.output);
-    if (linear_shape(stage.op.data) && own != sum) {
+    if (stage.op.layer() && own != sum) {
       throw Error("node '" + stage.op.name + "': its output of shape " + dims_text(own) + " is added to one of shape " +
                   dims_text(sum) + "; equal shapes are expected (the model declares neither)");
     }

@@ -37,7 +37,7 @@ std::vector<int64_t> static_rows(const OpGraph& graph) {
       shapes[out] = output_shape(op, inputs);
       known[out] = true;
     }
-    const std::optional<LinearShape> linear = linear_shape(op.data);
+    const std::optional<LinearShape> linear = op.layer();
     if (!linear || !known[out]) continue;
     rows[out] = elements_of(shapes[out]) / std::max<int64_t>(1, linear->out_channels);
     // Row-major kernels want channels last: an image of several pixels is lane-blocked however small it is.
@@ -161,7 +161,7 @@ class Region::Lowerer {
     attempt(region, [&] {
       auto state = std::make_unique<State>(std::move(graph), kernels_for(target_.isa));
       for (size_t s = 0; s < state->stages.size(); ++s) {
-        if (linear_shape(state->stages[s].op.data)) layers_.push_back({region, s});
+        if (state->stages[s].op.layer()) layers_.push_back({region, s});
       }
       result_.regions[region].reset(new Region(std::move(state)));
     });

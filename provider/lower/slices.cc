@@ -132,7 +132,7 @@ class RegionPlanner {
   double work(size_t end, int64_t images) const {
     double sum = 1;
     for (size_t s = 0; s < end; ++s) {
-      const std::optional<LinearShape> linear = linear_shape(stages_[s].op.data);
+      const std::optional<LinearShape> linear = stages_[s].op.layer();
       if (!linear) continue;
       const Shape& out = shapes_[static_cast<size_t>(stages_[s].op.output)];
       const auto [h, w] = image_size(out);

@@ -59,10 +59,6 @@ Shape output_shape(const Op& op, const Shapes& inputs) {
   }
 }
 
-std::optional<LinearShape> linear_shape(const OpData& data) {
-  return std::visit([](const auto& op) { return op.layer(); }, data);
-}
-
 const Attention* attention_of(const OpData& data) {
   return std::visit(
       [](const auto& op) -> const Attention* {

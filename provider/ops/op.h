@@ -55,8 +55,6 @@ struct Op {
 // name when the shapes do not fit the op.
 Shape output_shape(const Op& op, const Shapes& inputs);
 
-// The layer that an op is, on floats or on bytes; nullopt: it is none.
-std::optional<LinearShape> linear_shape(const OpData& data);
 // The attention that an op is, on floats or on bytes; else null.
 const Attention* attention_of(const OpData& data);
 

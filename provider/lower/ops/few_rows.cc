@@ -35,7 +35,7 @@ FewRowsOperands few_rows_operands(const Stage& stage, Planner& p) {
   const bool pixels = has_pixels(stage, p.placement);
   const int64_t elements = elements_of(out.shape);
   FewRowsOperands operands;
-  operands.m = elements / linear_shape(stage.op.data)->out_channels;
+  operands.m = elements / stage.op.layer()->out_channels;
   operands.x = p.layouts.dense_of(in);
   if (pixels) operands.x = channels_last(in, operands.x, p.placement.shape(in), p);
   if (stage.residual >= 0) {

@@ -18,7 +18,7 @@ const PackedLayer& form_that_runs(const Stage& stage, const Placement& placement
   const PackedLayer* lanes = pack.in_lanes(out.lanes ? pixels_of(out.blocks).count() : 0);
   if (rows == nullptr) return *lanes;
   if (lanes == nullptr) return *rows;
-  const int64_t count = elements_of(out.shape) / linear_shape(stage.op.data)->out_channels;
+  const int64_t count = elements_of(out.shape) / stage.op.layer()->out_channels;
   const bool few = count < row_major_below(rows->of_bytes(), skips_zeros(rows->form()));
   return few && !has_pixels(stage, placement) ? *rows : *lanes;
 }
@@ -116,14 +116,14 @@ void add_step(std::unique_ptr<S> step, const char* kernel, const Stage& stage, c
 
 bool has_pixels(const Stage& stage, const Placement& placement) {
   const Shape& shape = placement.shape(stage.op.output);
-  return linear_shape(stage.op.data)->axes == Axes::kImage &&
+  return stage.op.layer()->axes == Axes::kImage &&
          elements_of(std::span(shape).subspan(std::min<size_t>(2, shape.size()))) > 1;
 }
 
 void form_of_layer(const Stage& stage, FillBits fill, Placement& placement) {
   const int in = stage.op.inputs[0];
   Placed& out = placement.at(stage.op.output);
-  const LinearShape linear = *linear_shape(stage.op.data);
+  const LinearShape linear = *stage.op.layer();
   if (is_row_major(form_that_runs(stage, placement).form())) {
     if (has_pixels(stage, placement)) out.place_lanes(Axes::kImage);  // comes channels last
     return;
@@ -139,7 +139,7 @@ void emit_layer(const Stage& stage, FillBits fill, Planner& p) {
   const auto add = [&](const auto& weights) {
     if constexpr (requires { make_step(weights, stage, LayerOperands{}, p); }) {
       LayerOperands operands;
-      operands.shape = *linear_shape(stage.op.data);
+      operands.shape = *stage.op.layer();
       operands.x = input_of(stage, operands.shape, fill, p);
       const Stretch& stretch = p.stretches.after(p.emission.stage());
       if (stretch.stages.empty()) {
