@@ -106,7 +106,7 @@ KernelChoice fastest_row_major(const LayerWork& work, double stored, int64_t row
   };
   // Where rows are open, lanes are packed, too: up to a third of nonzeros dense weights would take more than 1.5 times
   // the memory of both in sparse forms.
-  const bool fast = layer_speed(isa, work.bytes).few_rows > 1;
+  const bool fast = layer_speed(isa, work.bytes).few_rows > 1;  // not the scalar kernel
   const bool saves_memory = open && !work.bytes && fast && 3 * stored < work.all();
   const int64_t usual = open ? 1 : rows;
   return choice(saves_memory || choice(true, usual).us < choice(false, usual).us, rows);

@@ -44,14 +44,11 @@ std::span<const Level> levels() {
       joined(avx512::table, avx512::quantized),
       joined(avx512::table, avx512_vnni::quantized),
   };
-  // No code on AVX2: there, ResNet-50 with 80 to 95 % zeros ran 5-15 % slower than with the stream kernel (Zen 5; six
-  // rows of one position, or three of two, in registers). Twelve registers of sums share few inputs, so that it reads
-  // as often, 1.2 to 1.3 times a multiply-add, and a nonzero takes 30 to 50 bytes of code where the stream reads 6.
   static const Level kLevels[] = {
-      {"scalar", 0, &kTables[0], false, false, &kScalarSpeed},
-      {"avx2", kAvx2, &kTables[1], false, false, &kAvx2Speed},
-      {"avx512", kAvx2 | kAvx512, &kTables[2], true, false, &kAvx512Speed},
-      {"avx512_vnni", kAvx2 | kAvx512 | kVnni512, &kTables[3], true, true, &kVnni512Speed},
+      {"scalar", 0, &kTables[0], &kScalarSpeed},
+      {"avx2", kAvx2, &kTables[1], &kAvx2Speed},
+      {"avx512", kAvx2 | kAvx512, &kTables[2], &kAvx512Speed},
+      {"avx512_vnni", kAvx2 | kAvx512 | kVnni512, &kTables[3], &kVnni512Speed},
   };
   static_assert(std::size(kTables) == std::size(kLevels));
   return kLevels;
@@ -74,16 +71,13 @@ const Level* find_level(std::string_view name) {
   return nullptr;
 }
 
-std::vector<Isa> hardware_isas() {
-  std::vector<Isa> isas;
-  for (const Level& level : levels()) {
-    if ((level.needs & ~hardware_features()) == 0) isas.push_back(isa_of(level));
-  }
-  return isas;
-}
+bool runs_here(const Level& level) { return (level.needs & ~hardware_features()) == 0; }
 
 std::vector<Isa> available_isas() {
-  std::vector<Isa> isas = hardware_isas();
+  std::vector<Isa> isas;
+  for (const Level& level : levels()) {
+    if (runs_here(level)) isas.push_back(isa_of(level));
+  }
   // Read every time, so that a test can change it between two sessions of one process.
   const char* last = std::getenv("SPARSECPU_ISA");
   if (last == nullptr || *last == '\0') return isas;
@@ -95,7 +89,6 @@ std::vector<Isa> available_isas() {
   return isas;
 }
 
-bool jit_available(Isa isa) { return level_of(isa).generates_float_code && can_generate_code(); }
-bool integer_jit_available(Isa isa) { return level_of(isa).generates_byte_code && can_generate_code(); }
+bool jit_available(Isa isa, bool bytes) { return layer_speed(isa, bytes).code.rate > 0 && can_generate_code(); }
 
 }  // namespace sparsecpu

@@ -1,5 +1,4 @@
-// The instruction-set levels, in one list: what a CPU needs to run one, its kernels, whether code is generated for it,
-// and how fast it is.
+// The instruction-set levels, in one list: what a CPU needs to run one, its kernels, and how fast it is.
 #pragma once
 #include <span>
 #include <string>
@@ -17,7 +16,6 @@ struct Level {
   std::string_view name;
   Features needs;
   const KernelTable* kernels;
-  bool generates_float_code, generates_byte_code;
   const LevelSpeed* speed;
 };
 
@@ -27,9 +25,8 @@ std::vector<std::string> level_names();
 const Level* find_level(std::string_view name);  // null: no level is called so
 Isa isa_of(const Level& level);
 
-// Levels that this CPU runs; and of those, the ones that are used: SPARSECPU_ISA names the last. Both as in the list;
-// the last one is what `auto` takes.
-std::vector<Isa> hardware_isas();
+bool runs_here(const Level& level);  // on this CPU
+// Those that run here and are used, as in the list: SPARSECPU_ISA names the last, which is what `auto` takes.
 std::vector<Isa> available_isas();
 
 inline const KernelTable& kernels_for(Isa isa) { return *level_of(isa).kernels; }
@@ -37,8 +34,7 @@ inline const LevelSpeed& speed_of(Isa isa) { return *level_of(isa).speed; }
 inline const LayerSpeed& layer_speed(Isa isa, bool bytes) { return bytes ? speed_of(isa).bytes : speed_of(isa).floats; }
 inline const PassSpeed& pass_speed(Isa isa) { return speed_of(isa).passes; }
 
-// Whether code is generated for the level's layers of floats (of bytes): by this build, where the system allows it.
-bool jit_available(Isa isa);
-bool integer_jit_available(Isa isa);
+// Whether code is generated for the level's layers of floats, of bytes: by this build, where the system allows it.
+bool jit_available(Isa isa, bool bytes);
 
 }  // namespace sparsecpu

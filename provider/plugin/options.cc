@@ -34,11 +34,11 @@ std::vector<std::string> isa_values() {
 
 void set_isa(const Entry& entry, Options* options) {
   const std::vector<Isa> available = available_isas();
-  std::vector<std::string> names;
-  for (Isa isa : available) names.emplace_back(level_of(isa).name);
   const Level* level = entry.second == "auto" ? &level_of(available.back()) : find_level(entry.second);
   if (level == nullptr) reject(entry, one_of(isa_values()));
-  if (std::find(names.begin(), names.end(), level->name) == names.end()) {
+  if (std::find(available.begin(), available.end(), isa_of(*level)) == available.end()) {
+    std::vector<std::string> names;
+    for (Isa isa : available) names.emplace_back(level_of(isa).name);
     reject(entry, "a level that this CPU has (or SPARSECPU_ISA allows): " + one_of(names));
   }
   options->claim.isa = isa_of(*level);
@@ -190,7 +190,7 @@ Options parse_options(const OptionList& entries) {
     }
     row->set(entry, &options);
   }
-  options.claim.jit = options.claim.jit && jit_available(options.claim.isa);
+  options.claim.jit = options.claim.jit && jit_available(options.claim.isa, /*bytes=*/false);
   return options;
 }
 

@@ -49,7 +49,8 @@ int64_t code_bytes(const Jit& packed) {
 void bind_jit_kernels(py::module_& module) {
   module.attr("JIT_ROWS") = kJitRows;
   module.def(
-      "jit_available", [](const std::string& isa) { return jit_available(isa_of(level_named(isa))); }, py::arg("isa"));
+      "jit_available", [](const std::string& isa) { return jit_available(isa_of(level_named(isa)), /*bytes=*/false); },
+      py::arg("isa"));
   py::class_<Jit>(module, "Jit")
       .def(py::init(&make), py::arg("layer"), py::arg("dilation_w"), py::arg("position_vectors"), py::arg("clamp"))
       .def_property_readonly("blocks", &Jit::blocks)

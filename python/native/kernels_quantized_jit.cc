@@ -77,7 +77,8 @@ double run(const QJit& packed, const std::vector<ptrdiff_t>& row_base, const Gri
 
 void bind_jit(py::module_& module) {
   module.def("jit_looks_up", &jit_looks_up);
-  module.def("jit_available", [](const std::string& isa) { return integer_jit_available(isa_of(level_named(isa))); });
+  module.def("jit_available",
+             [](const std::string& isa) { return jit_available(isa_of(level_named(isa)), /*bytes=*/true); });
   py::enum_<JitFinishForm::Kind>(module, "JitFinish")
       .value("sums", JitFinishForm::Kind::kSums)
       .value("bytes", JitFinishForm::Kind::kBytes)

@@ -110,8 +110,7 @@ using LevelText = std::tuple<std::string, std::vector<std::string>, bool>;
 std::vector<LevelText> level_texts() {
   std::vector<LevelText> texts;
   for (const sparsecpu::Level& level : sparsecpu::levels()) {
-    const bool runs = (level.needs & ~sparsecpu::hardware_features()) == 0;
-    texts.emplace_back(level.name, sparsecpu::flags_of(level.needs), runs);
+    texts.emplace_back(level.name, sparsecpu::flags_of(level.needs), sparsecpu::runs_here(level));
   }
   return texts;
 }
@@ -124,8 +123,9 @@ void bind_machine(py::module_& module) {
              "Of each: name, flags of /proc/cpuinfo that it needs, whether this machine runs it.");
   module.def("usable_cpus", &sparsecpu::usable_cpus);
   module.def("executable_memory", &sparsecpu::CodeMemory::allowed);
-  module.def("generates_code",
-             [](const std::string& isa) { return sparsecpu::jit_available(sparsecpu::isa_of(level_named(isa))); });
+  module.def("generates_code", [](const std::string& isa) {
+    return sparsecpu::jit_available(sparsecpu::isa_of(level_named(isa)), /*bytes=*/false);
+  });
   module.def("vnni_peak", &vnni_peak, py::arg("isa"), py::arg("threads") = 1, Release());
   module.def("fma_peak", &fma_peak, py::arg("isa"), py::arg("threads") = 1, Release());
   module.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::arg("threads") = 1, Release());

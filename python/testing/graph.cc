@@ -94,7 +94,7 @@ ClaimOptions to_options(int isa, std::optional<double> min_sparsity, bool neighb
                         std::map<std::string, int64_t> assume) {
   ClaimOptions options;
   options.isa = static_cast<Isa>(isa);
-  options.jit = jit_available(options.isa);
+  options.jit = jit_available(options.isa, /*bytes=*/false);
   options.min_sparsity = min_sparsity;
   options.neighbours = neighbours;
   options.assume = std::move(assume);
