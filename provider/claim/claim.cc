@@ -103,8 +103,9 @@ class Claimer {
       choose_regions();
     else
       choose_single_nodes();
-    drop_groups();
-    drop_losers();
+    // What a group that is dropped runs on the CPU provider can make another one slower: nodes that follow its layout.
+    while (drop_groups() || drop_losers()) {
+    }
     number_regions();
     give_reasons();
     return std::move(result_);
@@ -186,8 +187,10 @@ class Claimer {
     }
   }
 
-  // Groups that only move data, and groups that do not gain. Fewer groups cannot create a cycle.
-  void drop_groups() {
+  // Groups that only move data, and groups that do not gain; whether there were any. Fewer groups cannot create a
+  // cycle.
+  bool drop_groups() {
+    bool dropped = false;
     const std::vector<GroupPrice> prices = price_groups(pricing_, group_);
     std::vector<bool> linear(prices.size(), false), reason_to_run(prices.size(), false), forced(prices.size(), false);
     for (size_t i = 0; i < group_.size(); ++i) {
@@ -205,18 +208,21 @@ class Claimer {
                                       " at its edges (conversions, fusions that the CPU provider loses)";
       }
       group_[i] = -1;
+      dropped = true;
     }
+    return dropped;
   }
 
   static bool gains(const GroupPrice& price) { return price.gain_us() > kMargin * price.cpu_us; }
 
-  // Groups that would be slower with other sizes of the axes that the model leaves open. Few tokens mean nothing to
-  // convolutions, and sizes that do not fit the model nothing at all.
-  void drop_losers() {
+  // Groups that would be slower with other sizes of the axes that the model leaves open; whether there were any. Few
+  // tokens mean nothing to convolutions, and sizes that do not fit the model nothing at all.
+  bool drop_losers() {
+    bool dropped = false;
     OpenAxes open;
     facts_with(graph_, recognised_.nodes, options_.assume, {}, &open);
     for (const OpenSizes& sizes : other_sizes(open)) {
-      if (group_.empty()) return;
+      if (group_.empty()) break;
       const auto groups = static_cast<size_t>(1 + *std::max_element(group_.begin(), group_.end()));
       Pricing pricing{graph_, {}, {}, {}, {}};
       set_prices(facts_with(graph_, recognised_.nodes, options_.assume, sizes, &open), &pricing);
@@ -232,8 +238,10 @@ class Claimer {
         if (g < 0 || !asked[g] || excused[g] || gains(prices[g])) continue;
         result_.decisions[i].reason = loser_reason(sizes, prices[g]);
         group_[i] = -1;
+        dropped = true;
       }
     }
+    return dropped;
   }
 
   static std::string loser_reason(const OpenSizes& sizes, const GroupPrice& price) {

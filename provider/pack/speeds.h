@@ -181,8 +181,9 @@ constexpr int64_t kFewChannels = 16;
 constexpr double kFewChannelsSlowdown = 3.0;
 
 // What the CPU provider's nodes lose in NCHW, against the layout that onnxruntime gives them behind convolutions, for
-// each value that they make: linear Resize; of bytes Softmax over channels, and pools for each tap. Zen 3.
-constexpr double kPlainResizeNs = 1.2, kPlainSoftmaxNs = 8, kPlainMaxTapNs = 3, kPlainAverageTapNs = 0.65;
+// each value that they make: linear Resize; of bytes Softmax over channels, and pools, partly for each tap. Zen 3.
+constexpr double kPlainResizeNs = 2, kPlainSoftmaxNs = 8;
+constexpr double kPlainMaxNs = 10, kPlainMaxTapNs = 2, kPlainAverageTapNs = 0.65;
 
 // Passes over values.
 constexpr double kTranscendental = 6.0;  // Erf, Tanh, Sigmoid, ... against a plain pass over the values

@@ -54,7 +54,7 @@ double loss_ns(const Node& node, CpuLayout layout) {
   if (!largest && !is_one_of(node, {"AveragePool", "QLinearAveragePool"})) return 0;
   double taps = 1;
   for (int64_t k : node.attribute("kernel_shape", std::vector<int64_t>{})) taps *= static_cast<double>(k);
-  return taps * (largest ? kPlainMaxTapNs : kPlainAverageTapNs);
+  return largest ? kPlainMaxNs + taps * kPlainMaxTapNs : taps * kPlainAverageTapNs;
 }
 
 }  // namespace

@@ -27,7 +27,31 @@ def upsampled(channels: int, mode: str | None) -> Description:
 def test_a_resize_that_would_lose_its_layout_keeps_its_convolution(isa: int) -> None:
     assert claims(upsampled(32, None), isa) == 1
     assert claims(upsampled(32, "linear"), isa) == 0
-    assert claims(upsampled(128, "linear"), isa) == 1, "here the convolution saves more than the Resize loses"
+    assert claims(upsampled(256, "linear"), isa) == 1, "here the convolution saves more than the Resize loses"
+
+
+def byte_layers(pools: bool) -> Description:
+    """Pruned convolutions of bytes; behind them, if so, floats of twice the size, and a pool and a convolution."""
+    g = Network()
+    scale, zero = g.constant(0.1), g.constant(128, np.uint8)
+
+    def conv(x: str, kernel: int) -> str:
+        weight = np.where(g.random.random((128, 128, kernel, kernel)) < 0.95, 0, g.random.integers(-9, 9))
+        w = (g.constant(weight, np.int8), g.constant(0.01), g.constant(0, np.int8))
+        return g.add("QLinearConv", x, scale, zero, *w, scale, zero, pads=[kernel // 2] * 4)
+
+    y = conv(conv(g.add("QuantizeLinear", g.input("x", [1, 128, 20, 20]), scale, zero), 3), 3)
+    if pools:
+        floats = g.add("DequantizeLinear", y, scale, zero)
+        larger = g.add("Resize", floats, "", g.constant([1, 1, 2, 2]), mode="linear")
+        y = g.add("QuantizeLinear", larger, scale, zero)
+        y = conv(g.add("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2]), 1)
+    return g.describe(g.add("DequantizeLinear", y, scale, zero))
+
+
+def test_a_pool_that_is_left_after_all_counts_for_the_layers_whose_layout_it_follows() -> None:
+    assert claims(byte_layers(pools=False), AVX2) == 1
+    assert claims(byte_layers(pools=True), AVX2) == 0
 
 
 def test_a_reader_without_a_layout_of_its_own_loses_nothing() -> None:
