@@ -17,8 +17,10 @@ void expect_channels(const Shape& shape, size_t axis, int64_t channels) {
 }
 
 size_t channel_axis(Axes axes, const Shape& shape) {
-  // Of a vector, onnxruntime's MatMul makes a vector and its Gemm a matrix: which one it was, is not known here.
-  if (shape.size() < 2) throw Error("its input has shape " + dims_text(shape) + "; at least rank 2 is expected");
+  const size_t least = axes == Axes::kImage ? 2 : 1;
+  if (shape.size() < least)
+    throw Error("its input has shape " + dims_text(shape) + "; at least rank " + std::to_string(least) +
+                " is expected");
   if (axes == Axes::kImage && shape.size() > 4)
     throw Error("its input has shape " + dims_text(shape) + "; at most rank 4 is expected");
   return axes == Axes::kImage ? 1 : shape.size() - 1;

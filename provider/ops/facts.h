@@ -41,6 +41,9 @@ struct WindowUse {
   std::optional<int64_t> most_pixels;  // that are supported under it; unset: any number
 };
 
+// What a layer over tokens makes of a vector: MatMul a vector, Gemm a matrix of one token.
+enum class OfVector { kRefused, kVector, kMatrix };
+
 // A layer with constant weights, of floats or of bytes, but for the weights.
 struct LinearShape {
   Axes axes = Axes::kImage;
@@ -48,6 +51,7 @@ struct LinearShape {
   Window window;
   bool transposed_input = false;         // x is [c, tokens]
   int64_t weight_bytes = sizeof(float);  // of one
+  OfVector of_vector = OfVector::kRefused;
 };
 
 using Shapes = std::vector<Shape>;

@@ -7,8 +7,8 @@ namespace {
 
 template <class Layer>
 LinearShape geometry_of(const Layer& layer, int64_t weight_bytes) {
-  return {layer.axes,        layer.in_channels, layer.out_channels,     layer.groups,
-          layer.weight.taps, layer.window,      layer.transposed_input, weight_bytes};
+  return {layer.axes,   layer.in_channels,      layer.out_channels, layer.groups,   layer.weight.taps,
+          layer.window, layer.transposed_input, weight_bytes,       layer.of_vector};
 }
 
 }  // namespace
@@ -24,7 +24,11 @@ Shape output_of(const LinearShape& layer, const Shape& x) {
     expect_channels(x, 0, layer.in_channels);
     return {x[1], layer.out_channels};
   }
+  if (x.size() == 1 && layer.of_vector == OfVector::kRefused) {
+    throw Error("its input has shape " + dims_text(x) + "; at least rank 2 is expected");
+  }
   expect_channels(x, channel_axis(Axes::kTokens, x), layer.in_channels);
+  if (x.size() == 1 && layer.of_vector == OfVector::kMatrix) return {1, layer.out_channels};
   Shape result = x;
   result.back() = layer.out_channels;
   return result;

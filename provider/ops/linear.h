@@ -26,6 +26,7 @@ struct Linear {
   WeightView weight;
   std::vector<float> bias;        // out_channels, or empty
   bool transposed_input = false;  // Gemm transA: x is [c, tokens]
+  OfVector of_vector = OfVector::kRefused;
   // A Gemm between Reshapes, the second of which takes a 0 in its target for a size of the product, [tokens, c].
   bool zeros_copy = false;
 
@@ -57,7 +58,8 @@ struct QuantizedLinear {
   Window window;
   QuantizedWeightView weight;
   bool transposed_input = false;  // QGemm transA: x is [c, tokens]
-  Quantization x;                 // with dynamic_input: only is_signed counts
+  OfVector of_vector = OfVector::kRefused;
+  Quantization x;  // with dynamic_input: only is_signed counts
   bool dynamic_input = false;
   std::vector<int32_t> bias;      // out_channels, or empty
   std::vector<float> multiplier;  // out_channels

@@ -78,7 +78,7 @@ class IntegerChain {
     Check ok = read_weight(context_.input(node_, 1), nullptr, context_.input(node_, 3), !conv, &weight);
     if (!ok) return ok;
     linear->weight = weight.view;
-    if (!conv) return set_token_geometry(context_, sized_, false, linear);
+    if (!conv) return set_token_geometry(context_, node_, sized_, linear);
     ConvGeometry geometry;
     ok = read_conv_geometry(context_, node_, sized_, context_.value(node_.inputs[1]).constant.dims, &geometry);
     set_conv_geometry(geometry, linear);

@@ -84,6 +84,7 @@ Meaning recognise_matmul(const RecogniseContext& context, const Node& node) {
   if (Check ok = check_channels(context, x, rank - 1, linear.in_channels); !ok) {
     return ok.reason();
   }
+  linear.of_vector = OfVector::kVector;
   return accept(std::move(linear), {x}, node.outputs[0]);
 }
 
@@ -97,6 +98,7 @@ Meaning recognise_gemm(const RecogniseContext& context, const Node& node) {
   const bool transpose_weight = node.attribute("transB", int64_t{0}) != 0;
   Linear linear = token_linear(weight->constant, transpose_weight, node.attribute("alpha", 1.0f));
   linear.transposed_input = node.attribute("transA", int64_t{0}) != 0;
+  linear.of_vector = OfVector::kMatrix;
   if (Check ok = check_channels(context, x, linear.transposed_input ? 0 : 1, linear.in_channels); !ok) {
     return ok.reason();
   }

@@ -191,7 +191,7 @@ class UnitReader {
     if (node_.attribute("alpha", 1.0f) != 1.0f || node_.attribute("beta", 1.0f) != 1.0f) {
       return decline("alpha or beta is not 1");
     }
-    return set_token_geometry(context_, bytes_.inputs[0], node_.attribute("transA", int64_t{0}) != 0, linear);
+    return set_token_geometry(context_, node_, bytes_.inputs[0], linear);
   }
 
   Meaning linear() {

@@ -47,7 +47,7 @@ Meaning recognise_qlinear_matmul(const RecogniseContext& context, const Node& no
   QuantizedWeight weight;
   Check ok = read_operands(context, node, true, &linear, &weight);
   if (ok) ok = set_output(context, node, 6, linear.x.scale, weight, &linear);
-  if (ok) ok = set_token_geometry(context, node.inputs[0], false, &linear);
+  if (ok) ok = set_token_geometry(context, node, node.inputs[0], &linear);
   if (!ok) return ok.reason();
   return accept(std::move(linear), {node.inputs[0]}, node.outputs[0]);
 }
@@ -67,7 +67,7 @@ Meaning recognise_qgemm(const RecogniseContext& context, const Node& node) {
     linear.multiplier = multipliers(scale, weight.scale, nullptr, weight.view.rows);
   }
   if (ok) {
-    ok = set_token_geometry(context, node.inputs[0], node.attribute("transA", int64_t{0}) != 0, &linear);
+    ok = set_token_geometry(context, node, node.inputs[0], &linear);
   }
   const Value* bias = context.input(node, 6);
   if (ok && bias != nullptr) {

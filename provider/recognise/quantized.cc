@@ -141,7 +141,9 @@ std::vector<float> multipliers(float x_scale, const std::vector<float>& w_scale,
   return result;
 }
 
-Check set_token_geometry(const RecogniseContext& context, int x, bool transposed_input, QuantizedLinear* linear) {
+Check set_token_geometry(const RecogniseContext& context, const Node& product, int x, QuantizedLinear* linear) {
+  const bool gemm = product.op == "Gemm" || product.op == "com.microsoft.QGemm";
+  const bool transposed_input = gemm && product.attribute("transA", int64_t{0}) != 0;
   const int rank = context.rank(x);
   if (rank < 0) return decline("the rank of its input is unknown");
   if (rank < 2 || (transposed_input && rank != 2)) {
@@ -151,6 +153,7 @@ Check set_token_geometry(const RecogniseContext& context, int x, bool transposed
   linear->in_channels = linear->weight.channels;
   linear->out_channels = linear->weight.rows;
   linear->transposed_input = transposed_input;
+  linear->of_vector = gemm ? OfVector::kMatrix : OfVector::kVector;
   const int64_t channels = context.static_dim(x, transposed_input ? 0 : rank - 1);
   if (channels < 0 || channels == linear->in_channels) return {};
   return decline("its input has " + std::to_string(channels) + " channels, its weights expect " +

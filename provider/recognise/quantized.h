@@ -28,7 +28,7 @@ Check read_int_bias(const Value& bias, int rank, int axis, int64_t rows, std::ve
 std::vector<float> multipliers(float x_scale, const std::vector<float>& w_scale, const float* y_scale, int64_t rows);
 
 // A linear operator over tokens.
-Check set_token_geometry(const RecogniseContext&, int x, bool transposed_input, QuantizedLinear* linear);
+Check set_token_geometry(const RecogniseContext&, const Node& product, int x, QuantizedLinear* linear);
 void set_conv_geometry(const ConvGeometry& geometry, QuantizedLinear* linear);
 
 }  // namespace sparsecpu

@@ -26,6 +26,14 @@ CHAINS: dict[str, list[onnx.NodeProto]] = {
     "matmul": [node("MatMul", ["r", "m"], ["y"])],
     "one vector, matmul": [node("MatMul", ["r", "m"], ["a"]), node("Sigmoid", ["a"], ["y"])],
     "matmul, vector": [node("MatMul", ["r", "m"], ["a"]), node("Add", ["a", "v"], ["y"])],
+    "gemm": [node("Gemm", ["r", "m", "v"], ["y"])],
+    "gemm, norm": [node("Gemm", ["r", "m"], ["a"]), node("LayerNormalization", ["a", "v", "v"], ["y"])],
+    "matmul of integers": [
+        node("DynamicQuantizeLinear", ["r"], ["q", "q_scale", "q_zero"]),
+        node("MatMulInteger", ["q", "bytes", "q_zero"], ["i"]),
+        node("Cast", ["i"], ["f"], to=1),
+        node("Mul", ["f", "q_scale"], ["y"]),
+    ],
     "conv, channels": [node("Conv", ["r", "w1"], ["a"]), node("Mul", ["a", "column"], ["y"])],
     "channels, conv": [node("Mul", ["r", "column"], ["a"]), node("Conv", ["a", "w1"], ["y"])],
     "conv, sum": [node("Conv", ["r", "w1"], ["a"]), node("Add", ["a", "r"], ["y"])],
@@ -51,6 +59,7 @@ CONSTANTS = [
     constant(sparse_weights(RNG, C, C, 3, 3), "w3"),
     constant(sparse_weights(RNG, C, C), "m"),
     constant(np.arange(1, C + 1), "v"),
+    constant(np.arange(C * C).reshape(C, C) % 7 // 4 * 3, "bytes", np.int8),
     constant([-C], "from", np.int64),
     constant([2**31], "until", np.int64),
     constant([-1], "last", np.int64),
@@ -74,6 +83,7 @@ DECLARED: list[list[int | str]] = [
     [2, 5, 2 * C],
 ]
 REAL: list[Sequence[int]] = [
+    (C,),
     (1, C, 17, 16),
     (3, C, 1, 1),
     (2, C, 8, 8),

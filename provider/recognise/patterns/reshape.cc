@@ -65,7 +65,9 @@ std::optional<Match> match_linear(const RecogniseContext& context, int last) {
   const Meaning layer = recognise_gemm(context, graph.nodes[gemm]);
   if (!layer || layer->size() != 1 || layer->front().layer()->transposed_input) return std::nullopt;
   Op linear = layer->front();
-  std::get<Linear>(linear.data).zeros_copy = graph.nodes[last].attribute("allowzero", int64_t{0}) == 0;
+  auto& product = std::get<Linear>(linear.data);
+  product.zeros_copy = graph.nodes[last].attribute("allowzero", int64_t{0}) == 0;
+  product.of_vector = OfVector::kRefused;  // what becomes of it, the last Reshape says
   linear.node = gemm;
   linear.output = graph.nodes[last].outputs[0];
   linear.inputs = {graph.nodes[flatten].inputs[0]};
