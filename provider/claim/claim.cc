@@ -1,10 +1,9 @@
 #include "claim/claim.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 
 #include "claim/atoms.h"
+#include "claim/reasons.h"
 #include "claim/region_ops.h"
 #include "claim/regions.h"
 #include "claim/select.h"
@@ -15,30 +14,8 @@
 namespace sparsecpu {
 namespace {
 
-std::string percent(double fraction) { return std::to_string(static_cast<int>(std::lround(100 * fraction))) + " %"; }
-
-std::string microseconds(double us) {
-  char text[32];
-  std::snprintf(text, sizeof text, us < 10 ? "%.1f us" : "%.0f us", us);
-  return text;
-}
-
 // A group has to be faster by this share: predictions err, and a group that is slower is worse than none.
 constexpr double kMargin = 0.1;
-
-// Why no plugin may take the node, whatever it is; "" if it may.
-std::string place_problem(const Graph& graph, const Node& node) {
-  if (node.assigned_elsewhere) return "another provider has taken it already";
-  if (node.has_subgraph) return "it has a subgraph";
-  bool used = false;
-  for (int output : node.outputs) {
-    used |= graph.values[output].is_graph_output || !graph.values[output].consumers.empty();
-    for (int consumer : graph.values[output].consumers) {
-      if (graph.nodes[consumer].has_subgraph) return "a subgraph uses its output";
-    }
-  }
-  return used ? "" : "nobody uses what it makes";
-}
 
 double needed_sparsity(const NodeCost& cost) {
   if (!cost.linear || !cost.known || cost.form == LayerForm::kDepthwise) return -1;
@@ -203,9 +180,7 @@ class Claimer {
       const int g = group_[i];
       if (g < 0 || forced[g] || (linear[g] && reason_to_run[g] && gains(prices[g]))) continue;
       if (linear[g] && reason_to_run[g]) {
-        result_.decisions[i].reason = "its group would save " + microseconds(prices[g].cpu_us - prices[g].here_us) +
-                                      " but pay " + microseconds(prices[g].edges_us) +
-                                      " at its edges (conversions, fusions that the CPU provider loses)";
+        result_.decisions[i].reason = edge_reason(prices[g]);
       }
       group_[i] = -1;
       dropped = true;
@@ -236,19 +211,12 @@ class Claimer {
       for (size_t i = 0; i < group_.size(); ++i) {
         const int g = group_[i];
         if (g < 0 || !asked[g] || excused[g] || gains(prices[g])) continue;
-        result_.decisions[i].reason = loser_reason(sizes, prices[g]);
+        result_.decisions[i].reason = size_reason(sizes, prices[g]);
         group_[i] = -1;
         dropped = true;
       }
     }
     return dropped;
-  }
-
-  static std::string loser_reason(const OpenSizes& sizes, const GroupPrice& price) {
-    return "with a batch of " + std::to_string(sizes.batch) + ", " + std::to_string(sizes.pixels) +
-           " pixels a side and " + std::to_string(sizes.tokens) + " tokens its group would take " +
-           microseconds(price.here_us + price.edges_us) + ", " + microseconds(price.cpu_us) +
-           " on the CPU provider (say which sizes run with the option assume)";
   }
 
   void number_regions() {
@@ -271,62 +239,13 @@ class Claimer {
       const NodeCost& cost = pricing_.nodes[i];
       if (decision.region >= 0)
         decision.reason = claimed_reason(cost, pricing_.forced[i]);
+      else if (decision.reason.empty() && cost.linear)
+        decision.reason = linear_reason(cost, options_.min_sparsity);
+      else if (decision.reason.empty() && !options_.neighbours)
+        decision.reason = "neighbours is off: only Conv, MatMul and Gemm are claimed";
       else if (decision.reason.empty())
-        decision.reason = cost.linear ? linear_reason(cost) : neighbour_reason(i);
+        decision.reason = neighbour_reason(graph_, group_, i);
     }
-  }
-
-  std::string claimed_reason(const NodeCost& cost, bool forced) const {
-    const std::string times = "predicted " + microseconds(cost.fused_here_us) + " here, " +
-                              microseconds(cost.fused_cpu_us) + " on the CPU provider";
-    if (forced && cost.linear) return "claimed because of min_sparsity: " + times;
-    if (!cost.linear) return "it joins the claimed layers next to it";
-    if (cost.group_density >= 0 && skips_zeros(cost.form)) {
-      return "sparse, " + percent(1 - cost.group_density) + " of the groups of 4 weights are zero: " + times;
-    }
-    if (skips_zeros(cost.form)) return "sparse, " + percent(cost.sparsity) + " zeros: " + times;
-    return (cost.form == LayerForm::kDepthwise ? "depthwise: " : "dense: ") + times;
-  }
-
-  std::string linear_reason(const NodeCost& cost) const {
-    if (options_.min_sparsity && cost.sparsity < *options_.min_sparsity) {
-      return percent(cost.sparsity) + " of the weights are zero, fewer than min_sparsity " +
-             percent(*options_.min_sparsity);
-    }
-    if (cost.form == LayerForm::kDepthwise) {
-      return "a depthwise convolution gains nothing by itself; it joins sparse layers next to it when that saves time";
-    }
-    if (cost.group_density > cost.needed_density && !cost.sparse_wins) {
-      return "it would be slower here: " + percent(1 - cost.group_density) +
-             " of the groups of 4 input channels have zero weights only, about " + percent(1 - cost.needed_density) +
-             " are needed for " + cost.situation + " (prune further or in such groups, or set min_sparsity)";
-    }
-    if (!cost.sparse_wins && cost.sparsity < cost.needed_sparsity) {
-      return "it would be slower here: " + percent(cost.sparsity) + " of the weights are zero, about " +
-             percent(cost.needed_sparsity) + " are needed for " + cost.situation +
-             " (prune further, or set min_sparsity)";
-    }
-    if (cost.here_us >= cost.cpu_us) {
-      return "it would be slower here: " + cost.situation + " takes " + microseconds(cost.here_us) + ", " +
-             microseconds(cost.cpu_us) + " on the CPU provider (set min_sparsity to take it all the same)";
-    }
-    return "it would save " + microseconds(cost.cpu_us - cost.here_us) +
-           " by itself, less than the conversions at its edges cost (prune the layers next to it, or set min_sparsity)";
-  }
-
-  std::string neighbour_reason(size_t node) const {
-    if (!options_.neighbours) return "neighbours is off: only Conv, MatMul and Gemm are claimed";
-    for (int output : graph_.nodes[node].outputs) {
-      if (output < 0) continue;
-      for (int consumer : graph_.values[output].consumers) {
-        if (group_[consumer] >= 0) return "the claimed layers next to it gain nothing by taking it in";
-      }
-    }
-    for (int input : graph_.nodes[node].inputs) {
-      const int producer = graph_.producer(input);
-      if (producer >= 0 && group_[producer] >= 0) return "the claimed layers next to it gain nothing by taking it in";
-    }
-    return "no claimed layer is next to it";
   }
 
   const Graph& graph_;

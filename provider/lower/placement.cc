@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "layout/stored_pixels.h"
-#include "lower/ops/all.h"
 #include "ops/dims.h"
 #include "ops/window_memory.h"
 
@@ -67,12 +66,6 @@ Placement::Placement(const OpGraph& graph, const std::vector<Stage>& stages, con
   for (size_t i = 0; i < part.outputs.size(); ++i) at(part.outputs[i]).region_output = static_cast<int>(i);
   count_uses(stages, part);
   check_sums(graph, stages, part, *this);
-  for (size_t s = part.begin; s < part.end; ++s) {
-    const Stage& stage = stages[s];
-    // What has no elements stays row-major: nothing is there to be laid out.
-    if (is_empty(shape(stage.op.output))) continue;
-    std::visit([&](const auto& op) { form(op, stage, *this); }, stage.op.data);
-  }
 }
 
 void Placement::find_shapes(const OpGraph& graph, const std::vector<Stage>& stages, const Part& part) {

@@ -62,7 +62,7 @@ struct Placed {
 
 class Placement {
  public:
-  // All but the tensors. Throws Error where shapes do not fit.
+  // Shapes, types and uses; forms and tensors come later. Throws Error where shapes do not fit.
   Placement(const OpGraph& graph, const std::vector<Stage>& stages, const Part& part);
 
   Placed& at(int value) { return values_[static_cast<size_t>(value)]; }

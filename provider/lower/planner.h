@@ -1,8 +1,5 @@
-// Plans a Program for concrete input shapes, in two passes over the stages: their forms (Placement), then their steps,
-// with layout changes where a value is not in the form that a stage needs. What an op's form is and which steps it
-// becomes stand in lower/ops/, a file a family.
+// What the steps of one Program are made with.
 #pragma once
-#include <memory>
 #include <vector>
 
 #include "lower/layouts.h"
@@ -25,8 +22,9 @@ struct FloatMask {
 
 // What the functions emit() of the ops work with.
 struct Planner {
+  // placed: the part's values, with their forms.
   Planner(const OpGraph& graph, const std::vector<Stage>& stages, const KernelTable& kernels, Workers workers,
-          const Part& part);
+          const Part& part, Placement placed);
 
   Placement placement;
   Buffers buffers;
@@ -35,8 +33,5 @@ struct Planner {
   Stretches stretches;
   std::vector<FloatMask> float_masks;
 };
-
-std::unique_ptr<const Program> plan_program(const OpGraph& graph, const std::vector<Stage>& stages,
-                                            const KernelTable& kernels, int workers, const Part& part);
 
 }  // namespace sparsecpu

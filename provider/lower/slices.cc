@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "lower/arithmetic.h"
-#include "lower/planner.h"
+#include "lower/plan_program.h"
 
 namespace sparsecpu {
 namespace {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "abi/ort_api.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "run/plan.h"
 

@@ -1,6 +1,7 @@
 #include "recognise/bytes.h"
 
 #include "facts/constants.h"
+#include "recognise/elementwise.h"
 #include "recognise/recognisers.h"
 
 namespace sparsecpu {

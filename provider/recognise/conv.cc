@@ -1,7 +1,9 @@
-// Conv with constant weights.
+#include "recognise/conv.h"
+
 #include "facts/constants.h"
-#include "recognise/layers.h"
+#include "recognise/quantized.h"
 #include "recognise/recognisers.h"
+#include "recognise/window.h"
 
 namespace sparsecpu {
 namespace {
@@ -67,10 +69,7 @@ Meaning recognise_conv(const RecogniseContext& context, const Node& node) {
     return ok.reason();
   }
   Linear linear;
-  linear.groups = geometry.groups;
-  linear.window = geometry.window;
-  linear.in_channels = geometry.in_channels;
-  linear.out_channels = geometry.out_channels;
+  set_conv_geometry(geometry, &linear);
   const int64_t taps = linear.window.kernel[0] * linear.window.kernel[1];
   linear.weight = {
       static_cast<const float*>(weight->constant.data), dims[0], dims[1], taps, dims[1] * taps, taps, 1, 1.0f};

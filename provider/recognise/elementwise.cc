@@ -1,9 +1,9 @@
-// Activations, and arithmetic with a constant or between two activations.
+#include "recognise/elementwise.h"
+
 #include <cmath>
 #include <limits>
 
 #include "facts/constants.h"
-#include "recognise/layers.h"
 #include "recognise/recognisers.h"
 
 namespace sparsecpu {

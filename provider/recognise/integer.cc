@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "facts/constants.h"
+#include "recognise/conv.h"
 #include "recognise/quantized.h"
 #include "recognise/recognisers.h"
 #include "recognise/units.h"

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "facts/constants.h"
-#include "recognise/layers.h"
+#include "recognise/quantized.h"
 #include "recognise/recognisers.h"
 
 namespace sparsecpu {

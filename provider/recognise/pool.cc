@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "facts/constants.h"
-#include "recognise/layers.h"
 #include "recognise/recognisers.h"
+#include "recognise/window.h"
 
 namespace sparsecpu {
 

@@ -5,6 +5,7 @@
 
 #include "facts/constants.h"
 #include "recognise/bytes.h"
+#include "recognise/conv.h"
 #include "recognise/ort_forms.h"
 #include "recognise/quantized.h"
 #include "recognise/recognisers.h"

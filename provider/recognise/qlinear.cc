@@ -1,6 +1,7 @@
 // Operators whose inputs carry their scales and zero points: QLinear* and QGemm.
 #include "facts/constants.h"
 #include "recognise/bytes.h"
+#include "recognise/conv.h"
 #include "recognise/recognisers.h"
 
 namespace sparsecpu {

@@ -160,14 +160,6 @@ Check set_token_geometry(const RecogniseContext& context, const Node& product, i
                  std::to_string(linear->in_channels));
 }
 
-void set_conv_geometry(const ConvGeometry& geometry, QuantizedLinear* linear) {
-  linear->axes = Axes::kImage;
-  linear->in_channels = geometry.in_channels;
-  linear->out_channels = geometry.out_channels;
-  linear->groups = geometry.groups;
-  linear->window = geometry.window;
-}
-
 namespace {
 
 // A product of floats whose weights a DequantizeLinear makes of bytes that belong to the graph around this one.

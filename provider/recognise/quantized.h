@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "recognise/layers.h"
 #include "recognise/lookup.h"
+#include "recognise/meaning.h"
 
 namespace sparsecpu {
 
@@ -29,6 +29,7 @@ std::vector<float> multipliers(float x_scale, const std::vector<float>& w_scale,
 
 // A linear operator over tokens.
 Check set_token_geometry(const RecogniseContext&, const Node& product, int x, QuantizedLinear* linear);
-void set_conv_geometry(const ConvGeometry& geometry, QuantizedLinear* linear);
+// Of a layer of floats: declined if a DequantizeLinear makes its weights of constant bytes in every run.
+Check check_not_dequantized(const RecogniseContext&, int weights);
 
 }  // namespace sparsecpu

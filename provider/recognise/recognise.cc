@@ -159,12 +159,6 @@ class Recognition {
 
 }  // namespace
 
-Meaning accept(OpData data, std::vector<int> inputs, int output) {
-  Ops ops;
-  ops.push_back(Op{std::move(data), std::move(inputs), output, -1, ""});
-  return ops;
-}
-
 RecognisedGraph recognise_graph(const Graph& graph, const SymbolSizes& given) {
   return Recognition(graph, given).run();
 }

@@ -23,13 +23,17 @@ struct NodeRecogniser {
   Takes takes = Takes::kFloat;
   Quantized quantized = Quantized::kNever;
 };
-// Of the operator; null: there is none.
-const NodeRecogniser* node_recogniser(std::string_view op);
+// table.cc
+const NodeRecogniser* node_recogniser(std::string_view op);  // null: there is none
 
-// conv.cc, matmul.cc, fused_layers.cc
+// Each group stands under the file that holds it. A file that is named here alone needs no header of its own.
+
+// conv.cc
 Meaning recognise_conv(const RecogniseContext&, const Node&);
+// matmul.cc
 Meaning recognise_matmul(const RecogniseContext&, const Node&);
 Meaning recognise_gemm(const RecogniseContext&, const Node&);
+// fused_layers.cc
 Meaning recognise_fused_layer(const RecogniseContext&, const Node&);  // FusedConv, FusedGemm
 // elementwise.cc
 Meaning recognise_activation(const RecogniseContext&, const Node&);
@@ -51,18 +55,19 @@ Meaning recognise_concat(const RecogniseContext&, const Node&);
 Meaning recognise_split(const RecogniseContext&, const Node&);
 Meaning recognise_slice(const RecogniseContext&, const Node&);
 Meaning recognise_reshape(const RecogniseContext&, const Node&);
-// quantized.cc, qlinear.cc
+// quantized.cc
 Meaning recognise_quantize(const RecogniseContext&, const Node&);
+// qlinear.cc
 Meaning recognise_qlinear(const RecogniseContext&, const Node&);  // QLinear*, QGemm
 
 // ---- Whatever is looked for at a node, in this order: units, the node alone, patterns. ------------------------------
 
+// table.cc
 std::vector<Matcher> matchers_at(const Node& node);
-
-// table.cc: the node alone, by the table; what is not in it is declined.
-std::optional<Match> match_node(const RecogniseContext&, int node);
-// qdq.cc, integer.cc
+std::optional<Match> match_node(const RecogniseContext&, int node);  // by the table; what is not in it is declined
+// qdq.cc
 std::optional<Match> match_qdq(const RecogniseContext&, int place);
+// integer.cc
 std::optional<Match> match_dynamic_quantization(const RecogniseContext&, int place);
 std::optional<Match> match_integer_chain(const RecogniseContext&, int place);
 // patterns/attention.cc

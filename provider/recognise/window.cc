@@ -1,8 +1,9 @@
-// Window attributes of Conv and pools.
+#include "recognise/window.h"
+
 #include <algorithm>
+#include <array>
 
 #include "facts/constants.h"
-#include "recognise/layers.h"
 
 namespace sparsecpu {
 namespace {

@@ -1,10 +1,11 @@
-// The worker loop: see execute() in program.h for the protocol.
+#include "run/execute.h"
+
 #include <immintrin.h>
 
-#include <array>
 #include <atomic>
-#include <chrono>
+#include <vector>
 
+#include "base/clock.h"
 #include "base/futex.h"
 #include "base/memory.h"
 #include "run/lane_tensor.h"
@@ -120,48 +121,6 @@ class Run {
 };
 
 }  // namespace
-
-int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-const char* layout_change_name(LayoutChange change) {
-  constexpr std::array<const char*, kLayoutChanges> kNames{"", "import", "export", "relayout", "halo", "copy"};
-  return kNames[static_cast<size_t>(change)];
-}
-
-std::vector<float*> buffer_addresses(const Program& program, std::byte* arena, const std::vector<const void*>& inputs,
-                                     const std::vector<void*>& outputs) {
-  std::vector<float*> addresses;
-  addresses.reserve(program.buffers.size());
-  for (const BufferPlace& place : program.buffers) {
-    switch (place.kind) {
-      case BufferPlace::Kind::kArena:
-      case BufferPlace::Kind::kWorker:
-        addresses.push_back(reinterpret_cast<float*>(arena + place.offset));
-        break;
-      case BufferPlace::Kind::kInput:
-        addresses.push_back(static_cast<float*>(const_cast<void*>(inputs[place.index])));
-        break;
-      case BufferPlace::Kind::kConstant:
-        addresses.push_back(static_cast<float*>(const_cast<void*>(program.constants[place.index])));
-        break;
-      case BufferPlace::Kind::kOutput:
-        addresses.push_back(static_cast<float*>(outputs[place.index]));
-        break;
-    }
-  }
-  return addresses;
-}
-
-void move_arena(const Program& program, std::byte* arena, std::vector<float*>* addresses) {
-  for (size_t b = 0; b < program.buffers.size(); ++b) {
-    const BufferPlace& place = program.buffers[b];
-    const bool moves = place.kind == BufferPlace::Kind::kArena || place.kind == BufferPlace::Kind::kWorker;
-    if (moves) (*addresses)[b] = reinterpret_cast<float*>(arena + place.offset);
-  }
-}
 
 void execute(const Program& program, const Frame& frame, const ParallelFor& parallel_for, SessionThreads* threads,
              int64_t* step_ns) {

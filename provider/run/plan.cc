@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/clock.h"
+#include "run/execute.h"
+
 namespace sparsecpu {
 namespace {
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "run/program.h"
+#include "run/session_threads.h"
 
 namespace sparsecpu {
 

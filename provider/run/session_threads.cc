@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/happens_before.h"
-#include "run/program.h"
 #include "run/turn.h"
 
 namespace sparsecpu {

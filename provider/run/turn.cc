@@ -5,9 +5,9 @@
 #include <atomic>
 #include <limits>
 
+#include "base/clock.h"
 #include "base/futex.h"
 #include "base/memory.h"
-#include "run/program.h"
 
 namespace sparsecpu {
 namespace {

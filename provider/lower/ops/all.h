@@ -2,9 +2,8 @@
 #pragma once
 #include "lower/ops/attention.h"
 #include "lower/ops/elementwise.h"
-#include "lower/ops/linear.h"
+#include "lower/ops/layer.h"
 #include "lower/ops/norm.h"
 #include "lower/ops/quantized.h"
-#include "lower/ops/quantized_linear.h"
 #include "lower/ops/shape.h"
 #include "lower/ops/window.h"

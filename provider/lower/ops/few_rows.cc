@@ -2,7 +2,7 @@
 
 #include "lower/arithmetic.h"
 #include "lower/operands.h"
-#include "lower/ops/layer.h"
+#include "lower/ops/layer_operands.h"
 
 namespace sparsecpu {
 namespace {

@@ -82,7 +82,8 @@ void partition(JitStep& step, const Workers& workers) {
   constexpr int kMinMultiplies = 8000;
   constexpr int kFinish = 6;  // a row's end, in multiply-adds
   const int64_t multiplies = (step.code->nonzeros + kFinish * step.rows) * step.positions.count();
-  const int64_t most = workers.even_chunks(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, workers.most_chunks()));
+  const int64_t most =
+      workers.even_chunks(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, workers.most_chunks()));
   step.position_chunks = static_cast<int>(
       workers.even_chunks(std::clamp<int64_t>(step.positions.count() / step.least_positions, 1, most)));
   step.unit_chunks =
@@ -112,14 +113,7 @@ void add_step(std::unique_ptr<S> step, const char* kernel, const Stage& stage, c
   if constexpr (requires { layer.finish_with; }) also_uses(layer.finish_with, p);
 }
 
-}  // namespace
-
-bool has_pixels(const Stage& stage, const Placement& placement) {
-  const Shape& shape = placement.shape(stage.op.output);
-  return stage.op.layer()->axes == Axes::kImage &&
-         elements_of(std::span(shape).subspan(std::min<size_t>(2, shape.size()))) > 1;
-}
-
+// fill: what a border of its input holds.
 void form_of_layer(const Stage& stage, FillBits fill, Placement& placement) {
   const int in = stage.op.inputs[0];
   Placed& out = placement.at(stage.op.output);
@@ -155,42 +149,16 @@ void emit_layer(const Stage& stage, FillBits fill, Planner& p) {
   std::visit(add, packed.weights());
 }
 
-std::vector<ptrdiff_t> chunk_bases(const std::vector<ChunkOrigin>& origins, const LayerOperands& operands,
-                                   int64_t per_vector) {
-  std::vector<ptrdiff_t> bases;
-  for (const ChunkOrigin& origin : origins) {
-    const auto tap = static_cast<size_t>(origin.kernel_row * operands.shape.window.kernel[1] + origin.kernel_column);
-    bases.push_back(operands.x.taps[tap] + origin.channel / per_vector * kLanes);
-  }
-  return bases;
-}
+FillBits border_of(const QuantizedLinear& linear) { return fill_of_byte(linear.x.stored_zero_point()); }
 
-std::vector<ptrdiff_t> dense_offsets(const WindowInput& x, int64_t vectors) {
-  std::vector<ptrdiff_t> offsets;
-  for (ptrdiff_t tap : x.taps) {
-    for (int64_t v = 0; v < vectors; ++v) offsets.push_back(tap + v * kLanes);
-  }
-  return offsets;
-}
+}  // namespace
 
-int64_t position_bytes(const LaneTensor& tensor) {
-  return tensor.vectors * kLanes * static_cast<int64_t>(sizeof(float));
-}
+void form(const Linear&, const Stage& stage, Placement& placement) { form_of_layer(stage, fill_of(0.0f), placement); }
+void emit(const Linear&, const Stage& stage, Planner& p) { emit_layer(stage, fill_of(0.0f), p); }
 
-void set_code(JitStep& step, const PackedJit& code, const LayerOperands& operands) {
-  const Window& window = operands.shape.window;
-  step.code = &code;
-  for (int64_t i = 0; i < window.kernel[0]; ++i) {
-    step.row_base.push_back(operands.x.taps[static_cast<size_t>(i * window.kernel[1])]);
-  }
-  step.tile =
-      static_cast<int>(std::clamp<int64_t>(kTileBytes / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
-  // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
-  const int64_t data_bytes =
-      (position_bytes(operands.x.tensor) + position_bytes(operands.y)) * pixels_of(operands.y.geometry).count();
-  step.least_positions = static_cast<int64_t>(code.code_bytes) <= std::min(data_bytes, kSmallCode)
-                             ? kLeastPositions
-                             : kLeastPositionsOfLargeCode;
+void form(const QuantizedLinear& linear, const Stage& stage, Placement& placement) {
+  form_of_layer(stage, border_of(linear), placement);
 }
+void emit(const QuantizedLinear& linear, const Stage& stage, Planner& p) { emit_layer(stage, border_of(linear), p); }
 
 }  // namespace sparsecpu

@@ -1,52 +1,16 @@
-// What layers of floats and of bytes share: which of their packed forms runs, what it reads, where it writes, how its
-// work is divided.
+// Layers of floats and of bytes: which of their packed forms runs, what it reads, where it writes, how its work is
+// divided. The steps stand in linear.h and quantized_linear.h.
 #pragma once
-#include <optional>
-#include <vector>
-
-#include "lower/layer_pack.h"
-#include "lower/operands.h"
-#include "run/linear_steps.h"
+#include "lower/placement.h"
 
 namespace sparsecpu {
 
-// Fewest output channels that are worth a chunk of their own.
-constexpr int64_t kMinChunkRows = 16;
+struct Planner;
 
-// fill: what a border of its input holds.
-void form_of_layer(const Stage& stage, FillBits fill, Placement& placement);
-void emit_layer(const Stage& stage, FillBits fill, Planner& p);
+void form(const Linear& linear, const Stage& stage, Placement& placement);
+void emit(const Linear& linear, const Stage& stage, Planner& p);
 
-// Its output is an image of several pixels.
-bool has_pixels(const Stage& stage, const Placement& placement);
-
-// What a step of a layer in lanes works on.
-struct LayerOperands {
-  LinearShape shape;
-  WindowInput x;
-  std::optional<Operand> addend;
-  LaneTensor y;
-  std::optional<FloatTail> tail;
-  std::vector<int> more_buffers;  // the tail's
-};
-
-// Distances in floats from a position's first tap to where chunks of weights begin. per_vector: channels in a vector.
-std::vector<ptrdiff_t> chunk_bases(const std::vector<ChunkOrigin>& origins, const LayerOperands& operands,
-                                   int64_t per_vector);
-// Of all input vectors, tap by tap.
-std::vector<ptrdiff_t> dense_offsets(const WindowInput& x, int64_t vectors);
-void set_code(JitStep& step, const PackedJit& code, const LayerOperands& operands);
-// The weights of a step, in so many blocks; tile: positions that its kernel computes together.
-template <class S, class Packed>
-void set_weights(S& step, const Packed& packed, int tile, int64_t blocks, int64_t block_rows) {
-  step.weights = &packed.view;
-  step.tile = tile;
-  step.blocks = blocks;
-  step.block_rows = block_rows;
-}
-
-int64_t position_bytes(const LaneTensor& tensor);
-// The inputs of a tile share half of the L2 cache with the code.
-constexpr int64_t kTileBytes = 384 * 1024;
+void form(const QuantizedLinear& linear, const Stage& stage, Placement& placement);
+void emit(const QuantizedLinear& linear, const Stage& stage, Planner& p);
 
 }  // namespace sparsecpu

@@ -17,9 +17,6 @@ std::optional<Unary> clamp_after(const Stage& stage, const PackedJit& code) {
 
 }  // namespace
 
-void form(const Linear&, const Stage& stage, Placement& placement) { form_of_layer(stage, fill_of(0.0f), placement); }
-void emit(const Linear&, const Stage& stage, Planner& p) { emit_layer(stage, fill_of(0.0f), p); }
-
 std::unique_ptr<DepthwiseStep> make_step(const PackedDepthwise& packed, const Stage& stage,
                                          const LayerOperands& operands, Planner& p) {
   const int64_t channels = operands.shape.out_channels;

@@ -2,13 +2,10 @@
 #pragma once
 #include <memory>
 
-#include "lower/ops/layer.h"
+#include "lower/ops/layer_operands.h"
 #include "run/linear_steps.h"
 
 namespace sparsecpu {
-
-void form(const Linear& linear, const Stage& stage, Placement& placement);
-void emit(const Linear& linear, const Stage& stage, Planner& p);
 
 // The step on lanes of weights that are packed so.
 std::unique_ptr<DepthwiseStep> make_step(const PackedDepthwise&, const Stage&, const LayerOperands&, Planner& p);

@@ -10,8 +10,6 @@
 namespace sparsecpu {
 namespace {
 
-FillBits border_of(const QuantizedLinear& linear) { return fill_of_byte(linear.x.stored_zero_point()); }
-
 // Multipliers and bias of a layer whose input's scale and zero point are known only now.
 void scale_dynamically(TensorRef quantization, const QuantizedRows& rows, QuantizedFinish* finish, Planner& p) {
   auto step = std::make_unique<DynamicScaleStep>();
@@ -58,12 +56,6 @@ QuantizedFinish finish_of(const Stage& stage, const QuantizedRows& rows, Planner
 }
 
 }  // namespace
-
-void form(const QuantizedLinear& linear, const Stage& stage, Placement& placement) {
-  form_of_layer(stage, border_of(linear), placement);
-}
-
-void emit(const QuantizedLinear& linear, const Stage& stage, Planner& p) { emit_layer(stage, border_of(linear), p); }
 
 std::unique_ptr<QDepthwiseStep> make_step(const PackedQDepthwise& packed, const Stage& stage,
                                           const LayerOperands& operands, Planner& p) {

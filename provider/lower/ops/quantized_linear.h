@@ -2,13 +2,10 @@
 #pragma once
 #include <memory>
 
-#include "lower/ops/layer.h"
+#include "lower/ops/layer_operands.h"
 #include "run/quantized_steps.h"
 
 namespace sparsecpu {
-
-void form(const QuantizedLinear& linear, const Stage& stage, Placement& placement);
-void emit(const QuantizedLinear& linear, const Stage& stage, Planner& p);
 
 // The step on lanes of weights that are packed so.
 std::unique_ptr<QDepthwiseStep> make_step(const PackedQDepthwise&, const Stage&, const LayerOperands&, Planner& p);
