@@ -38,6 +38,15 @@ Features read_features() {
   return features;
 }
 
+int64_t read_l2_bytes() {
+  constexpr uint32_t kLeaf = 0x80000006;  // of AMD and Intel alike
+  constexpr int64_t kUsual = 1 << 20;
+  uint32_t a, b, c, d;
+  if (!__get_cpuid(kLeaf, &a, &b, &c, &d)) return kUsual;
+  const int64_t kilobytes = c >> 16;
+  return kilobytes > 0 ? kilobytes * 1024 : kUsual;
+}
+
 struct FeatureFlags {
   Feature feature;
   std::vector<std::string> flags;
@@ -53,6 +62,11 @@ const FeatureFlags kFlags[] = {
 Features hardware_features() {
   static const Features features = read_features();
   return features;
+}
+
+int64_t l2_share(double share) {
+  static const int64_t bytes = read_l2_bytes();
+  return static_cast<int64_t>(share * static_cast<double>(bytes));
 }
 
 std::vector<std::string> flags_of(Features features) {

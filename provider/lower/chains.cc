@@ -2,19 +2,13 @@
 
 #include <algorithm>
 
+#include "base/cpu.h"
 #include "lower/layer_pack.h"
 #include "ops/window_memory.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 namespace {
-
-// Positions below which threads that share them would fetch generated code for too few.
-constexpr int64_t kMinPositionsPerWorker = 24;
-// The channels that are worked on at once stay in half of the L2 cache; if possible, in a quarter of this.
-constexpr int64_t kMaxUnitBytes = 512 * 1024;
-constexpr int64_t kGoodUnitBytes = 128 * 1024;
-// Rows of the first stage that all parts compute together, in percent of those there are.
-constexpr int64_t kMaxPartRows = 160;
 
 int64_t position_count(const Geometry& g) { return g.groups() * g.step_h * g.step_w; }
 
@@ -65,13 +59,13 @@ std::optional<ChainKind> Chains::kind_of(size_t stage) const {
 
 // Generated code, then a depthwise layer.
 std::optional<ChainKind> Chains::kind_of_channels(size_t stage) const {
-  const int64_t bytes = unit_bytes(stage), rows = part_rows(stage);
+  const int64_t bytes = unit_bytes(stage), rows = part_rows(stage), most_bytes = l2_share(kUnitShare);
   const int64_t all = placement_.at(stages_[stage].op.output).blocks.step_h;
   const bool goes_on = feeds_only_next(stage + 1) && is_pointwise_layer(stages_[stage + 2]);
-  if (goes_on && rows * workers_.count * 100 <= all * kMaxPartRows && rows * bytes <= all * kMaxUnitBytes) {
+  if (goes_on && rows * workers_.count * 100 <= all * kMaxPartRows && rows * bytes <= all * most_bytes) {
     return ChainKind::kParts;
   }
-  return bytes <= kMaxUnitBytes ? std::optional(ChainKind::kChannels) : std::nullopt;
+  return bytes <= most_bytes ? std::optional(ChainKind::kChannels) : std::nullopt;
 }
 
 // Of a block of the stage's output channels, at all positions that a depthwise layer reads.
@@ -99,7 +93,7 @@ std::optional<Chain> Chains::from(size_t stage) const {
   if (*kind == ChainKind::kPositions) return chain;
   // As many blocks of generated code at once as suit the cache.
   const int64_t vectors = unit_vectors(stages_[stage]);
-  chain.units = std::clamp<int64_t>(kGoodUnitBytes / unit_bytes(stage), 1, kJitRows / vectors);
+  chain.units = std::clamp<int64_t>(l2_share(kGoodUnitShare) / unit_bytes(stage), 1, kJitRows / vectors);
   chain.vectors = chain.units * vectors;
   return chain;
 }

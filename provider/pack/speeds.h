@@ -221,4 +221,26 @@ constexpr double kChunkRowNonzeros = 100;
 constexpr int64_t kSmallCacheVectors = 128;   // of four positions, 32 KB
 constexpr double kSmallCacheNonzeros = 0.15;  // share of nonzeros from which a chunk stays in such a cache
 
+// Shares of a core's L2 cache (`l2_share()` of base/cpu.h) for what a worker has in hand: half of it. Zen 5, 1 MB.
+constexpr double kUnitShare = 1.0 / 2, kGoodUnitShare = 1.0 / 8;  // channels of a chain at once: at most; if possible
+constexpr double kTileShare = 3.0 / 8;                            // inputs of a tile of generated code, beside the code
+
+// How work is cut. Chunks take about a microsecond or more: multiply-adds of vectors by the kernels of layers, and by
+// generated code, in which a row's end counts as so many; floats that other steps touch.
+constexpr int64_t kChunkMultiplies = 4000, kChunkCodeMultiplies = 8000, kCodeRowEnd = 6;
+constexpr int64_t kChunkFloats = 8 * 1024;
+constexpr int64_t kMinChunkRows = 16;  // output channels
+// Chains of a layer and a depthwise one. Positions below which threads that share them would fetch generated code for
+// too few; rows of the first that all parts compute together, in percent of those there are.
+constexpr int64_t kMinPositionsPerWorker = 24;
+constexpr int64_t kMaxPartRows = 160;
+// Slices of a batch: threads that idle in the last round, and lanes that stay unused, against none. ResNet-50: slices
+// of two images, which fill the lanes at 7x7, are 8 % faster than single ones.
+constexpr double kMostIdle = 1.2, kMostUnused = 1.05;
+
+// Waiting, in nanoseconds. For other workers' chunks, spinning: longer than most imbalances take, after which the
+// worker that is waited for has probably lost its CPU. For threads to come to a session's first call: one that sleeps
+// wakes within some 50 us where it finds a CPU. Calls so short that they do not wait for their turn.
+constexpr int64_t kSpinNs = 50'000, kMusterNs = 300'000, kShortCallNs = 100'000;
+
 }  // namespace sparsecpu

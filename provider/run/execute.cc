@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/memory.h"
+#include "pack/speeds.h"
 #include "run/lane_tensor.h"
 
 namespace sparsecpu {
@@ -27,10 +28,9 @@ class alignas(kCacheLine) Done {
     if (chunks_.fetch_add(chunks) + chunks == all && sleepers_.load() > 0) wake_all(chunks_);
   }
 
-  // Spins for longer than most imbalances take. After that, the worker that is waited for has probably lost its CPU,
-  // perhaps to this one: sleeping makes room for it.
+  // Spins for a while. After that, the worker that is waited for has probably lost its CPU, perhaps to this one:
+  // sleeping makes room for it.
   void wait_for(int all) noexcept {
-    constexpr int64_t kSpinNs = 50'000;
     for (int64_t started = 0; chunks_.load(std::memory_order_acquire) != all;) {
       for (int i = 0; i < 64 && chunks_.load(std::memory_order_acquire) != all; ++i) _mm_pause();
       const int64_t now = now_ns();

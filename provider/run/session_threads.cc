@@ -8,12 +8,11 @@
 
 #include "base/clock.h"
 #include "base/happens_before.h"
+#include "pack/speeds.h"
 #include "run/turn.h"
 
 namespace sparsecpu {
 namespace {
-
-constexpr int64_t kShortNs = 100'000;  // a call that does not wait for its turn
 
 // One ParallelFor. The host orders what the caller did before it, what the items do, and what the caller does after it.
 class Call {
@@ -67,9 +66,7 @@ class Muster {
   }
 
  private:
-  // A thread that sleeps wakes within some 50 us where it finds a CPU.
-  static constexpr int64_t kPatienceNs = 300'000;
-  int64_t end() const { return last_ns_.load(std::memory_order_relaxed) + kPatienceNs; }
+  int64_t end() const { return last_ns_.load(std::memory_order_relaxed) + kMusterNs; }
 
   const int all_;
   std::atomic<int> present_{0};
@@ -95,7 +92,7 @@ int SessionThreads::workers(const ParallelFor& parallel_for) {
 }
 
 void SessionThreads::run(const ParallelFor& parallel_for, int workers, Work work, void* user) {
-  const Turn turn(cpus_, usual_ns_.load(std::memory_order_relaxed) > kShortNs);
+  const Turn turn(cpus_, usual_ns_.load(std::memory_order_relaxed) > kShortCallNs);
   if (turn.crowded()) {
     work(user, 0);
   } else {

@@ -6,6 +6,7 @@
 #include "lower/ops/linear.h"
 #include "lower/ops/quantized_linear.h"
 #include "lower/parameters.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 namespace {
@@ -69,8 +70,7 @@ void place_result(const Stage& stage, const Stretch& stretch, LayerOperands* ope
 // output channels where there are too few tiles.
 void partition(LaneLinearStep& step, const Workers& workers) {
   const int64_t tiles = ceil_div(step.positions.count(), step.tile);
-  constexpr int64_t kMinMultiplies = 4000;  // vectors: about a microsecond
-  const int64_t worth = std::max<int64_t>(1, step.work_per_position * step.positions.count() / kMinMultiplies);
+  const int64_t worth = std::max<int64_t>(1, step.work_per_position * step.positions.count() / kChunkMultiplies);
   const int64_t most = std::min<int64_t>(workers.most_chunks(), worth);
   step.position_chunks = static_cast<int>(std::min(tiles, most));
   const int64_t most_by_rows = std::max<int64_t>(1, step.rows / std::max(kMinChunkRows, step.block_rows));
@@ -79,11 +79,9 @@ void partition(LaneLinearStep& step, const Workers& workers) {
 }
 
 void partition(JitStep& step, const Workers& workers) {
-  constexpr int kMinMultiplies = 8000;
-  constexpr int kFinish = 6;  // a row's end, in multiply-adds
-  const int64_t multiplies = (step.code->nonzeros + kFinish * step.rows) * step.positions.count();
+  const int64_t multiplies = (step.code->nonzeros + kCodeRowEnd * step.rows) * step.positions.count();
   const int64_t most =
-      workers.even_chunks(std::clamp<int64_t>(multiplies / kMinMultiplies, 1, workers.most_chunks()));
+      workers.even_chunks(std::clamp<int64_t>(multiplies / kChunkCodeMultiplies, 1, workers.most_chunks()));
   step.position_chunks = static_cast<int>(
       workers.even_chunks(std::clamp<int64_t>(step.positions.count() / step.least_positions, 1, most)));
   step.unit_chunks =

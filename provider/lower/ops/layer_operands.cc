@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/cpu.h"
 #include "lower/arithmetic.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 
@@ -41,7 +43,7 @@ void set_code(JitStep& step, const PackedJit& code, const LayerOperands& operand
     step.row_base.push_back(operands.x.taps[static_cast<size_t>(i * window.kernel[1])]);
   }
   step.tile = static_cast<int>(
-      std::clamp<int64_t>(kTileBytes / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
+      std::clamp<int64_t>(l2_share(kTileShare) / position_bytes(operands.x.tensor), 8, JitStep::kMaxPositions));
   // Workers with positions of their own fetch all code, workers with channels of their own one another's data.
   const int64_t data_bytes =
       (position_bytes(operands.x.tensor) + position_bytes(operands.y)) * pixels_of(operands.y.geometry).count();

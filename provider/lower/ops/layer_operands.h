@@ -9,9 +9,6 @@
 
 namespace sparsecpu {
 
-// Fewest output channels that are worth a chunk of their own.
-constexpr int64_t kMinChunkRows = 16;
-
 // Its output is an image of several pixels.
 bool has_pixels(const Stage& stage, const Placement& placement);
 
@@ -41,7 +38,5 @@ void set_weights(S& step, const Packed& packed, int tile, int64_t blocks, int64_
 }
 
 int64_t position_bytes(const LaneTensor& tensor);
-// The inputs of a tile share half of the L2 cache with the code.
-constexpr int64_t kTileBytes = 384 * 1024;
 
 }  // namespace sparsecpu

@@ -1,7 +1,9 @@
 #include "lower/ops/linear.h"
 
+#include "base/cpu.h"
 #include "lower/ops/few_rows.h"
 #include "lower/parameters.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 namespace {
@@ -53,7 +55,7 @@ std::unique_ptr<FloatJitStep> make_step(const PackedJit& packed, const Stage& st
                                         Planner&) {
   auto step = std::make_unique<FloatJitStep>();
   set_code(*step, packed, operands);
-  step->part_by_part = step->tile * position_bytes(operands.x.tensor) > kTileBytes;
+  step->part_by_part = step->tile * position_bytes(operands.x.tensor) > l2_share(kTileShare);
   step->post = activation_of(clamp_after(stage, packed));
   return step;
 }
