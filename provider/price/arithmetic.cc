@@ -16,26 +16,26 @@ double product(const Shape& shape, size_t first = 0) {
 double last(const Shape& shape) { return shape.empty() ? 0 : static_cast<double>(shape.back()); }
 
 template <size_t n>
-bool is_any_of(std::string_view type, const std::array<std::string_view, n>& names) {
-  return std::find(names.begin(), names.end(), type) != names.end();
+bool is_any_of(std::string_view op, const std::array<std::string_view, n>& names) {
+  return std::find(names.begin(), names.end(), op) != names.end();
 }
 
-constexpr std::array<std::string_view, 4> kConvolutions{"Conv", "FusedConv", "ConvInteger", "QLinearConv"};
-constexpr std::array<std::string_view, 4> kRecurrent{"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"};
+constexpr std::array<std::string_view, 4> kConvolutions{"Conv", "com.microsoft.FusedConv", "ConvInteger",
+                                                        "QLinearConv"};
+constexpr std::array<std::string_view, 4> kRecurrent{"LSTM", "GRU", "RNN", "com.microsoft.DynamicQuantizeLSTM"};
 constexpr std::array<std::string_view, 9> kProducts{"Gemm",
-                                                    "FusedGemm",
-                                                    "QGemm",
+                                                    "com.microsoft.FusedGemm",
+                                                    "com.microsoft.QGemm",
                                                     "MatMul",
-                                                    "FusedMatMul",
+                                                    "com.microsoft.FusedMatMul",
                                                     "MatMulInteger",
                                                     "QLinearMatMul",
-                                                    "DynamicQuantizeMatMul",
-                                                    "MatMulIntegerToFloat"};
+                                                    "com.microsoft.DynamicQuantizeMatMul",
+                                                    "com.microsoft.MatMulIntegerToFloat"};
 
 }  // namespace
 
 double multiply_adds(const Graph& graph, const Table<ValueFacts>& facts, const Node& node) {
-  if (!node.domain.empty() && node.domain != "ai.onnx" && node.domain != "com.microsoft") return 0;
   static const Shape kUnknown;
   const auto shape_of = [&](int value) -> const Shape& {
     if (value < 0) return kUnknown;
@@ -47,20 +47,20 @@ double multiply_adds(const Graph& graph, const Table<ValueFacts>& facts, const N
   };
   const Shape& output = node.outputs.empty() ? kUnknown : shape_of(node.outputs[0]);
   const Shape &x = input(0), &weight = input(1);
-  const std::string_view type = node.op_type;
-  if (is_any_of(type, kRecurrent)) {  // x [sequence, batch, input] or [batch, sequence, input]; W and R of each gate
+  const std::string_view op = node.op;
+  if (is_any_of(op, kRecurrent)) {  // x [sequence, batch, input] or [batch, sequence, input]; W and R of each gate
     return x.size() != 3 || weight.empty() || input(2).empty()
                ? 0
                : static_cast<double>(x[0]) * static_cast<double>(x[1]) * (product(weight) + product(input(2)));
   }
-  if (type == "ConvTranspose") return x.empty() || weight.empty() ? 0 : product(x) * product(weight, 1);
+  if (op == "ConvTranspose") return x.empty() || weight.empty() ? 0 : product(x) * product(weight, 1);
   if (output.empty()) return 0;
-  if (is_any_of(type, kConvolutions)) {
-    const Shape& kernel = type == "QLinearConv" ? input(3) : weight;
+  if (is_any_of(op, kConvolutions)) {
+    const Shape& kernel = op == "QLinearConv" ? input(3) : weight;
     return kernel.empty() ? 0 : product(output) * product(kernel, 1);
   }
-  if (type == "MatMulNBits") return product(output) * last(x);
-  if (!is_any_of(type, kProducts) || x.empty()) return 0;
+  if (op == "com.microsoft.MatMulNBits") return product(output) * last(x);
+  if (!is_any_of(op, kProducts) || x.empty()) return 0;
   const bool transposed = x.size() > 1 && node.attribute("transA", int64_t{0}) != 0;
   return product(output) * (transposed ? static_cast<double>(x[x.size() - 2]) : last(x));
 }

@@ -1,6 +1,7 @@
 #include "price/cpu_layout.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "facts/constants.h"
@@ -11,26 +12,56 @@ namespace {
 
 enum class CpuLayout { kPlain, kBlocks, kChannelsLast };  // NCHW; NCHWc of floats; NHWC of bytes and next to them
 
-using Names = std::initializer_list<const char*>;
-bool is_one_of(const Node& node, Names names) {
-  return std::any_of(names.begin(), names.end(), [&](const char* name) { return node.op_type == name; });
+// operators.h
+bool is_one_of(const Node& node, std::span<const char* const> names) {
+  return std::any_of(names.begin(), names.end(), [&](const char* name) { return node.op == name; });
 }
 
 // In a layout of their own if their inputs are not.
 bool starts(const Node& node, CpuLayout layout) {
-  if (is_one_of(node, {"Conv", "FusedConv", "QLinearConv"})) return true;
-  return layout == CpuLayout::kBlocks && is_one_of(node, {"MaxPool", "AveragePool"});
+  constexpr const char* kConvolutions[] = {"Conv", "com.microsoft.FusedConv", "QLinearConv"};
+  constexpr const char* kPools[] = {"MaxPool", "AveragePool"};
+  return is_one_of(node, kConvolutions) || (layout == CpuLayout::kBlocks && is_one_of(node, kPools));
 }
 
 // In the layout of their inputs.
 bool follows(const Node& node, CpuLayout layout) {
-  if (is_one_of(node, {"Add", "Sum", "Mul", "Concat", "Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid",
-                       "Gelu", "BatchNormalization", "GlobalAveragePool", "MaxPool", "AveragePool", "Resize"}))
-    return true;
-  return layout == CpuLayout::kChannelsLast &&
-         is_one_of(node, {"QuantizeLinear", "DequantizeLinear", "QLinearAdd", "QLinearMul", "QLinearConcat",
-                          "QLinearAveragePool", "QLinearGlobalAveragePool", "QLinearSigmoid", "QLinearLeakyRelu",
-                          "QLinearSoftmax", "Softmax", "PRelu", "Elu", "Pad", "Slice", "Split", "Sub", "Div"});
+  constexpr const char* kAlways[] = {"Add",
+                                     "Sum",
+                                     "Mul",
+                                     "Concat",
+                                     "Relu",
+                                     "Clip",
+                                     "LeakyRelu",
+                                     "Sigmoid",
+                                     "Tanh",
+                                     "HardSigmoid",
+                                     "Gelu",
+                                     "com.microsoft.Gelu",
+                                     "BatchNormalization",
+                                     "GlobalAveragePool",
+                                     "MaxPool",
+                                     "AveragePool",
+                                     "Resize"};
+  constexpr const char* kChannelsLast[] = {"QuantizeLinear",
+                                           "DequantizeLinear",
+                                           "com.microsoft.QLinearAdd",
+                                           "com.microsoft.QLinearMul",
+                                           "com.microsoft.QLinearConcat",
+                                           "com.microsoft.QLinearAveragePool",
+                                           "com.microsoft.QLinearGlobalAveragePool",
+                                           "com.microsoft.QLinearSigmoid",
+                                           "com.microsoft.QLinearLeakyRelu",
+                                           "com.microsoft.QLinearSoftmax",
+                                           "Softmax",
+                                           "PRelu",
+                                           "Elu",
+                                           "Pad",
+                                           "Slice",
+                                           "Split",
+                                           "Sub",
+                                           "Div"};
+  return is_one_of(node, kAlways) || (layout == CpuLayout::kChannelsLast && is_one_of(node, kChannelsLast));
 }
 
 int first_input(const Graph& graph, const Node& node) {
@@ -47,11 +78,11 @@ double count_elements(const Table<ValueFacts>& facts, int value) {
 
 // Plain against channels last or in blocks, for each value that it makes.
 double loss_ns(const Node& node, CpuLayout layout) {
-  if (node.op_type == "Resize") return node.attribute("mode", "nearest") == "linear" ? kPlainResizeNs : 0;
+  if (node.op == "Resize") return node.attribute("mode", "nearest") == "linear" ? kPlainResizeNs : 0;
   if (layout != CpuLayout::kChannelsLast) return 0;
-  if (is_one_of(node, {"Softmax", "QLinearSoftmax"})) return kPlainSoftmaxNs;
-  const bool largest = node.op_type == "MaxPool";
-  if (!largest && !is_one_of(node, {"AveragePool", "QLinearAveragePool"})) return 0;
+  if (node.op == "Softmax" || node.op == "com.microsoft.QLinearSoftmax") return kPlainSoftmaxNs;
+  const bool largest = node.op == "MaxPool";
+  if (!largest && node.op != "AveragePool" && node.op != "com.microsoft.QLinearAveragePool") return 0;
   double taps = 1;
   for (int64_t k : node.attribute("kernel_shape", std::vector<int64_t>{})) taps *= static_cast<double>(k);
   return largest ? kPlainMaxNs + taps * kPlainMaxTapNs : taps * kPlainAverageTapNs;

@@ -99,7 +99,7 @@ constexpr Place kPatterns[] = {
 };
 
 std::string unsupported(const Node& node) {
-  if (node.op_type == "MatMulNBits") return "weights of fewer than 8 bits in blocks are not supported";
+  if (node.op == "com.microsoft.MatMulNBits") return "weights of fewer than 8 bits in blocks are not supported";
   if (node.op == "ConvInteger" || node.op == "MatMulInteger") {
     return "its int32 result is not followed by a Cast to float32 and a Mul with a constant scale";
   }
