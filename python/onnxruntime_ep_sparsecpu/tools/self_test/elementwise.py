@@ -50,7 +50,8 @@ def _binary(level: str, rng: np.random.Generator) -> Array:
 def _affine(level: str, rng: np.random.Generator) -> Array:
     x = random_floats(rng, int(rng.integers(1, 40)), LANES)
     y = aligned(*x.shape)
-    kernels.affine(level, *rng.standard_normal((2, len(x))).astype(F), x, y)
+    scale, shift = rng.standard_normal((2, len(x))).astype(F)
+    kernels.affine(level, scale, shift, x, y)
     return y
 
 
@@ -103,7 +104,8 @@ def _sum_positions(level: str, rng: np.random.Generator) -> Array:
 def _layer_norm(level: str, rng: np.random.Generator) -> Array:
     x = random_floats(rng, int(rng.integers(1, 80)), LANES)
     y = aligned(*x.shape)
-    kernels.layer_norm(level, *rng.standard_normal((2, len(x))).astype(F), 1e-5, x, y)
+    scale, shift = rng.standard_normal((2, len(x))).astype(F)
+    kernels.layer_norm(level, scale, shift, 1e-5, x, y)
     return y
 
 

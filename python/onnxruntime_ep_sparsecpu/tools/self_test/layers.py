@@ -38,6 +38,7 @@ class Layer:
         shape = (self.rows, self.inputs // self.groups, _TAPS)
         keep = rng.random(shape) < 0.3
         self.bias = rng.standard_normal(self.rows).astype(F)
+        self.weights: Array
         if int8:
             self.weights = np.where(keep, rng.integers(-128, 128, shape), 0).astype(np.int8).view(np.uint8)
             self.x = random_byte_lanes(rng, self.positions + _TAPS - 1, self.vectors)
@@ -106,8 +107,8 @@ def _jit_spmm(level: str, rng: np.random.Generator) -> Array:
     """Generated code, but for level "scalar": the kernel without."""
     layer = Layer(rng)
     if level == "scalar":
-        packed = kernels.Spmm(layer.native, 1, layer.vectors, 64)
-        return layer.run(packed, level, packed.blocks, layer.origins(packed))
+        stream = kernels.Spmm(layer.native, 1, layer.vectors, 64)
+        return layer.run(stream, level, stream.blocks, layer.origins(stream))
     y = aligned(layer.positions, layer.rows, LANES)
     x_at, y_at = ([p * n * LANES for p in range(layer.positions)] for n in (layer.vectors, layer.rows))
     packed = kernels.Jit(layer.native, 1, layer.vectors, (0.0, math.inf))
@@ -119,8 +120,8 @@ def _jit_spmm(level: str, rng: np.random.Generator) -> Array:
 def _jit_spmm_int8(level: str, rng: np.random.Generator) -> Array:
     layer = Layer(rng, int8=True)
     if level == "scalar":
-        packed = q.Spmm(layer.native, 1, layer.vectors, 64, False)
-        return layer.run(packed, level, packed.blocks, layer.origins(packed))
+        stream = q.Spmm(layer.native, 1, layer.vectors, 64, False)
+        return layer.run(stream, level, stream.blocks, layer.origins(stream))
     y = aligned(layer.positions, -(-layer.rows // 4), LANES)
     packed = q.Jit(layer.native, 1, layer.vectors, q.JitFinish.bytes, False)
     grid = q.JitGrid(1, layer.positions, 0, layer.vectors * LANES)
