@@ -1,7 +1,8 @@
 #include "graph/reader.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <charconv>
+#include <string_view>
 #include <unordered_map>
 
 #include "abi/ort_api.h"
@@ -143,8 +144,8 @@ class Reader {
     graph_.name = get_string(api().Graph_GetName, handle_);
     graph_.model_path = get_string(api().Graph_GetModelPath, handle_);
     graph_.checks_inputs = get(api().Graph_GetParentNode, handle_) == nullptr;
-    graph_.ort_minor =
-        std::atoi(ort::host_version().c_str() + std::min<size_t>(2, ort::host_version().size()));  // "1.25.1"
+    const std::string_view version = ort::host_version();  // "1.25.1"
+    std::from_chars(version.data() + version.find('.') + 1, version.data() + version.size(), graph_.ort_minor);
     for (const auto* info : get_list(api().Graph_GetNumInputs, api().Graph_GetInputs, handle_)) {
       graph_.inputs.push_back(value_index(info));
     }

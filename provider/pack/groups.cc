@@ -35,7 +35,7 @@ RowSums row_sums(const QuantizedLayer& layer, int64_t row) {
   RowSums sums;
   for (int64_t channel = 0; channel < layer.weight.channels; ++channel) {
     for (int64_t tap = 0; tap < layer.weight.taps; ++tap) {
-      const int w = checked_weight(layer, row, channel, tap);
+      const int8_t w = checked_weight(layer, row, channel, tap);
       (w > 0 ? sums.positive : sums.negative) += w;
     }
   }
