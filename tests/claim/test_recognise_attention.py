@@ -10,6 +10,7 @@ from attention_writer import BATCH, CHANNELS, HEADS, LENGTH, WIDTH, Writer, atte
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
+from random_checks import examples
 
 
 def keys_by_reshape(g: Writer, k: str) -> str:
@@ -25,7 +26,7 @@ def keys_by_reshape(g: Writer, k: str) -> str:
     return g.add("Reshape", g.add("Transpose", joined, perm=[0, 2, 1]), back)
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     static=st.booleans(),
     scale=st.sampled_from(["none", "queries and keys", "queries", "scores", "scores by division"]),
@@ -84,7 +85,7 @@ def core(g: Writer, q: str, turned: str, v: str) -> str:
     return g.add("MatMul", g.add("Softmax", g.add("MatMul", q, turned), axis=-1), v)
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(static=st.booleans(), turned=st.tuples(*[st.booleans()] * 3), mask=st.booleans(), divided=st.booleans())
 def test_fused_products(static: bool, turned: tuple[bool, bool, bool], mask: bool, divided: bool) -> None:
     """As onnxruntime saves an optimized file: products with a factor, whose sides are transposed or not."""

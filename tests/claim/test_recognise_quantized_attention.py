@@ -10,6 +10,7 @@ import sparsecpu_testing as claim
 from describe import Network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_checks import examples
 
 HEADS, WIDTH, BATCH, LENGTH = 4, 8, 2, 6
 CHANNELS = HEADS * WIDTH
@@ -97,7 +98,7 @@ def approximately(q: Q) -> tuple[Any, int, bool]:
     return pytest.approx(q[0]), q[1], False
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(operators=st.booleans(), scale=st.sampled_from([None, "Mul", "Div"]), first=st.booleans())
 def test_floats_that_are_scaled_and_quantized_behind_their_heads(
     operators: bool, scale: str | None, first: bool
@@ -136,7 +137,7 @@ def table(x: Q, y: Q, number: float, exact: bool) -> bytes:
     return np.clip(rounded, 0, 255).astype(np.uint8).tobytes()
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(operators=st.booleans(), between_floats=st.booleans())
 def test_bytes_that_are_scaled_behind_their_heads(operators: bool, between_floats: bool) -> None:
     g = Writer(operators)
@@ -189,7 +190,7 @@ def sides_of(g: Writer) -> list[str]:
     return [g.quantize(g.split(g.input(name, [BATCH, LENGTH, CHANNELS]), perm), y) for name, perm, y in turns]
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(operators=st.booleans(), scaled=st.booleans(), guard=st.sampled_from([None, "one", "two"]))
 def test_a_softmax_of_bytes(operators: bool, scaled: bool, guard: str | None) -> None:
     """QLinearSoftmax, or what onnxruntime makes one of; guard: torch's, with a DequantizeLinear for each of its uses."""
@@ -235,7 +236,7 @@ def masked(g: Writer, mask: str, first: bool) -> str:
     return g.join(g.dequantize(g.product(weights, WEIGHTS, values, VALUES, OUTPUT), OUTPUT))
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(operators=st.booleans(), first=st.booleans(), shape=st.sampled_from([[BATCH, 1, 1, LENGTH], [LENGTH, LENGTH]]))
 def test_a_mask_of_bytes(operators: bool, first: bool, shape: list[int | str | None]) -> None:
     g = Writer(operators)
@@ -246,7 +247,7 @@ def test_a_mask_of_bytes(operators: bool, first: bool, shape: list[int | str | N
     assert (attention["mask"], len(attention["inputs"])) == ("added", 4)
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(operators=st.booleans(), byte=st.integers(0, 255))
 def test_a_constant_mask_of_one_byte(operators: bool, byte: int) -> None:
     g = Writer(operators)

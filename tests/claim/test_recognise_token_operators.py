@@ -7,11 +7,12 @@ import pytest
 from attention_writer import CHANNELS, LENGTH, Writer, claim
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_checks import examples
 
 RELU, LEAKY_RELU, GELU_TANH, SILU = 0, 2, 8, 4  # UnaryKind of base/elementwise.h
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     square=st.sampled_from(["Pow", "Mul"]),
     inverse=st.booleans(),
@@ -72,7 +73,7 @@ def test_skip_layer_norm(bias: bool, sum_is_used: bool) -> None:
     assert (ops[-2]["output"] >= 0) == sum_is_used
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(power=st.booleans(), half=st.sampled_from(["last", "first", "gate"]), swap=st.booleans())
 def test_gelu_of_tanh(power: bool, half: str, swap: bool) -> None:
     g = Writer(static=False)

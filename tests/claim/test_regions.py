@@ -7,6 +7,7 @@ from typing import Any
 import sparsecpu_testing as claim
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_checks import examples
 
 
 @st.composite
@@ -62,7 +63,7 @@ def contracted_has_cycle(following: list[list[int]], group: list[int]) -> bool:
     return any(v in reachable(edges, v) for v in edges)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(marked_graphs())
 def test_groups_are_acyclic_after_contraction(case: tuple[dict[str, Any], list[bool], list[int]]) -> None:
     graph, claimed, side = case
@@ -73,7 +74,7 @@ def test_groups_are_acyclic_after_contraction(case: tuple[dict[str, Any], list[b
         assert len({side[i] for i, own in enumerate(group) if own == g}) == 1
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(marked_graphs(), st.data())
 def test_the_check_finds_every_cycle(case: tuple[dict[str, Any], list[bool], list[int]], data: st.DataObject) -> None:
     graph, claimed, _ = case

@@ -13,6 +13,7 @@ from describe import Network, describe
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from random_checks import examples
 
 REFUSALS = (
     ort_errors.Fail,
@@ -66,7 +67,7 @@ def windows(draw: st.DrawFn, dilated: bool = True) -> tuple[dict[str, Any], list
     return attributes, several(1, 9)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(windows())
 def test_conv(case: tuple[dict[str, Any], list[int]]) -> None:
     attributes, size = case
@@ -78,7 +79,7 @@ def test_conv(case: tuple[dict[str, Any], list[int]]) -> None:
     assert predicted(model, [2, 2, *size]) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(windows(dilated=False), st.sampled_from(["MaxPool", "AveragePool"]), st.booleans())
 def test_pool(case: tuple[dict[str, Any], list[int]], op: str, ceil_mode: bool) -> None:
     attributes, size = case
@@ -94,7 +95,7 @@ def test_pool(case: tuple[dict[str, Any], list[int]], op: str, ceil_mode: bool) 
     assert predicted(model, [2, 3, *size]) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=4),
     st.lists(st.integers(-1, 6), min_size=1, max_size=4),
@@ -124,7 +125,7 @@ def test_squeeze_and_unsqueeze(op: str, axes: list[int], shape: list[int]) -> No
     assert predicted(model, shape) == computed(model, shape)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.integers(1, 12), min_size=2, max_size=2),
     st.lists(st.floats(0.125, 3.0, width=32), min_size=2, max_size=2),

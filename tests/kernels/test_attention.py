@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy, guarded
 from onnxruntime_ep_sparsecpu import _native
+from random_checks import examples
 
 kernels = _native.kernels
 LOWEST = float(np.finfo(np.float32).min)
@@ -24,7 +25,7 @@ def exact_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: flo
     return distance / np.sqrt((distance**2).mean(-1, keepdims=True) + np.float32(epsilon)) * scale + shift
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.integers(1, 70), st.sampled_from([0.0, 3.0, 1000.0]), st.sampled_from([1e-12, 1e-5]), st.integers(0, 2**32 - 1)
 )
@@ -90,7 +91,7 @@ class Head:
         return np.concatenate([y.T for y in outputs])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.integers(1, 3),
     st.integers(1, 50),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned
 from onnxruntime_ep_sparsecpu import _native
+from random_checks import examples
 
 kernels = _native.kernels
 F = np.float32
@@ -128,7 +129,7 @@ class Case:
 ZEROS = st.lists(st.sampled_from([0, 3, 100, 128, 255]), min_size=6, max_size=6)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(
     st.integers(1, 3),
     st.integers(1, 40),
@@ -171,7 +172,7 @@ def test_byte_attention(
     np.testing.assert_array_equal(results[0][certain], expected)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(
     st.integers(1, 3),
     st.integers(1, 70),
@@ -203,7 +204,7 @@ def test_a_softmax_of_bytes(
         np.testing.assert_array_equal(case.run(level, first_lane), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.integers(1, 2),
     st.integers(1, 40),

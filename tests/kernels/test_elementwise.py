@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy, guarded
 from onnxruntime_ep_sparsecpu import _native
+from random_checks import examples
 
 kernels = _native.kernels
 Unary, Binary = kernels.UnaryKind, kernels.BinaryKind
@@ -126,7 +127,7 @@ def test_affine_scales_and_shifts_each_channel(level: str) -> None:
         np.testing.assert_allclose(x, exact, rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(1, 13), st.integers(1, 11), st.integers(0, 2**32 - 1))
 def test_pools(taps: int, vectors: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -141,7 +142,7 @@ def test_pools(taps: int, vectors: int, seed: int) -> None:
         np.testing.assert_allclose(y.reshape(vectors, LANES), average, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(1, 9), st.integers(1, 12), st.data())
 def test_sum_positions_adds_masked_lanes_in_order(positions: int, channels: int, data: st.DataObject) -> None:
     masks = data.draw(st.lists(st.integers(0, 0xFFFF), min_size=positions, max_size=positions))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, guarded
 from onnxruntime_ep_sparsecpu import _native
+from random_checks import examples
 
 kernels = _native.kernels
 FILL = -3.0
@@ -24,7 +25,7 @@ def ragged(draw: st.DrawFn) -> tuple[int, list[int]]:
     return count, draw(st.lists(st.integers(0, count), min_size=LANES, max_size=LANES))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(ragged(), st.integers(1, 3), st.sampled_from(["start", "end"]))
 def test_rows_to_lanes_and_back(case: tuple[int, list[int]], vectors: int, side: str) -> None:
     count, lengths = case

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LEVELS, guarded
 from linear_cases import EPSILON, NO_CLAMP, kernels, reordered, sparse_weights
+from random_checks import examples
 
 SIDES = ("start", "end")
 
@@ -29,7 +30,7 @@ def run(weights: np.ndarray, sparse: bool, level: str, x: np.ndarray, **options:
     return y
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(data=st.data())
 def test_any_matrix(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy
 from onnxruntime_ep_sparsecpu import _native
+from random_checks import examples
 
 kernels = _native.kernels
 quantized = kernels.quantized
 X_NUMBERS, Y_NUMBERS = (0.03, 117), (0.021, 131)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.integers(1, 75),
     st.integers(0, 18),

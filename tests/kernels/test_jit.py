@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy
 from linear_cases import NO_CLAMP, Conv, Grid, kernels, run_positions, sparse_weights
+from random_checks import examples
 
 pytestmark = pytest.mark.skipif(
     not kernels.jit_available(LEVELS[-1]), reason="needs AVX-512, Xbyak at build time and executable memory"
@@ -98,7 +99,7 @@ def convs(draw: st.DrawFn) -> tuple[Conv, Grid, np.random.Generator]:
     return conv, Grid(conv.in_channels, height, width, draw(st.sampled_from([0, 1, 150]))).fill(rng), rng
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 @given(data=st.data())
 def test_any_layer(data: st.DataObject) -> None:
     conv, grid, rng = data.draw(convs())

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS
 from linear_cases import NO_CLAMP, Conv, Grid, kernels, reordered, run_positions, sparse_weights
+from random_checks import examples
 
 FMA_LEVELS = [level for level in LEVELS if level != "scalar"]
 
@@ -65,7 +66,7 @@ def convs(draw: st.DrawFn, kind: str) -> tuple[Conv, Grid, np.random.Generator]:
 
 
 @pytest.mark.parametrize("kind", RUNS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(data=st.data())
 def test_any_layer(kind: str, data: st.DataObject) -> None:
     conv, grid, rng = data.draw(convs(kind))

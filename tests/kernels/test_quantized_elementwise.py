@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy
 from linear_cases import kernels
 from quantized_cases import F, from_byte_lanes, guarded_bytes, q, requantized, summed, to_byte_lanes, vectors
+from random_checks import examples
 
 COUNTS = st.sampled_from([0, 1, 15, 16, 17, 63, 64, 65, 200])
 ZEROS = st.sampled_from([0, 1, 128, 255])
@@ -32,7 +33,7 @@ def values(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> np
     return x
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(COUNTS, ZEROS, SIGNS, st.sampled_from([0.25, 0.1, 1e-6, 3e5]), st.integers(0, 2**32 - 1))
 def test_quantize_and_back(count: int, zero: int, sign: int, scale: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -58,7 +59,7 @@ def test_quantize_and_back(count: int, zero: int, sign: int, scale: float, seed:
         assert (out[channels] == 7).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(COUNTS, ZEROS, SIGNS, st.sampled_from([0.5, 0.25, 1e-3, 1e9]), st.integers(0, 2**32 - 1))
 def test_requantize(count: int, zero: int, sign: int, multiplier: float, seed: int) -> None:
     acc = np.random.default_rng(seed).integers(-(2**31), 2**31, count, np.int32) >> np.int32(seed % 25)
@@ -69,7 +70,7 @@ def test_requantize(count: int, zero: int, sign: int, multiplier: float, seed: i
         np.testing.assert_array_equal(y, want, err_msg=level)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.integers(0, 70), st.booleans(), st.integers(0, 2**32 - 1))
 def test_min_max(count: int, with_nan: bool, seed: int) -> None:
     x = np.random.default_rng(seed).standard_normal(count).astype(F)
@@ -81,7 +82,7 @@ def test_min_max(count: int, with_nan: bool, seed: int) -> None:
         assert got == (min([F(0.1), *finite]), max([F(-0.1), *finite]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.data(), SIGNS, st.integers(0, 2**32 - 1))
 def test_add_and_multiply_all_pairs(data: st.DataObject, sign: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -105,7 +106,7 @@ def test_add_and_multiply_all_pairs(data: st.DataObject, sign: int, seed: int) -
         np.testing.assert_array_equal(short, summed(column, np.full(77, 200), ratios, sign))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(COUNTS, st.integers(0, 2**32 - 1))
 def test_lookup(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -119,7 +120,7 @@ def test_lookup(count: int, seed: int) -> None:
         np.testing.assert_array_equal(every, table)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.integers(1, 9), st.integers(1, 5), SIGNS, st.integers(0, 2**32 - 1))
 def test_pools(taps: int, count: int, sign: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -148,7 +149,7 @@ def test_pools(taps: int, count: int, sign: int, seed: int) -> None:
         assert (sums[:4] == -1).all()
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(st.integers(1, 70), st.integers(1, 4), SIGNS, st.booleans(), st.integers(0, 2**32 - 1))
 def test_planes_to_lanes_and_back(count: int, planes: int, sign: int, ragged: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -178,7 +179,7 @@ def test_planes_to_lanes_and_back(count: int, planes: int, sign: int, ragged: bo
                 assert (got[:, n:] == 55).all()
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(st.integers(1, 300), st.integers(1, 4), SIGNS, st.integers(0, 2**32 - 1))
 def test_planes_to_pixels_and_back(count: int, planes: int, sign: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -196,7 +197,7 @@ def test_planes_to_pixels_and_back(count: int, planes: int, sign: int, seed: int
         np.testing.assert_array_equal(back.reshape(planes, count), x, err_msg=level)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(st.integers(1, 150), SIGNS, st.booleans(), st.integers(0, 2**32 - 1))
 def test_channels_to_lanes_and_back(count: int, sign: int, ragged: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -222,7 +223,7 @@ def test_channels_to_lanes_and_back(count: int, sign: int, ragged: bool, seed: i
                 np.testing.assert_array_equal(got, row)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(st.integers(1, 30), st.data())
 def test_copy_channels(channels: int, data: st.DataObject) -> None:
     x_first, y_first = data.draw(st.integers(0, 9)), data.draw(st.integers(0, 9))

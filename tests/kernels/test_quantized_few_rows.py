@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LEVELS
 from quantized_cases import F, guarded_bytes, q, requantized, summed
+from random_checks import examples
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 @given(data=st.data())
 def test_any_matrix(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

@@ -19,6 +19,7 @@ from quantized_cases import (
     to_byte_lanes,
     vectors,
 )
+from random_checks import examples
 
 pytestmark = pytest.mark.skipif(
     not q.jit_available(LEVELS[-1]), reason="needs AVX-512 VNNI, Xbyak at build time and executable memory"
@@ -61,7 +62,7 @@ def form_of(case: ByteCase) -> Finish:
     return Finish.residual_is_a if case.output.residual_is_a else Finish.sum
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(data=st.data())
 def test_bytes(data: st.DataObject) -> None:
     case = data.draw(byte_cases("spmm"))
@@ -76,7 +77,7 @@ def test_bytes(data: st.DataObject) -> None:
     np.testing.assert_array_equal(from_byte_lanes(got, case.conv.rows), case.want)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(data=st.data())
 def test_floats_and_ints(data: st.DataObject) -> None:
     conv = data.draw(convs("spmm"))

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned
 from quantized_cases import F, QuantizedConv, byte_cases, convs, from_byte_lanes, q, requantized, run, to_byte_lanes
+from random_checks import examples
 
 KINDS = ("spmm", "dense", "depthwise")
 Form = q.Form
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(data=st.data())
 def test_bytes(kind: str, data: st.DataObject) -> None:
     case = data.draw(byte_cases(kind))
@@ -30,7 +31,7 @@ def test_bytes(kind: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(data=st.data())
 def test_floats_and_ints(kind: str, data: st.DataObject) -> None:
     conv = data.draw(convs(kind))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, aligned_copy, canonical_mask, present_lanes, to_lanes
 from onnxruntime_ep_sparsecpu import _native
+from random_checks import examples
 from strategies import cut_geometries, geometries
 
 kernels = _native.kernels
@@ -61,7 +62,7 @@ def mapped(tensor: np.ndarray, axis: int, size: int, axis_map: int | list[int]) 
     return np.where(inside.reshape([-1 if d == axis else 1 for d in range(4)]), taken, np.float32(FILL))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(relayouts(), st.integers(1, 4), st.integers(0, 2), st.integers(0, 2))
 def test_relayout_is_a_gather(
     case: tuple[Any, Any, Any, Any], channels: int, source_padding: int, destination_padding: int
@@ -81,7 +82,7 @@ def test_relayout_is_a_gather(
         assert np.isnan(y[:, :, :, channels:]).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(geometries(halo=24), st.integers(1, 4), st.integers(0, 1), st.booleans())
 def test_halo_is_filled_in_place_in_any_order(geometry: Any, channels: int, padding: int, reverse: bool) -> None:
     tensor = random_tensor(geometry.size[0], channels, *geometry.size[1:])
@@ -95,7 +96,7 @@ def test_halo_is_filled_in_place_in_any_order(geometry: Any, channels: int, padd
         assert_same(geometry, x[:, :, :, :channels], expected)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(st.data(), st.integers(1, 3), st.tuples(st.integers(1, 13), st.integers(1, 13)))
 def test_what_stores_every_pixel_can_be_laid_out_anew(data: st.DataObject, n: int, size: tuple[int, int]) -> None:
     source, destination = data.draw(cut_geometries(n, size)), data.draw(geometries(n, size))

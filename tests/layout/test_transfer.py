@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, canonical_mask, guarded, to_lanes
 from onnxruntime_ep_sparsecpu import _native
+from random_checks import examples
 from strategies import geometries
 
 kernels = _native.kernels
@@ -25,7 +26,7 @@ def stored(tensor: np.ndarray, order: str, side: str) -> tuple[np.ndarray, list[
     return memory, [memory.strides[order.index(axis)] // 4 for axis in "nchw"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     geometries(),
     st.integers(1, 20),
@@ -57,7 +58,7 @@ def test_load_and_store(geometry: Any, channels: int, padding: int, order: str, 
         np.testing.assert_array_equal(back, memory)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @example(ONE_PIXEL_WITH_A_BORDER, 1, "nchw", 0, 1)
 @given(geometries(), st.integers(1, 20), st.sampled_from(ORDERS), st.sampled_from([0, 0x80]), st.integers(1, 4))
 def test_load_and_store_bytes(geometry: Any, channels: int, order: str, sign: int, chunks: int) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_arrays import LANES, LEVELS, aligned, to_lanes
 from onnxruntime_ep_sparsecpu import _native
+from random_checks import examples
 from strategies import geometries
 
 kernels = _native.kernels
@@ -32,7 +33,7 @@ def windows(draw: st.DrawFn) -> tuple[tuple[int, int], Axis, Axis]:
     return size, rows, columns
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), windows(), st.integers(1, 3))
 def test_gathered_taps_are_the_pixels_under_the_window(data: st.DataObject, window: Any, channels: int) -> None:
     size, rows, columns = window
@@ -68,7 +69,7 @@ def test_gathered_taps_are_the_pixels_under_the_window(data: st.DataObject, wind
                 np.testing.assert_array_equal(got[held], expected[held], err_msg=level)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(windows(), st.integers(1, 20), st.integers(1, 20))
 def test_no_layout_is_larger_than_its_taps_or_its_halo(window: Any, height: int, width: int) -> None:
     size, rows, columns = window
