@@ -42,7 +42,8 @@ int64_t read_l2_bytes() {
   constexpr uint32_t kLeaf = 0x80000006;  // of AMD and Intel alike
   constexpr int64_t kUsual = 1 << 20;
   uint32_t a, b, c, d;
-  if (!__get_cpuid(kLeaf, &a, &b, &c, &d)) return kUsual;
+  // Only generated code asks. What is planned where it cannot run is for CPUs where it can.
+  if ((hardware_features() & kAvx512) == 0 || !__get_cpuid(kLeaf, &a, &b, &c, &d)) return kUsual;
   const int64_t kilobytes = c >> 16;
   return kilobytes > 0 ? kilobytes * 1024 : kUsual;
 }

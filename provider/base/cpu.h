@@ -17,7 +17,7 @@ using Features = uint32_t;
 Features hardware_features();                          // of this CPU and operating system (XCR0 checked)
 std::vector<std::string> flags_of(Features features);  // as /proc/cpuinfo calls them
 
-// Bytes: this share of a core's L2 cache. Where the CPU does not say how large that is, of 1 MB.
+// Bytes: this share of a core's L2 cache. Where the CPU does not say how large that is, or has no AVX-512, of 1 MB.
 int64_t l2_share(double share);
 
 // CPUs this process may run on (affinity mask), at least 1.
