@@ -37,6 +37,7 @@ struct FloatAttention : Attention {
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
   Work work() const { return Work::kAttention; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -77,6 +78,7 @@ struct QuantizedAttention : Attention {
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
   Work work() const { return Work::kAttention; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };

@@ -24,6 +24,7 @@ struct Unary {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
   Work work() const { return is_transcendental(kind) ? Work::kFunction : Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -45,6 +46,7 @@ struct Binary {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -67,6 +69,7 @@ struct Affine {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 

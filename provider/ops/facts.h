@@ -21,11 +21,20 @@ enum class Axes { kImage, kTokens };
 enum class Work {
   kLayer,      // multiply-adds with constant weights
   kAttention,  // products of activations
-  kNorm,       // statistics of each token, then a pass
+  kNorm,       // statistics of the values, then a pass
   kRename,     // the same elements in the same order
   kWindow,     // every output value reads the pixels under a window
   kFunction,   // a pass with a transcendental function
   kPass,       // values are read, changed a little or moved, and written
+};
+
+// How often an op with statistics reads or writes each of its values, and in how many calls: on the CPU provider nodes,
+// here steps beside the first.
+struct Moves {
+  struct Side {
+    int values = 0, calls = 0;
+  };
+  Side here, cpu;
 };
 
 // Channels that the first input has to have: with any others, the CPU provider does not run the op either.
@@ -79,6 +88,8 @@ concept OpFacts = requires(const T& op, const Shapes& inputs, ElementType type) 
   // Whether the kernel of the op before it computes it in passing.
   { op.fuses() } -> std::same_as<bool>;
   { op.work() } -> std::same_as<Work>;
+  // Work::kNorm alone.
+  { op.moves() } -> std::same_as<std::optional<Moves>>;
   { op.window_use() } -> std::same_as<std::optional<WindowUse>>;
   { op.layer() } -> std::same_as<std::optional<LinearShape>>;
 };

@@ -42,6 +42,7 @@ struct Linear {
   bool keeps_images_apart() const { return axes == Axes::kImage; }
   bool fuses() const { return false; }
   Work work() const { return Work::kLayer; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const;
   std::optional<LinearShape> layer() const;
 };
@@ -82,6 +83,7 @@ struct QuantizedLinear {
   bool keeps_images_apart() const { return axes == Axes::kImage && !dynamic_input; }
   bool fuses() const { return false; }
   Work work() const { return Work::kLayer; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const;
   std::optional<LinearShape> layer() const;
 };

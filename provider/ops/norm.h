@@ -24,6 +24,7 @@ struct LayerNorm {
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
   Work work() const { return Work::kNorm; }
+  std::optional<Moves> moves() const { return Moves{{3, 0}, {4, 1}}; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 

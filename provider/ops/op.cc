@@ -34,6 +34,9 @@ bool Op::fuses() const {
 Work Op::work() const {
   return std::visit([](const auto& op) { return op.work(); }, data);
 }
+std::optional<Moves> Op::moves() const {
+  return std::visit([](const auto& op) { return op.moves(); }, data);
+}
 std::optional<WindowUse> Op::window_use() const {
   return std::visit([](const auto& op) { return op.window_use(); }, data);
 }

@@ -47,6 +47,7 @@ struct Op {
   bool keeps_images_apart() const;
   bool fuses() const;
   Work work() const;
+  std::optional<Moves> moves() const;
   std::optional<WindowUse> window_use() const;
   std::optional<LinearShape> layer() const;
 };

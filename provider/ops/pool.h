@@ -31,6 +31,7 @@ struct Pool {  // inputs: {x}, image axes
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
   Work work() const { return Work::kWindow; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const;
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -53,6 +54,7 @@ struct GlobalAverage {    // over h and w. inputs: {x}, image axes
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };

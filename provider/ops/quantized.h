@@ -26,6 +26,7 @@ struct Quantize {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -46,6 +47,7 @@ struct Dequantize {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -65,6 +67,7 @@ struct DynamicQuantize {
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -87,6 +90,7 @@ struct Lookup {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -123,6 +127,7 @@ struct QuantizedAdd {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -145,6 +150,7 @@ struct QuantizedMul {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };

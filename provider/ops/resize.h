@@ -23,6 +23,7 @@ struct Pad {                                // h and w only, constant value. inp
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -52,6 +53,7 @@ struct Resize {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };

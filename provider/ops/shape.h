@@ -21,6 +21,7 @@ struct Concat {  // along the channel axis. inputs: {x0, x1, ...}
   bool keeps_images_apart() const { return axes == Axes::kImage; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -43,6 +44,7 @@ struct Split {
   bool keeps_images_apart() const { return axes == Axes::kImage; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -70,6 +72,7 @@ struct Reshape {
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
   Work work() const { return Work::kRename; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
@@ -90,6 +93,7 @@ struct SelectToken {
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
   Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };

@@ -194,13 +194,11 @@ constexpr double kFusedHeavy = 0.6;      // the same for transcendental function
 constexpr double kCpuByteShare = 0.75, kCpuByteAverage = 15.0;
 constexpr double kEdgeByteShare = 0.5;
 
-// Attention and normalization.
+// Attention.
 constexpr double kSmallProducts = 0.7;   // the CPU provider's rate in products of one head, against large ones
 constexpr int64_t kAttentionNodes = 12;  // Reshapes, Transposes, products, ... and what computes their shapes
 // Passes over the scores beside the products: scaling and mask on the CPU provider, here within the softmax.
 constexpr double kScorePasses = 4.0, kSoftmaxPasses = 3.0, kCpuSoftmaxPasses = 2.0;
-// Sum, squares, result; there is one node, or nine.
-constexpr double kNormPasses = 1.5, kCpuNormPasses = 2.0;
 
 // Pixels or tokens below which a 1x1 layer runs row-major instead of lane-blocked. Dense, from half of a vector's lanes
 // on, lanes win; sparse floats take as long for sixteen rows in lanes as for one row-major.

@@ -74,7 +74,7 @@ void price_op(const Op& op, const Traffic& traffic, Isa isa, NodeCost* cost) {
     case Work::kLayer:
       return;
     case Work::kNorm:
-      return price_norm(traffic.inputs[0], isa, cost);
+      return price_norm(*op.moves(), traffic.inputs[0], isa, cost);
     case Work::kRename:
       return price_rename(traffic, isa, cost);
     case Work::kAttention:

@@ -27,12 +27,15 @@ void price_attention(const Attention& attention, const std::vector<Shape>& input
   cost->fused_here_us += here;
 }
 
-void price_norm(const Shape& x, Isa isa, NodeCost* cost) {
-  const double pass = pass_us(2 * element_count(x), isa);
-  cost->cpu_us += kCallUs + kCpuNormPasses * pass;
-  cost->here_us += kNormPasses * pass;
-  cost->fused_cpu_us += kCallUs + kCpuNormPasses * pass;
-  cost->fused_here_us += kNormPasses * pass;
+void price_norm(const Moves& moves, const Shape& x, Isa isa, NodeCost* cost) {
+  const auto us = [&](const Moves::Side& side, double call) {
+    return call * side.calls + pass_us(side.values * element_count(x), isa);
+  };
+  const double cpu = us(moves.cpu, kCallUs), here = us(moves.here, kStepUs);
+  cost->cpu_us += cpu;
+  cost->here_us += here;
+  cost->fused_cpu_us += cpu;
+  cost->fused_here_us += here;
 }
 
 bool are_tokens(const std::vector<Shape>& sides) {
