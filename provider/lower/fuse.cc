@@ -143,13 +143,11 @@ void fuse_activation(StageGraph& g, int i) {
   const int last = g.sole_producer(g.at(i).op.inputs[0]);
   const int reshape = g.as<Reshape>(last) != nullptr ? last : -1;
   const int before = reshape >= 0 ? g.sole_producer(g.at(reshape).op.inputs[0]) : last;
-  const QuantizedLinear* quantized = g.as<QuantizedLinear>(before);
-  const bool linear = g.as<Linear>(before) != nullptr || quantized != nullptr;
-  if (!linear && g.as<Binary>(before) == nullptr) return;
-  if (quantized != nullptr && quantized->output == QuantizedLinear::Output::kBytes) return;
+  if (!g.alive(before) || !g.at(before).op.takes_activation()) return;
   Stage& stage = g.at(before);
   if (stage.post || stage.clamp.lo != -kInfinity || stage.clamp.hi != kInfinity) return;
   const Unary activation = *found;
+  const bool linear = stage.op.layer().has_value();
   if (linear && activation.kind == UnaryKind::kRelu) {
     stage.clamp.lo = 0;
   } else if (linear && activation.kind == UnaryKind::kClip) {

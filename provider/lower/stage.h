@@ -20,7 +20,7 @@ struct Stage {
   Op op;                                    // inputs and output are OpGraph values
   int residual = -1;                        // Linear, QuantizedLinear: value added before the activation
   Clamp clamp;                              // Linear, QuantizedLinear to floats: Relu, Clip
-  std::optional<Unary> post;                // Linear, Binary, QuantizedLinear to floats: an activation that is no clamp
+  std::optional<Unary> post;                // of what takes_activation(): an activation that is no clamp
   std::vector<float> row_scale, row_shift;  // Linear: a following Affine, one entry an output channel
   // QuantizedLinear to bytes: `residual`, or the sum's constant, is added as QuantizedAdd does it (its operand a, if
   // residual_is_a), then the bytes, as stored, pass through the table. QuantizedAdd, QuantizedMul: the table.

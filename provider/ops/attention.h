@@ -36,6 +36,7 @@ struct FloatAttention : Attention {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kAttention; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -77,6 +78,7 @@ struct QuantizedAttention : Attention {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kAttention; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }

@@ -23,6 +23,7 @@ struct Unary {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
+  bool takes_activation() const { return false; }
   Work work() const { return is_transcendental(kind) ? Work::kFunction : Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -45,6 +46,7 @@ struct Binary {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
+  bool takes_activation() const { return true; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -68,6 +70,7 @@ struct Affine {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }

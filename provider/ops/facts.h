@@ -87,6 +87,8 @@ concept OpFacts = requires(const T& op, const Shapes& inputs, ElementType type) 
   { op.keeps_images_apart() } -> std::same_as<bool>;
   // Whether the kernel of the op before it computes it in passing.
   { op.fuses() } -> std::same_as<bool>;
+  // Whether the kernel that computes it computes an activation behind it in passing.
+  { op.takes_activation() } -> std::same_as<bool>;
   { op.work() } -> std::same_as<Work>;
   // Work::kNorm alone.
   { op.moves() } -> std::same_as<std::optional<Moves>>;

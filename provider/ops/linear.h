@@ -41,6 +41,7 @@ struct Linear {
   std::optional<NeededChannels> needed_channels() const { return channels_of(*layer()); }
   bool keeps_images_apart() const { return axes == Axes::kImage; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return true; }
   Work work() const { return Work::kLayer; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const;
@@ -82,6 +83,7 @@ struct QuantizedLinear {
   std::optional<NeededChannels> needed_channels() const { return channels_of(*layer()); }
   bool keeps_images_apart() const { return axes == Axes::kImage && !dynamic_input; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return output != Output::kBytes; }
   Work work() const { return Work::kLayer; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const;

@@ -23,6 +23,7 @@ struct LayerNorm {
   std::optional<NeededChannels> needed_channels() const { return NeededChannels{Axes::kTokens, channels()}; }
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kNorm; }
   std::optional<Moves> moves() const { return Moves{{3, 0}, {4, 1}}; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }

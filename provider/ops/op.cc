@@ -31,6 +31,9 @@ bool Op::keeps_images_apart() const {
 bool Op::fuses() const {
   return std::visit([](const auto& op) { return op.fuses(); }, data);
 }
+bool Op::takes_activation() const {
+  return std::visit([](const auto& op) { return op.takes_activation(); }, data);
+}
 Work Op::work() const {
   return std::visit([](const auto& op) { return op.work(); }, data);
 }

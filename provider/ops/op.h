@@ -46,6 +46,7 @@ struct Op {
   std::optional<NeededChannels> needed_channels() const;
   bool keeps_images_apart() const;
   bool fuses() const;
+  bool takes_activation() const;
   Work work() const;
   std::optional<Moves> moves() const;
   std::optional<WindowUse> window_use() const;

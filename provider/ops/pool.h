@@ -30,6 +30,7 @@ struct Pool {  // inputs: {x}, image axes
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kWindow; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const;
@@ -53,6 +54,7 @@ struct GlobalAverage {    // over h and w. inputs: {x}, image axes
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }

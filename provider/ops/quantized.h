@@ -25,6 +25,7 @@ struct Quantize {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -46,6 +47,7 @@ struct Dequantize {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -66,6 +68,7 @@ struct DynamicQuantize {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -89,6 +92,7 @@ struct Lookup {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -126,6 +130,7 @@ struct QuantizedAdd {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -149,6 +154,7 @@ struct QuantizedMul {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }

@@ -20,6 +20,7 @@ struct Concat {  // along the channel axis. inputs: {x0, x1, ...}
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return axes == Axes::kImage; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -43,6 +44,7 @@ struct Split {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return axes == Axes::kImage; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -71,6 +73,7 @@ struct Reshape {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kRename; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
@@ -92,6 +95,7 @@ struct SelectToken {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return false; }
   bool fuses() const { return false; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
