@@ -48,6 +48,19 @@ bool covers(const Geometry& have, const Geometry& need) {
          have.origin_w + have.grid_w >= need.origin_w + need.grid_w;
 }
 
+uint16_t pixel_lanes(const Geometry& g, int64_t row, int64_t column) {
+  uint16_t lanes = 0;
+  for (int image = 0; image < g.lanes_n; ++image) {
+    for (int block_h = 0; block_h < g.lanes_h; ++block_h) {
+      for (int block_w = 0; block_w < g.lanes_w; ++block_w) {
+        if (block_h * g.step_h + row < g.h && block_w * g.step_w + column < g.w)
+          lanes |= static_cast<uint16_t>(1u << g.lane(image, block_h, block_w));
+      }
+    }
+  }
+  return lanes;
+}
+
 TensorStrides strides_of(const Shape& shape, Axes axes) {
   const int64_t c = channel_count(shape, axes);
   if (axes == Axes::kTokens) return {c, 1, 0, 0};

@@ -33,6 +33,9 @@ Geometry with_extent(const Geometry& blocks, const Extent& extent);
 bool same_blocks(const Geometry& a, const Geometry& b);
 bool covers(const Geometry& have, const Geometry& need);
 
+// The lanes whose position `row`, `column` from their block's origin is a pixel of the image.
+uint16_t pixel_lanes(const Geometry& g, int64_t row, int64_t column);
+
 // Element strides of (image, channel, row, column) in the row-major tensor of this shape.
 TensorStrides strides_of(const Shape& shape, Axes axes);
 

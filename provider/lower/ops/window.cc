@@ -55,16 +55,7 @@ void pixel_masks(const LaneTensor& x, std::vector<ptrdiff_t>* offsets, std::vect
   const Geometry& g = x.geometry;
   for (int64_t r = 0; r < g.step_h; ++r) {
     for (int64_t c = 0; c < g.step_w; ++c) {
-      uint16_t mask = 0;
-      for (int i = 0; i < g.lanes_n; ++i) {
-        for (int bi = 0; bi < g.lanes_h; ++bi) {
-          for (int bj = 0; bj < g.lanes_w; ++bj) {
-            if (bi * g.step_h + r < g.h && bj * g.step_w + c < g.w)
-              mask |= static_cast<uint16_t>(1u << g.lane(i, bi, bj));
-          }
-        }
-      }
-      masks->push_back(mask);
+      masks->push_back(pixel_lanes(g, r, c));
       offsets->push_back((r - g.origin_h) * x.row_stride() + (c - g.origin_w) * x.position_stride);
     }
   }
