@@ -107,6 +107,18 @@ Result<std::vector<int64_t>> constant_ints(const Value& value) {
   return std::vector<int64_t>(narrow.begin(), narrow.end());
 }
 
+Check read_vector(const Value* value, const char* what, int64_t size, std::vector<float>* result) {
+  if (value == nullptr) return decline(std::string("its ") + what + " is missing");
+  const auto floats = constant_floats(*value);
+  if (!floats) return decline(std::string("its ") + what + " cannot be used: " + floats.why());
+  if (static_cast<int64_t>(floats->size()) != size || value->constant.dims.size() != 1) {
+    return decline(std::string("its ") + what + " has shape " + dims_text(value->constant.dims) + "; [" +
+                   std::to_string(size) + "] is expected");
+  }
+  *result = *floats;
+  return {};
+}
+
 std::optional<float> constant_number(const Value& value) {
   const Constant& constant = value.constant;
   if (!value.is_constant || element_count(constant.dims) != 1) return std::nullopt;

@@ -19,6 +19,8 @@ Check check_vector(const std::vector<int64_t>& dims, int rank, int axis, int64_t
 // All elements of a well-formed constant of the type.
 Result<std::vector<float>> constant_floats(const Value& value);
 Result<std::vector<int64_t>> constant_ints(const Value& value);  // int64 or int32
+// A vector of `size` floats, into *result; `what` names it in the reason.
+Check read_vector(const Value* value, const char* what, int64_t size, std::vector<float>* result);
 // Whether `value` can be read as a constant of `type`.
 Check check_constant(const Value& value, ElementType type);
 // The only element of a float32, uint8 or int8 constant.

@@ -15,7 +15,10 @@ struct LayerNorm {
   static const char* op_name() { return "layer_norm"; }
   const char* kernel() const { return "layer norm"; }
   size_t operands() const { return 1; }
-  Shape shape(const Shapes& inputs) const;
+  Shape shape(const Shapes& inputs) const {
+    expect_channels(inputs[0], channel_axis(Axes::kTokens, inputs[0]), channels());
+    return inputs[0];
+  }
   ElementType result_type(ElementType input) const { return input; }
   bool scale_travels() const { return false; }
   std::optional<Axes> own_axes() const { return Axes::kTokens; }

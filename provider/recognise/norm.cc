@@ -6,7 +6,7 @@
 
 namespace sparsecpu {
 
-Meaning recognise_batch_norm(const RecogniseContext& context, const Node& node) {
+Meaning recognise_norm(const RecogniseContext& context, const Node& node) {
   if (node.attribute("training_mode", int64_t{0}) != 0) return decline("it is in training mode");
   if (node.attribute("spatial", int64_t{1}) != 1) return decline("only spatial = 1 is supported");
   for (size_t i = 1; i < node.outputs.size(); ++i) {

@@ -40,7 +40,7 @@ Meaning recognise_activation(const RecogniseContext&, const Node&);
 Meaning recognise_arithmetic(const RecogniseContext&, const Node&);
 Meaning recognise_biased_gelu(const RecogniseContext&, const Node&);
 // norm.cc
-Meaning recognise_batch_norm(const RecogniseContext&, const Node&);
+Meaning recognise_norm(const RecogniseContext&, const Node&);
 // tokens.cc
 Meaning recognise_layer_norm(const RecogniseContext&, const Node&);  // and with the residual Add before it
 Meaning recognise_select_token(const RecogniseContext&, const Node&);
@@ -73,7 +73,7 @@ std::optional<Match> match_integer_chain(const RecogniseContext&, int place);
 // patterns/attention.cc
 std::optional<Match> match_attention(const RecogniseContext&, int last);
 // patterns/norm.cc
-std::optional<Match> match_layer_norm(const RecogniseContext&, int last);
+std::optional<Match> match_norm(const RecogniseContext&, int last);
 std::optional<Match> match_gelu(const RecogniseContext&, int last);
 // patterns/reshape.cc
 std::optional<Match> match_reshape(const RecogniseContext&, int last);

@@ -29,7 +29,7 @@ constexpr NodeRecogniser kNodes[] = {
     {"Sub", "sub", recognise_arithmetic},
     {"Mul", "mul", recognise_arithmetic, Takes::kFloat, Quantized::kAllInputs},
     {"Div", "div", recognise_arithmetic},
-    {"BatchNormalization", "batch norm", recognise_batch_norm},
+    {"BatchNormalization", "batch norm", recognise_norm},
     {"LayerNormalization", "layer norm", recognise_layer_norm},
     {"com.microsoft.SkipLayerNormalization", "layer norm", recognise_layer_norm},
     {"com.microsoft.BiasGelu", "gelu", recognise_biased_gelu},
@@ -94,8 +94,8 @@ constexpr Place kPatterns[] = {
     {"Transpose", match_attention},
     {"Squeeze", match_attention},
     {"QuantizeLinear", match_attention},
-    {"Add", match_layer_norm},
-    {"Mul", either<match_layer_norm, match_gelu>},
+    {"Add", match_norm},
+    {"Mul", either<match_norm, match_gelu>},
 };
 
 std::string unsupported(const Node& node) {

@@ -10,19 +10,6 @@
 namespace sparsecpu {
 namespace {
 
-// A constant vector of `size` numbers.
-Check read_vector(const Value* value, const char* what, int64_t size, std::vector<float>* result) {
-  if (value == nullptr) return decline(std::string("its ") + what + " is missing");
-  const auto floats = constant_floats(*value);
-  if (!floats) return decline(std::string("its ") + what + " cannot be used: " + floats.why());
-  if (static_cast<int64_t>(floats->size()) != size || value->constant.dims.size() != 1) {
-    return decline(std::string("its ") + what + " has shape " + dims_text(value->constant.dims) + ", its input " +
-                   std::to_string(size) + " channels");
-  }
-  *result = *floats;
-  return {};
-}
-
 int64_t channels_of(const RecogniseContext& context, int x) {
   const int rank = context.rank(x);
   return rank < 2 ? -1 : context.static_dim(x, rank - 1);

@@ -1,4 +1,4 @@
-// Steps of transformer blocks: normalization, attention and selection over tokens.
+// Steps of transformer blocks: attention and selection over tokens.
 #pragma once
 #include <array>
 #include <optional>
@@ -9,35 +9,8 @@
 #include "base/memory.h"
 #include "kernels/quantized.h"
 #include "run/lane_tensor.h"
-#include "run/pointwise_steps.h"
 
 namespace sparsecpu {
-
-struct NormParameters {
-  std::vector<float> scale, shift;  // one entry a channel
-  float epsilon = 0;
-};
-
-class LaneNormStep final : public LanePositionStep {
- public:
-  NormParameters parameters;
-
- private:
-  void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override {
-    kernels->layer_norm(parameters.scale.data(), parameters.shift.data(), parameters.epsilon, in, out, vectors);
-  }
-};
-
-// Row-major tokens.
-class RowNormStep final : public Step {
- public:
-  const KernelTable* kernels = nullptr;
-  NormParameters parameters;
-  int64_t tokens = 0;
-  TensorRef x, y;
-
-  void run(int chunk, const Frame& frame) const noexcept override;
-};
 
 // A row-major mask; a step of 0 repeats it.
 struct AttentionMask {

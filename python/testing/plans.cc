@@ -13,6 +13,7 @@
 #include "run/byte_steps.h"
 #include "run/chain_steps.h"
 #include "run/layout_steps.h"
+#include "run/norm_steps.h"
 #include "run/pointwise_steps.h"
 #include "run/quantized_steps.h"
 #include "run/token_steps.h"

@@ -2,7 +2,7 @@
 
 #include "lower/planner.h"
 #include "pack/kernel_times.h"
-#include "run/token_steps.h"
+#include "run/norm_steps.h"
 
 namespace sparsecpu {
 

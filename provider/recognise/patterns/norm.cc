@@ -241,7 +241,7 @@ class GeluMatcher : Backwards {
 
 }  // namespace
 
-std::optional<Match> match_layer_norm(const RecogniseContext& context, int last) {
+std::optional<Match> match_norm(const RecogniseContext& context, int last) {
   return LayerNormMatcher(context).run(last);
 }
 
