@@ -137,6 +137,22 @@ using SumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const u
 using LayerNormFn = void (*)(const float* scale, const float* shift, float epsilon, const float* x, float* y,
                              int64_t channels);
 
+// Of `channels` channels at some positions, those lanes that mask[p] has: vectors x[offset[p] + c*16]. Each lane for
+// itself: how many values it has, where they lie about, and the sums of their distances from there and of the squares
+// of those. A lane without values: zeros.
+struct alignas(64) LaneMoments {
+  float count[kLanes], centre[kLanes], distance[kLanes], square[kLanes];
+};
+using LaneMomentsFn = void (*)(const float* x, const ptrdiff_t* offset, const uint16_t* mask, int64_t positions,
+                               int64_t channels, LaneMoments*);
+
+// y = ((x - centre[l]) * factor[l] + shift[l]) * scale[c] + offset[c] for `channels` vectors; y may equal x.
+struct alignas(64) LaneUnits {
+  float centre[kLanes], factor[kLanes], shift[kLanes];
+};
+using NormalizeFn = void (*)(const LaneUnits&, const float* scale, const float* offset, const float* x, float* y,
+                             int64_t channels);
+
 // One head of attention between up to KernelTable::attention_tile vectors of queries and the keys of one sequence,
 // lanes = tokens: y[i, e] = sum_j softmax_j(scale * <q[i], k[j]> + mask[i, j]) v[j, e]. The sequence begins at lane
 // `first_lane` of a vector and may end inside one; what else those vectors hold does not matter. Scores have a slot for
@@ -187,6 +203,8 @@ struct KernelTable {
   SumPositionsFn sum_positions;
   LayerNormFn layer_norm;      // lanes
   LayerNormFn layer_norm_row;  // one token, row-major
+  LaneMomentsFn lane_moments;
+  NormalizeFn normalize;
   AttentionFn attention;
   const QuantizedKernels* quantized = nullptr;  // the same level's INT8 kernels
 };

@@ -1,8 +1,10 @@
-// Bindings of the kernels without weights: elementwise, pooling, sums, row transposes. Sizes are not checked.
+// Bindings of the kernels without weights: elementwise, pooling, sums, moments, row transposes. Sizes are not checked.
 #include "kernels_elementwise.h"
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <vector>
 
@@ -73,6 +75,27 @@ void sum_positions(const std::string& isa, const FloatArray& x, const std::vecto
                               y.mutable_data());
 }
 
+// Rows: count, centre, distance, square.
+void lane_moments(const std::string& isa, const FloatArray& x, const std::vector<ptrdiff_t>& offset,
+                  const std::vector<uint16_t>& mask, int64_t channels, FloatArray moments) {
+  LaneMoments result;
+  table_of(isa).lane_moments(x.data(), offset.data(), mask.data(), static_cast<int64_t>(mask.size()), channels,
+                             &result);
+  const float* rows[] = {result.count, result.centre, result.distance, result.square};
+  for (size_t row = 0; row < std::size(rows); ++row)
+    std::copy_n(rows[row], kLanes, moments.mutable_data() + row * kLanes);
+}
+
+// units: rows centre, factor, shift.
+void normalize(const std::string& isa, const FloatArray& units, const FloatArray& scale, const FloatArray& offset,
+               const FloatArray& x, FloatArray y) {
+  LaneUnits given;
+  std::copy_n(units.data(), kLanes, given.centre);
+  std::copy_n(units.data() + kLanes, kLanes, given.factor);
+  std::copy_n(units.data() + 2 * kLanes, kLanes, given.shift);
+  table_of(isa).normalize(given, scale.data(), offset.data(), x.data(), y.mutable_data(), scale.size());
+}
+
 void bind_kinds(py::module_& module) {
   py::enum_<UnaryKind>(module, "UnaryKind")
       .value("relu", UnaryKind::kRelu)
@@ -105,4 +128,6 @@ void bind_elementwise_kernels(py::module_& module) {
   module.def("load_rows", &load_rows, "isa, rows, count, fill, y, stride");
   module.def("store_rows", &store_rows, "isa, x, stride, count, rows");
   module.def("sum_positions", &sum_positions, "isa, x, offset, mask, begin, end, y");
+  module.def("lane_moments", &lane_moments, "isa, x, offset, mask, channels, moments (4, 16)");
+  module.def("normalize", &normalize, "isa, units (3, 16), scale, offset, x (channels, 16), y");
 }

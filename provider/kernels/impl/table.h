@@ -5,6 +5,7 @@
 #include "kernels/impl/depthwise.h"
 #include "kernels/impl/elementwise.h"
 #include "kernels/impl/few_rows.h"
+#include "kernels/impl/group_norm.h"
 #include "kernels/impl/layer_norm.h"
 #include "kernels/impl/permute.h"
 #include "kernels/impl/pool.h"
@@ -37,6 +38,8 @@ const KernelTable table = {
     .sum_positions = sum_positions,
     .layer_norm = layer_norm,
     .layer_norm_row = layer_norm_row,
+    .lane_moments = lane_moments,
+    .normalize = normalize,
     .attention = attention,
 };
 

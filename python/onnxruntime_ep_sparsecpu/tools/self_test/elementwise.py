@@ -116,6 +116,23 @@ def _layer_norm_row(level: str, rng: np.random.Generator) -> Array:
     return y
 
 
+def _lane_moments(level: str, rng: np.random.Generator) -> Array:
+    positions, channels = int(rng.integers(1, 9)), int(rng.integers(1, 20))
+    x, moments = random_floats(rng, positions, channels, LANES), aligned(4, LANES)
+    masks = rng.integers(0, 1 << LANES, positions).tolist()
+    kernels.lane_moments(level, x, [p * channels * LANES for p in range(positions)], masks, channels, moments)
+    return moments
+
+
+def _normalize(level: str, rng: np.random.Generator) -> Array:
+    x = random_floats(rng, int(rng.integers(1, 80)), LANES)
+    y = aligned(*x.shape)
+    units = rng.standard_normal((3, LANES)).astype(F)
+    scale, offset = rng.standard_normal((2, len(x))).astype(F)
+    kernels.normalize(level, units, scale, offset, x, y)
+    return y
+
+
 def _attention(level: str, rng: np.random.Generator) -> Array:
     vectors, depth, value_depth = (int(n) for n in rng.integers(1, 24, 3))
     keys = int(rng.integers(1, vectors * LANES + 1))
@@ -303,6 +320,8 @@ ELEMENTWISE: Mapping[str, Case] = {
     "sum_positions": _sum_positions,
     "layer_norm": _layer_norm,
     "layer_norm_row": _layer_norm_row,
+    "lane_moments": _lane_moments,
+    "normalize": _normalize,
     "attention": _attention,
     "quantized.finish": _finish,
     "quantized.quantize_lanes": _quantize_lanes,
