@@ -25,7 +25,7 @@ template <OpFacts... Ops>
 using AnyOf = std::variant<Ops...>;
 
 using OpData = AnyOf<Linear, Unary, Binary, Affine, Pool, GlobalAverage, Pad, Resize, Concat, Split, Reshape, LayerNorm,
-                     FloatAttention, SelectToken, Quantize, Dequantize, DynamicQuantize, QuantizedAttention,
+                     GroupNorm, FloatAttention, SelectToken, Quantize, Dequantize, DynamicQuantize, QuantizedAttention,
                      QuantizedLinear, QuantizedAdd, QuantizedMul, Lookup>;
 
 struct Op {

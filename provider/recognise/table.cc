@@ -30,6 +30,8 @@ constexpr NodeRecogniser kNodes[] = {
     {"Mul", "mul", recognise_arithmetic, Takes::kFloat, Quantized::kAllInputs},
     {"Div", "div", recognise_arithmetic},
     {"BatchNormalization", "batch norm", recognise_norm},
+    {"GroupNormalization", "group norm", recognise_norm},
+    {"InstanceNormalization", "group norm", recognise_norm},
     {"LayerNormalization", "layer norm", recognise_layer_norm},
     {"com.microsoft.SkipLayerNormalization", "layer norm", recognise_layer_norm},
     {"com.microsoft.BiasGelu", "gelu", recognise_biased_gelu},
@@ -90,7 +92,7 @@ std::optional<Match> either(const RecogniseContext& context, int node) {
 }
 
 constexpr Place kPatterns[] = {
-    {"Reshape", either<match_attention, match_reshape>},
+    {"Reshape", either<match_attention, either<match_norm, match_reshape>>},
     {"Transpose", match_attention},
     {"Squeeze", match_attention},
     {"QuantizeLinear", match_attention},

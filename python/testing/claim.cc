@@ -89,6 +89,9 @@ void describe(const Affine& op, py::dict& out) { out["scale"] = op.scale, out["s
 void describe(const LayerNorm& op, py::dict& out) {
   out["epsilon"] = op.epsilon, out["scale"] = op.scale, out["shift"] = op.shift;
 }
+void describe(const GroupNorm& op, py::dict& out) {
+  out["groups"] = op.groups, out["epsilon"] = op.epsilon, out["scale"] = op.scale, out["shift"] = op.shift;
+}
 void describe(const Attention& op, py::dict& out) {
   constexpr const char* kMaskNames[] = {"none", "added", "keeps", "drops", "padding", "lengths"};
   out["heads"] = op.heads, out["scale"] = op.scale, out["mask"] = kMaskNames[static_cast<size_t>(op.mask)];

@@ -167,8 +167,9 @@ class PlanText {
     (void)(is<LaneStep>(step) || is<LanePositionStep>(step) || is<PoolStep>(step) || is<TransferStep>(step) ||
            is<PermuteStep>(step) || is<FewRowsStep>(step) || is<QFewRowsStep>(step) || is<FlatStep>(step) ||
            is<FlatByteStep>(step) || is<GlobalAverageStep>(step) || is<ByteGlobalAverageStep>(step) ||
-           is<AttentionStep>(step) || is<RowNormStep>(step) || is<MaskStep>(step) || is<SelectTokenStep>(step) ||
-           is<RepeatStep>(step) || is<MinMaxStep>(step) || is<DynamicQuantizeStep>(step) || is<DynamicScaleStep>(step));
+           is<AttentionStep>(step) || is<RowNormStep>(step) || is<GroupMomentsStep>(step) || is<GroupUnitsStep>(step) ||
+           is<MaskStep>(step) || is<SelectTokenStep>(step) || is<RepeatStep>(step) || is<MinMaxStep>(step) ||
+           is<DynamicQuantizeStep>(step) || is<DynamicScaleStep>(step));
     out_ << "\n";
     if (const auto* chain = dynamic_cast<const PositionChain*>(&step)) {
       out_ << indent << " stride " << chain->position_stride << "\n";
@@ -232,7 +233,7 @@ class PlanText {
   void fields(const LanePositionStep& s) {
     FIELD(positions), FIELD(vectors), FIELD(x), FIELD(y);
     (void)(is<LaneUnaryStep>(s) || is<LaneBinaryStep>(s) || is<LaneAffineStep>(s) || is<LaneQuantizeStep>(s) ||
-           is<LaneByteBinaryStep>(s) || is<LaneByteCopyStep>(s) || is<LaneNormStep>(s));
+           is<LaneByteBinaryStep>(s) || is<LaneByteCopyStep>(s) || is<LaneNormStep>(s) || is<LaneGroupNormStep>(s));
   }
   void fields(const LaneUnaryStep& s) { FIELD(function); }
   void fields(const LaneBinaryStep& s) { FIELD(kind), FIELD(second), FIELD(post); }
@@ -241,6 +242,10 @@ class PlanText {
   void fields(const LaneByteBinaryStep& s) { FIELD(multiply), FIELD(second); }
   void fields(const LaneByteCopyStep& s) { FIELD(x_first), FIELD(y_first), FIELD(channels); }
   void fields(const LaneNormStep& s) { field("scale", s.parameters.scale), field("shift", s.parameters.shift); }
+  void fields(const LaneGroupNormStep& s) {
+    FIELD(groups), FIELD(units), FIELD(post);
+    field("scale", s.parameters.scale), field("shift", s.parameters.shift);
+  }
 
   void fields(const PoolStep& s) {
     FIELD(positions), FIELD(vectors), FIELD(x), FIELD(y), FIELD(taps), FIELD(rows_covered), FIELD(columns_covered);
@@ -270,6 +275,11 @@ class PlanText {
     if (s.mask) field("mask", s.mask->ref);
   }
   void fields(const RowNormStep& s) { FIELD(tokens), FIELD(x), FIELD(y); }
+  void fields(const GroupMomentsStep& s) {
+    FIELD(x), FIELD(offsets), FIELD(masks);
+    field("blocks", s.parts.blocks), field("moments", s.parts.moments);
+  }
+  void fields(const GroupUnitsStep& s) { FIELD(epsilon), FIELD(units); }
   void fields(const MaskStep& s) { FIELD(kind), FIELD(count), FIELD(keys), FIELD(masked), FIELD(x), FIELD(y); }
   void fields(const SelectTokenStep& s) {
     FIELD(sequences), FIELD(tokens), FIELD(index), FIELD(channels), FIELD(lanes), FIELD(rows), FIELD(y);

@@ -27,7 +27,8 @@ WEIGHTED = {"Conv", "Gemm", "MatMul"}
 # Ops that join a region through their first input.
 NEIGHBOURS = {
     "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Gelu", "Add", "Mul", "MaxPool",
-    "AveragePool", "GlobalAveragePool", "ReduceMean", "BatchNormalization", "Pad", "Resize", "Concat", "Split",
+    "AveragePool", "GlobalAveragePool", "ReduceMean", "BatchNormalization", "GroupNormalization",
+    "InstanceNormalization", "Pad", "Resize", "Concat", "Split",
     "Slice", "Flatten", "Reshape",
 }  # fmt: skip
 # Cases in which the CPU provider itself differs from the ONNX reference: a drop-in keeps to the CPU provider.
@@ -173,6 +174,8 @@ CLAIMED = {
     "BatchNormalization": "test_batchnorm_epsilon",
     "Flatten": "test_flatten_axis1",
     "GlobalAveragePool": "test_globalaveragepool",
+    "GroupNormalization": "test_group_normalization_example",
+    "InstanceNormalization": "test_instancenorm_epsilon",
     "LeakyRelu": "test_leakyrelu",
     "MaxPool": "test_maxpool_2d_same_lower",
     "Pad": "test_constant_pad_axes",

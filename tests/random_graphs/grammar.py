@@ -109,6 +109,19 @@ def rescale(draw: Draw, g: GraphBuilder, x: Value) -> Value:
     return Value(name, x.channels, x.height, x.width)
 
 
+def group_norm(draw: Draw, g: GraphBuilder, x: Value) -> Value:
+    """Normalization of groups of channels as torch exports it, or of each channel."""
+    groups = draw(st.sampled_from([d for d in range(1, x.channels + 1) if x.channels % d == 0]))
+    one_each = [g.constant(g.floats((groups,), 0.3, offset)) for offset in (1.0, 0.0)]
+    if groups == x.channels:
+        return Value(g.op("InstanceNormalization", [x.name, *one_each]), x.channels, x.height, x.width)
+    name = g.op("InstanceNormalization", [g.op("Reshape", [x.name, g.ints(0, groups, -1)]), *one_each])
+    name = g.op("Reshape", [name, g.op("Shape", [x.name])])
+    for kind in ("Mul", "Add")[: draw(st.integers(0, 2))]:
+        name = g.op(kind, [name, g.constant(g.floats((x.channels, 1, 1), 0.3, 1.0))])
+    return Value(name, x.channels, x.height, x.width)
+
+
 def pad(draw: Draw, g: GraphBuilder, x: Value) -> Value:
     top, left, bottom, right = (draw(st.integers(0, 3)) for _ in range(4))
     value = draw(st.sampled_from([0.0, -1.5]))
@@ -177,7 +190,7 @@ def squeeze_excite(draw: Draw, g: GraphBuilder, x: Value) -> Value:
 Rule = Callable[[Draw, GraphBuilder, Value], Value]
 RULES: list[Rule] = [
     conv, conv, conv, activation, activation, residual, pool, rescale, concat, split, channel_slice, squeeze_excite,
-    pad, resize,
+    pad, resize, group_norm,
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-// Normalization of tokens.
+// Normalization of tokens, and of images.
 #pragma once
 #include "lower/placement.h"
 
@@ -8,5 +8,7 @@ struct Planner;
 
 void form(const LayerNorm& norm, const Stage& stage, Placement& placement);
 void emit(const LayerNorm& norm, const Stage& stage, Planner& p);
+void form(const GroupNorm& norm, const Stage& stage, Placement& placement);
+void emit(const GroupNorm& norm, const Stage& stage, Planner& p);
 
 }  // namespace sparsecpu

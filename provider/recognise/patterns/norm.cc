@@ -1,4 +1,4 @@
-// Layer normalization and GELU, written out in arithmetic.
+// Layer normalization and GELU, written out in arithmetic; group normalization between Reshapes.
 #include <algorithm>
 #include <cmath>
 
@@ -163,6 +163,76 @@ class LayerNormMatcher : Backwards {
   int last_mul_ = -1;
 };
 
+// Group normalization as torch exports it: x as [n, groups, rest], an InstanceNormalization, the shape of x again; then
+// perhaps constants that scale and shift the channels.
+class GroupNormMatcher : Backwards {
+ public:
+  using Backwards::Backwards;
+
+  std::optional<Match> run(int last) {
+    int back = last;
+    std::vector<int> behind;
+    for (; arithmetic(back); back = graph_.producer(activation(back))) behind.push_back(back);
+    if (at(back).op != "Reshape") return std::nullopt;
+    const int norm = made_by(graph_, at(back).inputs[0], "InstanceNormalization");
+    const int split = norm < 0 ? -1 : made_by(graph_, at(norm).inputs[0], "Reshape");
+    if (split < 0) return std::nullopt;
+    const int x = at(split).inputs[0];
+    const Meaning inner = recognise_norm(context_, at(norm));
+    if (!inner || !have_equal_shapes(x, at(back).outputs[0]) || !is_split(x, at(split).outputs[0])) return std::nullopt;
+    GroupNorm result = std::get<GroupNorm>(inner->front().data);
+    result.repeat_vectors(context_.proven_dim(x, 1));
+    result.cpu.calls += 2;  // the Reshapes
+    nodes_ = {split, norm, back};
+    for (; !behind.empty(); behind.pop_back()) {
+      if (!take_arithmetic(behind.back(), &result)) return std::nullopt;
+    }
+    return finish(norm, "group norm", std::move(result), x, last);
+  }
+
+ private:
+  bool arithmetic(int node) const { return (at(node).op == "Mul" || at(node).op == "Add") && activation(node) >= 0; }
+  // The input of a node of two that is no constant, if only one is.
+  int activation(int node) const {
+    const int a = at(node).inputs[0], b = at(node).inputs[1];
+    if (context_.is_activation(a) == context_.is_activation(b)) return -1;
+    return context_.is_activation(a) ? a : b;
+  }
+
+  // For every size of the model's axes.
+  bool have_equal_shapes(int a, int b) const {
+    const ValueFacts &one = context_.facts[a], &other = context_.facts[b];
+    return one.proof && one.assumed && one.proof == other.proof && one.assumed == other.assumed;
+  }
+
+  // Whether `grouped` is x, [n, c, w] or [n, c, h, w], as [n, groups, rest] with whole channels in a group.
+  bool is_split(int x, int grouped) const {
+    const ValueFacts &one = context_.facts[x], &other = context_.facts[grouped];
+    const bool known = one.proof && one.assumed && other.proof && other.assumed;
+    if (!known || context_.rank(x) < 3 || context_.rank(x) > 4 || context_.rank(grouped) != 3) return false;
+    const bool same_images =
+        one.proof->front() == other.proof->front() && one.assumed->front() == other.assumed->front();
+    const int64_t channels = context_.proven_dim(x, 1), groups = context_.proven_dim(grouped, 1);
+    return same_images && channels > 0 && groups > 0 && channels % groups == 0;
+  }
+
+  // A constant factor or addend, one for all or one a channel of an image, as a part of the norm.
+  bool take_arithmetic(int node, GroupNorm* norm) {
+    const Meaning meaning = recognise_arithmetic(context_, at(node));
+    if (!meaning) return false;
+    const auto& affine = std::get<Affine>(meaning->front().data);
+    if (affine.channels() > 1 && affine.axes != Axes::kImage) return false;
+    const auto value = [](const std::vector<float>& vector, size_t c) { return vector[vector.size() == 1 ? 0 : c]; };
+    for (size_t c = 0; c < norm->scale.size(); ++c) {
+      norm->scale[c] *= value(affine.scale, c);
+      norm->shift[c] = norm->shift[c] * value(affine.scale, c) + value(affine.shift, c);
+    }
+    norm->cpu = {norm->cpu.values + 2, norm->cpu.calls + 1};
+    take(node);
+    return true;
+  }
+};
+
 // x * 0.5 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))), the half anywhere in the product; and x * sigmoid(a * x).
 class GeluMatcher : Backwards {
  public:
@@ -242,7 +312,8 @@ class GeluMatcher : Backwards {
 }  // namespace
 
 std::optional<Match> match_norm(const RecogniseContext& context, int last) {
-  return LayerNormMatcher(context).run(last);
+  if (auto found = GroupNormMatcher(context).run(last)) return found;
+  return context.graph.nodes[last].op == "Reshape" ? std::nullopt : LayerNormMatcher(context).run(last);
 }
 
 std::optional<Match> match_gelu(const RecogniseContext& context, int last) { return GeluMatcher(context).run(last); }
