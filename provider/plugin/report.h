@@ -73,7 +73,7 @@ class SessionReport {
     std::shared_ptr<RegionValues> values;
     std::vector<int> op_nodes;  // of each Op: the node of `graph` that it belongs to
   };
-  size_t place_of(const std::string& name, const std::string& parent_node);
+  size_t place_of(const Graph& graph, const std::string& parent_node);
   std::vector<int> show_nodes(size_t place, const Graph& graph);
   void move_region(const std::vector<int>& moved, RegionReport* region);
   static void forget(RegionReport* region);

@@ -48,17 +48,36 @@ std::map<int, NodeUse> uses_of(const Region& region) {
   return uses;
 }
 
+// Whether a graph is the one of these nodes with functions among them written out: it makes all that they made, some of
+// it by another operator.
+bool has_functions_of(const std::vector<NodeReport>& before, const Graph& graph) {
+  std::map<std::string, const Node*> makers;
+  for (const Node& node : graph.nodes) {
+    for (const std::string& output : value_names(graph, node.outputs)) makers[output] = &node;
+  }
+  bool written_out = false;
+  for (const NodeReport& old : before) {
+    for (const std::string& output : old.outputs) {
+      const auto maker = makers.find(output);
+      if (maker == makers.end()) return false;
+      written_out |= maker->second->op_type != old.op_type || maker->second->domain != old.domain;
+    }
+  }
+  return written_out;
+}
+
 }  // namespace
 
 // Where the report of this graph is. ONNX Runtime shows the graphs of a model again once it has inlined functions in
 // them: what it shows last holds. Names alone do not tell, both branches of an If may have one; but each pass over the
-// model ends with its main graph.
-size_t SessionReport::place_of(const std::string& name, const std::string& parent_node) {
-  const auto found = std::find_if(graphs_.begin(), graphs_.end(), [&](const GraphReport& graph) {
-    return graph.pass < pass_ && graph.name == name && graph.parent_node == parent_node;
+// model ends with its main graph, save the first, which sees the graphs with functions alone.
+size_t SessionReport::place_of(const Graph& graph, const std::string& parent_node) {
+  const auto found = std::find_if(graphs_.begin(), graphs_.end(), [&](const GraphReport& before) {
+    return before.name == graph.name && before.parent_node == parent_node &&
+           (before.pass < pass_ || has_functions_of(before.nodes, graph));
   });
   const auto place = static_cast<size_t>(found - graphs_.begin());
-  if (found == graphs_.end()) graphs_.push_back({name, parent_node, "", {}, 0});
+  if (found == graphs_.end()) graphs_.push_back({graph.name, parent_node, "", {}, 0});
   graphs_[place].pass = pass_;
   if (parent_node.empty()) ++pass_;
   return place;
@@ -119,7 +138,7 @@ bool SessionReport::shows(size_t number) const {
 
 void SessionReport::add_failed_graph(const Graph& graph, const std::string& parent_node, const std::string& error) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const size_t place = place_of(graph.name, parent_node);
+  const size_t place = place_of(graph, parent_node);
   graphs_[place].error = error;
   for (int index : show_nodes(place, graph)) {
     if (index < 0) continue;
@@ -131,7 +150,7 @@ void SessionReport::add_failed_graph(const Graph& graph, const std::string& pare
 
 size_t SessionReport::add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const size_t place = place_of(graph.name, parent_node), first_region = regions_.size();
+  const size_t place = place_of(graph, parent_node), first_region = regions_.size();
   graphs_[place].error.clear();
   const std::vector<int> shown = show_nodes(place, graph);
   for (const std::vector<int>& nodes : result.regions) {
