@@ -22,12 +22,15 @@ class AttentionMatcher {
   std::optional<Match> run() {
     if (!find_core()) return std::nullopt;
     Match match{{{}, main_}, "", decline("")};
-    std::optional<Unit> unit;
-    Check ok = read();
-    if (ok && !(unit = close_unit(graph_, nodes_, main_)))
-      ok = decline("a value inside the attention is used outside of it");
-    if (ok) match = {std::move(*unit), "", meaning()};
-    if (!ok) match.meaning = ok.reason();
+    if (Check ok = read(); !ok) {
+      match.meaning = ok.reason();
+    } else {
+      match.meaning = meaning();
+      std::optional<Unit> unit;
+      if (match.meaning) unit = close_unit(graph_, nodes_, main_, *match.meaning);
+      if (unit) match.unit = std::move(*unit);
+      if (match.meaning && !unit) match.meaning = decline("a value inside the attention is used outside of it");
+    }
     match.pattern = first_.quantized() ? "quantized attention" : "attention";
     return match;
   }

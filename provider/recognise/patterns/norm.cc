@@ -50,9 +50,10 @@ class Backwards {
   }
 
   std::optional<Match> finish(int main, const char* name, OpData op, int x, int last) {
-    auto unit = close_unit(graph_, nodes_, main);
+    Meaning meaning = accept(std::move(op), {x}, at(last).outputs[0]);
+    auto unit = close_unit(graph_, nodes_, main, *meaning);
     if (!unit) return std::nullopt;
-    return Match{std::move(*unit), name, accept(std::move(op), {x}, at(last).outputs[0])};
+    return Match{std::move(*unit), name, std::move(meaning)};
   }
 
   const RecogniseContext& context_;

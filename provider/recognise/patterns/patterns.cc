@@ -53,9 +53,19 @@ bool is_inside(const Graph& graph, const std::set<int>& nodes, int node) {
   return true;
 }
 
+// Values of the graph that ops read and that none of them makes.
+std::set<int> read_by(const Ops& ops) {
+  std::set<int> values;
+  for (const Op& op : ops) values.insert(op.inputs.begin(), op.inputs.end());
+  for (const Op& op : ops) values.erase(op.output);
+  values.erase(values.begin(), values.lower_bound(0));  // inside a node
+  return values;
+}
+
 }  // namespace
 
-std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int main) {
+std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int main, const Ops& ops) {
+  const std::set<int> read = read_by(ops);
   std::set<int> inside(nodes.begin(), nodes.end());
   const int last = *inside.rbegin();
   // Backwards: a maker comes before its users, so one pass meets all that serve only this unit.
@@ -67,17 +77,21 @@ std::optional<Unit> close_unit(const Graph& graph, std::vector<int> nodes, int m
     inside.insert(node);
     if (graph.nodes[node].op == "Shape") {  // of floats that nothing else may need: the bytes have the same
       const int floats = made_by(graph, graph.nodes[node].inputs[0], "DequantizeLinear");
-      if (floats >= 0 && inside.count(floats) == 0) open.insert(floats);
+      if (floats >= 0 && inside.count(floats) == 0 && read.count(graph.nodes[node].inputs[0]) == 0) open.insert(floats);
       continue;
     }
     for (int input : graph.nodes[node].inputs) {
       const int made = graph.producer(input);
-      const bool serves = made >= 0 && computes_shapes(graph.nodes[made].op) && is_small(graph.values[input]);
+      const bool serves =
+          made >= 0 && computes_shapes(graph.nodes[made].op) && is_small(graph.values[input]) && read.count(input) == 0;
       if (serves && inside.count(made) == 0) open.insert(made);
     }
   }
   for (int node : inside) {
     if (node != last && !is_inside(graph, inside, node)) return std::nullopt;
+  }
+  for (int value : read) {
+    if (inside.count(graph.producer(value)) != 0) return std::nullopt;
   }
   return Unit{{inside.begin(), inside.end()}, main, last};
 }

@@ -84,7 +84,7 @@ std::optional<Match> match_linear(const RecogniseContext& context, int last) {
   }
   ops.push_back(std::move(linear));
   if (!make_shape_of(context, ops, graph.nodes[last].outputs[0])) return std::nullopt;
-  std::optional<Unit> unit = close_unit(graph, std::move(nodes), gemm);
+  std::optional<Unit> unit = close_unit(graph, std::move(nodes), gemm, ops);
   return unit ? std::optional(Match{std::move(*unit), std::move(pattern), std::move(ops)}) : std::nullopt;
 }
 
@@ -95,10 +95,10 @@ std::optional<Match> match_reshape(const RecogniseContext& context, int last) {
   if (node.inputs.size() != 2 || node.inputs[1] < 0 || context.value(node.inputs[1]).is_constant) return std::nullopt;
   if (auto layer = match_linear(context, last)) return layer;
   const auto target = target_in_numbers(context, node);
-  std::optional<Unit> unit = target ? close_unit(context.graph, {last}, last) : std::nullopt;
-  if (!unit || context.value(node.inputs[0]).type != ElementType::kFloat) return std::nullopt;
-  return Match{std::move(*unit), "reshape",
-               accept(Reshape{Reshape::Kind::kTarget, *target, false, 1}, {node.inputs[0]}, node.outputs[0])};
+  if (!target || context.value(node.inputs[0]).type != ElementType::kFloat) return std::nullopt;
+  Meaning meaning = accept(Reshape{Reshape::Kind::kTarget, *target, false, 1}, {node.inputs[0]}, node.outputs[0]);
+  std::optional<Unit> unit = close_unit(context.graph, {last}, last, *meaning);
+  return unit ? std::optional(Match{std::move(*unit), "reshape", std::move(meaning)}) : std::nullopt;
 }
 
 }  // namespace sparsecpu

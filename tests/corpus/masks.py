@@ -1,0 +1,74 @@
+"""Attention whose mask one small node makes: it is an operand, not what a shape is computed with."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import onnx
+from case import Model, case, network, node, normal, sparse
+
+HEADS, DEPTH, TOKENS = 4, 8, 6
+WIDTH = HEADS * DEPTH
+
+# What makes `mb`, the condition of Where, from the input `m`; the type of `m`, and its shape.
+FULL = (2, 1, TOKENS, TOKENS)
+MASKS: dict[str, tuple[list[onnx.NodeProto], type, tuple[int, ...]]] = {
+    "Equal": ([node("Equal", ["m", "zero"], ["mb"])], np.float32, FULL),
+    "Cast of floats": ([node("Cast", ["m"], ["mb"], to=onnx.TensorProto.BOOL)], np.float32, FULL),
+    "Cast of integers": ([node("Cast", ["m"], ["mb"], to=onnx.TensorProto.BOOL)], np.int64, FULL),
+    "Unsqueeze": ([node("Unsqueeze", ["m", "axes"], ["mb"])], np.bool_, (2, TOKENS)),
+    "Cast and Unsqueeze": (
+        [node("Cast", ["m"], ["mc"], to=onnx.TensorProto.BOOL), node("Unsqueeze", ["mc", "axes"], ["mb"])],
+        np.int64,
+        (2, TOKENS),
+    ),
+    "Equal and Not": ([node("Equal", ["m", "zero"], ["me"]), node("Not", ["me"], ["mb"])], np.float32, FULL),
+    "Greater": ([node("Greater", ["m", "zero"], ["mb"])], np.float32, FULL),
+}
+
+
+def attention(nodes: list[onnx.NodeProto], masked: list[onnx.NodeProto], kind: type, shape: tuple[int, ...]) -> Model:
+    """nodes: make the mask; masked: `sm`, the masked scores, of the scores `sd`."""
+    constants: dict[str, np.ndarray] = {
+        "zero": np.asarray(0, kind),
+        "axes": np.array([1, 2]),
+        "three": np.asarray(3, np.float32),
+        "lowest": np.asarray(-1e9, np.float32),
+        "scale": np.asarray(DEPTH**0.5, np.float32),
+        "heads": np.array([0, 0, HEADS, DEPTH]),
+        "joined": np.array([0, 0, WIDTH]),
+        "wo": sparse(WIDTH, WIDTH),
+    }
+    made = []
+    for name in "qkv":
+        constants["w" + name] = sparse(WIDTH, WIDTH)
+        made += [
+            node("MatMul", ["x", "w" + name], [name + "1"]),
+            node("Reshape", [name + "1", "heads"], [name + "2"]),
+            node("Transpose", [name + "2"], [name + "3"], perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]),
+        ]
+    made += [node("MatMul", ["q3", "k3"], ["sc"]), node("Div", ["sc", "scale"], ["sd"]), *nodes, *masked]
+    made += [
+        node("Softmax", ["sm"], ["p"], axis=-1),
+        node("MatMul", ["p", "v3"], ["o"]),
+        node("Transpose", ["o"], ["o2"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["o2", "joined"], ["o3"]),
+        node("MatMul", ["o3", "wo"], ["y"]),
+    ]
+    used = {name for n in made for name in n.input}
+    feed = {
+        "x": normal(2, TOKENS, WIDTH),
+        "m": (np.random.default_rng(0).random(shape) > 0.4).astype(kind),
+    }
+    names: dict[int, int | str] = {2: "n", TOKENS: "s"}
+    inputs = {"x": ["n", "s", WIDTH], "m": [names.get(size, size) for size in shape]}
+    return network(made, inputs, {k: v for k, v in constants.items() if k in used}, types={"m": kind}), [feed]
+
+
+for name, (nodes, kind, shape) in MASKS.items():
+    where = [node("Where", ["mb", "lowest", "sd"], ["sm"])]
+    case(f"mask by {name}", claims=("MatMul",))(partial(attention, nodes, where, kind, shape))
+number = [node("Mul", ["m", "three"], ["mb"])]
+added = [node("Add", ["sd", "mb"], ["sm"])]
+case("one number added to scores", claims=("MatMul",))(partial(attention, number, added, np.float32, (1,)))
