@@ -120,6 +120,12 @@ class Claimer {
       }
       pricing_.candidate[i] = decision.reason.empty();
     }
+    const std::vector<bool> alone = pricing_.candidate;
+    for (size_t i = 0; i < count; ++i) {
+      if (!alone[i]) continue;
+      result_.decisions[i].reason = integer_reason(graph_, alone, graph_.nodes[i]);
+      pricing_.candidate[i] = result_.decisions[i].reason.empty();
+    }
   }
 
   void set_prices(const Table<ValueFacts>& facts, Pricing* pricing) {

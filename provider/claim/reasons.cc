@@ -1,7 +1,10 @@
 #include "claim/reasons.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+
+#include "recognise/context.h"
 
 namespace sparsecpu {
 namespace {
@@ -12,6 +15,24 @@ std::string microseconds(double us) {
   char text[32];
   std::snprintf(text, sizeof text, us < 10 ? "%.1f us" : "%.0f us", us);
   return text;
+}
+
+// Whether the CPU provider computes the node in integers, given what is before and behind it.
+bool in_integers(const Graph& graph, const Node& node) {
+  bool dequantized = false;
+  for (int input : node.inputs) {
+    if (input < 0 || graph.values[input].is_constant) continue;
+    if (made_by(graph, input, "DequantizeLinear") < 0) return false;
+    dequantized = true;
+  }
+  const bool to_floats = node.op == "MatMul" || node.op == "Gemm";
+  return dequantized && std::all_of(node.outputs.begin(), node.outputs.end(), [&](int output) {
+           if (output < 0 || to_floats) return true;
+           const IndexList& readers = graph.values[output].consumers;
+           return !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](int reader) {
+             return graph.nodes[reader].op == "QuantizeLinear";
+           });
+         });
 }
 
 }  // namespace
@@ -27,6 +48,21 @@ std::string place_problem(const Graph& graph, const Node& node) {
     }
   }
   return used ? "" : "nobody uses what it makes";
+}
+
+std::string integer_reason(const Graph& graph, const std::vector<bool>& candidate, const Node& node) {
+  IndexList neighbours;
+  if (node.op == "QuantizeLinear") {
+    neighbours = {graph.producer(node.inputs[0])};
+  } else if (node.op == "DequantizeLinear") {
+    neighbours = graph.values[node.outputs[0]].consumers;
+  }
+  for (int neighbour : neighbours) {
+    if (neighbour < 0 || candidate[neighbour] || !in_integers(graph, graph.nodes[neighbour])) continue;
+    return "it goes with " + graph.nodes[neighbour].op_type + " '" + graph.nodes[neighbour].name +
+           "', which the CPU provider computes in integers";
+  }
+  return "";
 }
 
 std::string claimed_reason(const NodeCost& cost, bool forced) {

@@ -166,3 +166,23 @@ def test_a_graph_of_ten_thousand_nodes_takes_seconds_at_most() -> None:
 def test_every_node_has_a_reason() -> None:
     for description in (residual_network(0.0), residual_network(0.5), residual_network(0.9)):
         assert all(d["reason"] for d in claim(description)["decisions"])
+
+
+@pytest.mark.parametrize(("between", "attributes"), [("MatMul", {}), ("Softmax", {"axis": 1}), ("Exp", {})])
+def test_what_the_cpu_provider_computes_in_integers_keeps_its_neighbours(
+    between: str, attributes: dict[str, int]
+) -> None:
+    """Without them it computes in floats, and its bytes are other ones."""
+    g = Network()
+    scale, zero = g.constant(0.05), g.constant(128, np.uint8)
+
+    def requantized(value: str) -> str:
+        return g.add("DequantizeLinear", g.add("QuantizeLinear", value, scale, zero), scale, zero)
+
+    weight = g.add("DequantizeLinear", g.constant(np.eye(32).reshape(32, 32, 1, 1), np.int8), g.constant(0.02))
+    y = requantized(g.add("Conv", requantized(g.input("x", [1, 32, 9, 9])), weight))
+    y = g.add(between, *[y] * (2 if between == "MatMul" else 1), **attributes)
+    decisions = claim(g.describe(requantized(y)), min_sparsity=0)["decisions"]
+    assert sum(d["region"] >= 0 for d in decisions) > 3
+    around = [d for d in decisions if f"goes with {between}" in d["reason"]]
+    assert len(around) == 2 and all(d["region"] < 0 and "in integers" in d["reason"] for d in around)
