@@ -37,6 +37,19 @@ Ledger::Names made_values(const std::vector<const ort::OrtNode*>& nodes) {
   return names;
 }
 
+// Of a file in its own format, ONNX Runtime looks for layouts after it has put fused nodes in, along edges that it did
+// not correct: beside a QLinearConv of its own the process may die. Such a graph has no name and no path. Throws Error.
+void check_ort_format(const Graph& graph, const ClaimResult& result) {
+  if (result.regions.empty()) return;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (graph.nodes[i].op_type != "QLinearConv" || result.decisions[i].region >= 0) continue;
+    throw Error(
+        "it has no name, as in ONNX Runtime's own file format, where compiled nodes cannot stand beside "
+        "QLinearConv '" +
+        graph.nodes[i].name + "', left to the CPU provider: " + result.decisions[i].reason);
+  }
+}
+
 std::string describe(const Node& node) { return node.op_type + " '" + node.name + "'"; }
 
 }  // namespace
@@ -80,6 +93,8 @@ void Ep::get_capability(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo*
   LoweredClaim claimed;
   try {
     claimed = claim_lowered(graph, options_.claim);
+    const bool ort_format = graph.name.empty() && ort::get_string(api().Graph_GetModelPath, handle).empty();
+    if (ort_format) check_ort_format(graph, claimed.result);
   } catch (const std::exception& error) {
     // The model still runs, on the CPU provider; the log and the report say so.
     log_.write(LogLevel::kWarning, "graph '" + graph.name + "' is left to other providers: " + error.what());

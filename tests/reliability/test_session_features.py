@@ -172,6 +172,42 @@ def test_a_file_in_ort_format_has_any_number_of_regions(tmp_path: Path, regions:
     assert_close(session.run(None, feed), expected)
 
 
+def byte_chain(kinds: str) -> onnx.ModelProto:
+    """Quantized convolutions: s of pruned weights, u of dense ones that are not supported."""
+    rng = np.random.default_rng(0)
+    graph = GraphBuilder()
+    scale, weight_scale = (graph.constant(np.asarray(value, np.float32)) for value in (0.05, 0.02))
+    zero = graph.constant(np.asarray(120, np.uint8))
+
+    def requantized(value: str) -> str:
+        return graph.op("DequantizeLinear", [graph.op("QuantizeLinear", [value, scale, zero]), scale, zero])
+
+    value = requantized("x")
+    for kind in kinds:
+        kept = rng.random((64, 64, 1, 1)) < 0.05
+        weight = rng.integers(-63, 64, (64, 64, 3, 3)) * kept if kind == "s" else rng.integers(0, 256, (64, 64, 3, 3))
+        stored, weight_zero = (
+            graph.constant(np.asarray(array, np.int8 if kind == "s" else np.uint8))
+            for array in (weight, 0 if kind == "s" else 90)
+        )
+        floats = graph.op("DequantizeLinear", [stored, weight_scale, weight_zero])
+        value = requantized(graph.op("Conv", [value, floats], pads=[1] * 4))
+    return graph.model({"x": [1, 64, 28, 28]}, {value: [1, 64, 28, 28]})
+
+
+@pytest.mark.parametrize("kinds", ["s", "us", "su", "sus", "usu"])
+def test_quantized_convolutions_in_ort_format(tmp_path: Path, kinds: str) -> None:
+    """ONNX Runtime died of compiled nodes beside its own QLinearConv."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "m.ort")
+    feed = {"x": np.random.default_rng(1).standard_normal((1, 64, 28, 28)).astype(np.float32)}
+    expected = cpu_session(byte_chain(kinds), options).run(None, feed)
+    session = sparse_session(tmp_path / "m.ort")
+    assert bool(claimed(session)) == ("u" not in kinds)
+    assert_close(session.run(None, feed), expected)
+
+
 def test_a_context_model_fails_clearly(tmp_path: Path) -> None:
     options = ort.SessionOptions()
     options.add_session_config_entry("ep.context_enable", "1")
