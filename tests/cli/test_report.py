@@ -35,7 +35,8 @@ def test_quantized_units() -> None:
 
 
 def with_function(body: list[onnx.NodeProto] | None) -> onnx.ModelProto:
-    """Two convolutions with a function between: of the model, or for None GroupNormalization, which is one of ONNX's."""
+    """Two convolutions with a function between: of the model, or for None GroupNormalization, which is one of ONNX's; its
+    scale is computed, so that it is not claimed."""
     g = models.GraphBuilder(sparsity=0.9)
     scale, shift = g.constant(np.ones(32, np.float32)), g.constant(np.zeros(32, np.float32))
     between = g.op("Identity", [g.conv("x", 32, 32, 3)])
@@ -43,7 +44,10 @@ def with_function(body: list[onnx.NodeProto] | None) -> onnx.ModelProto:
     model = g.model({"x": [1, 32, 20, 20]}, {y: [1, 32, 20, 20]})
     node = next(node for node in model.graph.node if node.op_type == "Identity")
     if body is None:
-        normalization = [*node.input, scale, shift]
+        normalization = [*node.input, "doubled", shift]
+        model.graph.node.insert(0, helper.make_node("Mul", ["given", scale], ["doubled"]))
+        model.graph.input.append(helper.make_tensor_value_info("given", onnx.TensorProto.FLOAT, [32]))
+        node = next(node for node in model.graph.node if node.op_type == "Identity")
         node.CopyFrom(helper.make_node("GroupNormalization", normalization, node.output, "between", num_groups=4))
     else:
         node.CopyFrom(helper.make_node("Mine", node.input, node.output, "between", domain="my"))
