@@ -113,7 +113,8 @@ class Claimer {
           cost.multiply_adds > 0 ? cost.multiply_adds : multiply_adds(graph_, recognised_.facts, graph_.nodes[i]);
       decision.needed_sparsity = needed_sparsity(cost);
       if (!cost.finite && decision.reason.empty()) {
-        decision.reason = "its weights hold an infinity or NaN: what they make of a zero, the CPU provider decides";
+        decision.reason =
+            "its weights or scales make an infinity or NaN: what becomes of a zero, the CPU provider decides";
       }
       if (node.ok() && !cost.known && !options_.min_sparsity && decision.reason.empty()) {
         decision.reason = "its shape is unknown, so no time can be predicted (min_sparsity claims it regardless)";

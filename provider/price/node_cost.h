@@ -11,7 +11,7 @@ namespace sparsecpu {
 // What a node takes: of all the Ops that it means together.
 struct NodeCost {
   bool known = false;  // false: no shapes, nothing can be said
-  bool finite = true;  // its weights
+  bool finite = true;  // its weights, or its scales together
   double cpu_us = 0;   // on its own
   double here_us = 0;  // with its first input in our layout
   // Elementwise nodes run inside the kernel of the node before them if both are on the same side.

@@ -3,6 +3,7 @@
 #include "price/quantized_cost.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sparsecpu {
 namespace {
@@ -25,6 +26,7 @@ void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& co
   layer.weights = w.rows * w.channels * w.taps;
   layer.nonzeros = count.nonzeros;
   cost->linear = true;
+  cost->finite = std::ranges::all_of(linear.multiplier, [](float m) { return std::isfinite(m); });
   cost->dense_bytes += layer.weights;
   cost->sparsity = 1.0 - static_cast<double>(count.nonzeros) / static_cast<double>(layer.weights);
   cost->group_density = static_cast<double>(count.nonzero_groups) / static_cast<double>(count.groups);

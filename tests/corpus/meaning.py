@@ -250,3 +250,13 @@ def leaky_relu_by_nan() -> Model:
     ]
     types = {"x": np.uint8, "y": np.uint8}
     return network(nodes, {"x": [4, 16]}, constants, types=types), [{"x": bytes_of(4, 16)}]
+
+
+@case("QLinearMatMul with an infinite multiplier")
+def infinite_multiplier() -> Model:
+    """Zero sums times infinity are NaN, which the CPU provider turns into a byte in a way of its own."""
+    q = ["s", "z"]
+    nodes = [node("QLinearMatMul", ["x", *q, "w", *q[:1], "wz", *q], ["y"])]
+    constants = {"s": np.float32(1e30), "z": np.uint8(3), "wz": np.int8(0), "w": sparse_bytes(8, 16)}
+    types = {"x": np.uint8, "y": np.uint8}
+    return network(nodes, {"x": [5, 8]}, constants, types=types), [{"x": bytes_of(5, 8)}]
