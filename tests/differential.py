@@ -116,10 +116,10 @@ def unwritten(trial: Trial) -> bool:
     then its values depend on what is there."""
     try:
         session = session_of(replace(trial, model=every_value_an_output(trial.model)), None)
+        outputs = range(len(onnx.load_from_string(trial.model).graph.output))
         for feed in trial.feeds:
             like = session.run(None, dict(feed))
             zeros, others = (run_into(session, feed, like, byte) for byte in (0, 0xA5))
-            outputs = range(len(onnx.load_from_string(trial.model).graph.output))
             if any(zeros[i].tobytes() != others[i].tobytes() for i in outputs):
                 return True
     except Exception:  # noqa: BLE001  values that are no tensors of numbers

@@ -39,4 +39,8 @@ std::string operator_name(std::string_view domain, std::string_view op_type, int
   return known ? std::string(op_type) : "";
 }
 
+bool is_any_of(std::string_view op, std::span<const std::string_view> names) {
+  return std::find(names.begin(), names.end(), op) != names.end();
+}
+
 }  // namespace sparsecpu

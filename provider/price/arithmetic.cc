@@ -1,8 +1,9 @@
 #include "price/arithmetic.h"
 
-#include <algorithm>
 #include <array>
 #include <string_view>
+
+#include "graph/operators.h"
 
 namespace sparsecpu {
 namespace {
@@ -14,11 +15,6 @@ double product(const Shape& shape, size_t first = 0) {
 }
 
 double last(const Shape& shape) { return shape.empty() ? 0 : static_cast<double>(shape.back()); }
-
-template <size_t n>
-bool is_any_of(std::string_view op, const std::array<std::string_view, n>& names) {
-  return std::find(names.begin(), names.end(), op) != names.end();
-}
 
 constexpr std::array<std::string_view, 4> kConvolutions{"Conv", "com.microsoft.FusedConv", "ConvInteger",
                                                         "QLinearConv"};

@@ -1,10 +1,10 @@
 #include "price/cpu_layout.h"
 
 #include <algorithm>
-#include <span>
-#include <string>
+#include <string_view>
 
 #include "facts/constants.h"
+#include "graph/operators.h"
 #include "pack/speeds.h"
 
 namespace sparsecpu {
@@ -12,56 +12,51 @@ namespace {
 
 enum class CpuLayout { kPlain, kBlocks, kChannelsLast };  // NCHW; NCHWc of floats; NHWC of bytes and next to them
 
-// operators.h
-bool is_one_of(const Node& node, std::span<const char* const> names) {
-  return std::any_of(names.begin(), names.end(), [&](const char* name) { return node.op == name; });
-}
-
 // In a layout of their own if their inputs are not.
 bool starts(const Node& node, CpuLayout layout) {
-  constexpr const char* kConvolutions[] = {"Conv", "com.microsoft.FusedConv", "QLinearConv"};
-  constexpr const char* kPools[] = {"MaxPool", "AveragePool"};
-  return is_one_of(node, kConvolutions) || (layout == CpuLayout::kBlocks && is_one_of(node, kPools));
+  constexpr std::string_view kConvolutions[] = {"Conv", "com.microsoft.FusedConv", "QLinearConv"};
+  constexpr std::string_view kPools[] = {"MaxPool", "AveragePool"};
+  return is_any_of(node.op, kConvolutions) || (layout == CpuLayout::kBlocks && is_any_of(node.op, kPools));
 }
 
 // In the layout of their inputs.
 bool follows(const Node& node, CpuLayout layout) {
-  constexpr const char* kAlways[] = {"Add",
-                                     "Sum",
-                                     "Mul",
-                                     "Concat",
-                                     "Relu",
-                                     "Clip",
-                                     "LeakyRelu",
-                                     "Sigmoid",
-                                     "Tanh",
-                                     "HardSigmoid",
-                                     "Gelu",
-                                     "com.microsoft.Gelu",
-                                     "BatchNormalization",
-                                     "GlobalAveragePool",
-                                     "MaxPool",
-                                     "AveragePool",
-                                     "Resize"};
-  constexpr const char* kChannelsLast[] = {"QuantizeLinear",
-                                           "DequantizeLinear",
-                                           "com.microsoft.QLinearAdd",
-                                           "com.microsoft.QLinearMul",
-                                           "com.microsoft.QLinearConcat",
-                                           "com.microsoft.QLinearAveragePool",
-                                           "com.microsoft.QLinearGlobalAveragePool",
-                                           "com.microsoft.QLinearSigmoid",
-                                           "com.microsoft.QLinearLeakyRelu",
-                                           "com.microsoft.QLinearSoftmax",
-                                           "Softmax",
-                                           "PRelu",
-                                           "Elu",
-                                           "Pad",
-                                           "Slice",
-                                           "Split",
-                                           "Sub",
-                                           "Div"};
-  return is_one_of(node, kAlways) || (layout == CpuLayout::kChannelsLast && is_one_of(node, kChannelsLast));
+  constexpr std::string_view kAlways[] = {"Add",
+                                          "Sum",
+                                          "Mul",
+                                          "Concat",
+                                          "Relu",
+                                          "Clip",
+                                          "LeakyRelu",
+                                          "Sigmoid",
+                                          "Tanh",
+                                          "HardSigmoid",
+                                          "Gelu",
+                                          "com.microsoft.Gelu",
+                                          "BatchNormalization",
+                                          "GlobalAveragePool",
+                                          "MaxPool",
+                                          "AveragePool",
+                                          "Resize"};
+  constexpr std::string_view kChannelsLast[] = {"QuantizeLinear",
+                                                "DequantizeLinear",
+                                                "com.microsoft.QLinearAdd",
+                                                "com.microsoft.QLinearMul",
+                                                "com.microsoft.QLinearConcat",
+                                                "com.microsoft.QLinearAveragePool",
+                                                "com.microsoft.QLinearGlobalAveragePool",
+                                                "com.microsoft.QLinearSigmoid",
+                                                "com.microsoft.QLinearLeakyRelu",
+                                                "com.microsoft.QLinearSoftmax",
+                                                "Softmax",
+                                                "PRelu",
+                                                "Elu",
+                                                "Pad",
+                                                "Slice",
+                                                "Split",
+                                                "Sub",
+                                                "Div"};
+  return is_any_of(node.op, kAlways) || (layout == CpuLayout::kChannelsLast && is_any_of(node.op, kChannelsLast));
 }
 
 int first_input(const Graph& graph, const Node& node) {

@@ -22,14 +22,14 @@ class AttentionMatcher {
   std::optional<Match> run() {
     if (!find_core()) return std::nullopt;
     Match match{{{}, main_}, "", decline("")};
-    if (Check ok = read(); !ok) {
-      match.meaning = ok.reason();
-    } else {
-      match.meaning = meaning();
-      std::optional<Unit> unit;
-      if (match.meaning) unit = close_unit(graph_, nodes_, main_, *match.meaning);
-      if (unit) match.unit = std::move(*unit);
-      if (match.meaning && !unit) match.meaning = decline("a value inside the attention is used outside of it");
+    const Check ok = read();
+    match.meaning = ok ? meaning() : Meaning(ok.reason());
+    if (match.meaning) {
+      std::optional<Unit> unit = close_unit(graph_, nodes_, main_, *match.meaning);
+      if (unit)
+        match.unit = std::move(*unit);
+      else
+        match.meaning = decline("a value inside the attention is used outside of it");
     }
     match.pattern = first_.quantized() ? "quantized attention" : "attention";
     return match;

@@ -1,37 +1,37 @@
 #include "recognise/patterns/patterns.h"
 
-#include <algorithm>
-#include <array>
 #include <set>
+#include <string_view>
 
+#include "graph/operators.h"
 #include "ops/dims.h"
 
 namespace sparsecpu {
 namespace {
 
 // Operators of which exporters compute shapes and scales.
-bool computes_shapes(const std::string& type) {
-  static constexpr std::array kNames{"Shape",
-                                     "Gather",
-                                     "Unsqueeze",
-                                     "Squeeze",
-                                     "Concat",
-                                     "Slice",
-                                     "Cast",
-                                     "Add",
-                                     "Sub",
-                                     "Mul",
-                                     "Div",
-                                     "Sqrt",
-                                     "Where",
-                                     "Equal",
-                                     "Reshape",
-                                     "Constant",
-                                     "ConstantOfShape",
-                                     "Identity",
-                                     "Range",
-                                     "Reciprocal"};
-  return std::find(kNames.begin(), kNames.end(), type) != kNames.end();
+bool computes_shapes(const std::string& op) {
+  constexpr std::string_view kNames[] = {"Shape",
+                                         "Gather",
+                                         "Unsqueeze",
+                                         "Squeeze",
+                                         "Concat",
+                                         "Slice",
+                                         "Cast",
+                                         "Add",
+                                         "Sub",
+                                         "Mul",
+                                         "Div",
+                                         "Sqrt",
+                                         "Where",
+                                         "Equal",
+                                         "Reshape",
+                                         "Constant",
+                                         "ConstantOfShape",
+                                         "Identity",
+                                         "Range",
+                                         "Reciprocal"};
+  return is_any_of(op, kNames);
 }
 
 // What shapes are computed with: integers, conditions on them, and scales.
