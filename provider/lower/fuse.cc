@@ -253,12 +253,45 @@ void fuse_average(StageGraph& g, int i) {
   g.swallow(i, before);
 }
 
+// An elementwise stage that alone makes this value, or -1.
+int elementwise_producer(StageGraph& g, int value) {
+  const int i = g.sole_producer(value);
+  const bool elementwise = g.as<Unary>(i) != nullptr || g.as<Binary>(i) != nullptr || g.as<Affine>(i) != nullptr;
+  return elementwise ? i : -1;
+}
+
+// Functions behind one another are one pass.
+void fuse_functions(StageGraph& g, int i) {
+  const std::vector<int> inputs = g.at(i).op.inputs;
+  const auto append = [&](int before, Follower function) {
+    g.at(before).then.push_back(std::move(function));
+    g.absorb(before, i);
+  };
+  if (const Unary* unary = g.as<Unary>(i)) {
+    if (const int before = elementwise_producer(g, inputs[0]); before >= 0) append(before, *unary);
+  } else if (const Affine* affine = g.as<Affine>(i)) {
+    const int before = elementwise_producer(g, inputs[0]);
+    if (before < 0) return;
+    const std::optional<Axes> own = affine->own_axes(), given = g.at(before).channel_axes();
+    const bool agree = !own || (g.as<Binary>(before) == nullptr && (!given || given == own));
+    if (agree) append(before, *affine);
+  } else if (const Binary* binary = g.as<Binary>(i)) {
+    for (const size_t side : {0, 1}) {
+      const int x = inputs[1 - side], before = elementwise_producer(g, inputs[side]);
+      // Of two operands, the first may be smaller than what is made of them.
+      if (before < 0 || g.as<Binary>(before) != nullptr || g.at(before).op.inputs[0] != x) continue;
+      g.drop_use(x);
+      return append(before, WithInput{binary->kind, /*input_first=*/side == 1});
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Stage> fuse(const OpGraph& graph) {
   StageGraph stages(graph);
   for (const auto rule : {fuse_gelu, fuse_silu, fuse_affine, fuse_residual, fuse_activation, clamp_bytes,
-                          fuse_quantized_sum, fuse_table, fuse_average}) {
+                          fuse_quantized_sum, fuse_table, fuse_average, fuse_functions}) {
     for (int i = 0; i < stages.size(); ++i) rule(stages, i);
   }
   return std::move(stages).ordered();

@@ -10,6 +10,14 @@ std::optional<Unary> as_unary(Clamp clamp) {
   return Unary{UnaryKind::kClip, clamp.lo, clamp.hi};
 }
 
+std::optional<Axes> Stage::channel_axes() const {
+  std::optional<Axes> axes = op.own_axes();
+  for (const Follower& function : then) {
+    if (const Affine* affine = std::get_if<Affine>(&function); affine && affine->channels() > 1) axes = affine->axes;
+  }
+  return axes;
+}
+
 std::array<uint8_t, 256> stored_table(const Lookup& lookup, bool input_signed) {
   std::array<uint8_t, 256> table;
   for (size_t i = 0; i < 256; ++i) {

@@ -3,6 +3,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -14,6 +15,14 @@ constexpr Clamp kNoClamp{-std::numeric_limits<float>::infinity(), std::numeric_l
 // The same as a function of its own; nothing if it changes nothing.
 std::optional<Unary> as_unary(Clamp clamp);
 
+// A sum, difference or product of values with the first input of their stage.
+struct WithInput {
+  BinaryKind kind = BinaryKind::kMul;
+  bool input_first = false;
+};
+// A function of a stage's values, in their place.
+using Follower = std::variant<Unary, Affine, WithInput>;
+
 struct LayerPack;
 
 struct Stage {
@@ -21,6 +30,7 @@ struct Stage {
   int residual = -1;                        // Linear, QuantizedLinear: value added before the activation
   Clamp clamp;                              // Linear, QuantizedLinear to floats: Relu, Clip
   std::optional<Unary> post;                // of what takes_activation(): an activation that is no clamp
+  std::vector<Follower> then;               // Unary, Binary, Affine: the functions behind it, in order
   std::vector<float> row_scale, row_shift;  // Linear: a following Affine, one entry an output channel
   // QuantizedLinear to bytes: `residual`, or the sum's constant, is added as QuantizedAdd does it (its operand a, if
   // residual_is_a), then the bytes, as stored, pass through the table. QuantizedAdd, QuantizedMul: the table.
@@ -33,6 +43,9 @@ struct Stage {
     std::optional<Unary> activation;
   };
   std::optional<FromBytes> from_bytes;
+  // Unary, Binary, Affine: on which they have one number a channel; none if they have one for all.
+  std::optional<Axes> channel_axes() const;
+
   std::vector<int> op_indices;            // every Op of the OpGraph that this stage computes
   std::shared_ptr<const LayerPack> pack;  // Linear, QuantizedLinear: once they are packed
 };

@@ -1,5 +1,6 @@
 #include "lower/stretch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lower/parameters.h"
@@ -11,7 +12,7 @@ std::vector<float> widened(const std::vector<float>& values, int64_t channels) {
   return values.size() == 1 ? std::vector<float>(static_cast<size_t>(channels), values[0]) : values;
 }
 
-// Takes the op that reads `value` into the stretch. False: it cannot be its next operation.
+// Takes the op that reads `value`, or a function behind it, into the stretch. False: it cannot be its next operation.
 struct Extension {
   Stretch& stretch;
   const Stage& next;
@@ -30,7 +31,14 @@ struct Extension {
     numbers().y = parameters_of(quantize.y);
     return true;
   }
-  bool operator()(const Unary& unary) const { return goes_on() && activate(unary); }
+  bool operator()(const Unary& unary) const {
+    if (!goes_on()) return false;
+    numbers().activates = true;
+    numbers().kind = unary.kind;
+    numbers().a = unary.a;
+    numbers().b = unary.b;
+    return true;
+  }
   bool operator()(const Affine& affine) const {
     if (!goes_on() || !stretch.tail.scale.empty() || stretch.residual >= 0) return false;
     const int64_t channels = placement.shape(next.op.output).back();
@@ -44,7 +52,7 @@ struct Extension {
     const bool adds = binary.kind == BinaryKind::kAdd && whole && is_made[static_cast<size_t>(other)];
     if (!goes_on() || !adds || stretch.residual >= 0) return false;
     stretch.residual = other;
-    return !next.post || activate(*next.post);
+    return true;
   }
   template <class Op>
   bool operator()(const Op&) const {
@@ -55,13 +63,6 @@ struct Extension {
   FloatStretch& numbers() const { return stretch.tail.stretch; }
   // Its floats can be computed with.
   bool goes_on() const { return !stretch.stages.empty() && !numbers().activates; }
-  bool activate(const Unary& unary) const {
-    numbers().activates = true;
-    numbers().kind = unary.kind;
-    numbers().a = unary.a;
-    numbers().b = unary.b;
-    return true;
-  }
 };
 
 class StretchFinder {
@@ -101,7 +102,12 @@ class StretchFinder {
     const Placed& out = placement_.at(next.op.output);
     const bool in_lanes = out.lanes && out.axes == Axes::kTokens && out.shape == placement_.shape(value);
     if (!in_lanes || stretch.tail.stretch.quantizes) return false;
-    return std::visit(Extension{stretch, next, value, placement_, is_made_}, next.op.data);
+    Stretch longer = stretch;
+    const Extension extension{longer, next, value, placement_, is_made_};
+    const auto follows = [&](const Follower& function) { return std::visit(extension, function); };
+    if (!std::visit(extension, next.op.data) || !std::ranges::all_of(next.then, follows)) return false;
+    stretch = std::move(longer);
+    return true;
   }
 
   const std::vector<Stage>& stages_;

@@ -61,8 +61,8 @@ Stage sum_alone(const OpGraph& graph, const Stage& stage) {
   sum.op.output = stage.op.output;
   sum.clamp = kNoClamp;
   sum.table = stage.table;
-  sum.post = stage.post;
-  if (const auto limits = as_unary(stage.clamp)) sum.post = limits;
+  if (stage.post) sum.then.push_back(*stage.post);
+  if (const auto limits = as_unary(stage.clamp)) sum.then.push_back(*limits);
   sum.op_indices.assign(sum_of(graph, stage), stage.op_indices.end());
   return sum;
 }

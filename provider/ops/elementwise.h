@@ -46,7 +46,7 @@ struct Binary {
   std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
-  bool takes_activation() const { return true; }
+  bool takes_activation() const { return false; }
   Work work() const { return Work::kPass; }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }

@@ -1,10 +1,38 @@
 #include "run/pointwise_steps.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/memory.h"
 
 namespace sparsecpu {
+namespace {
+
+// On which all functions are computed before the next ones: they stay in the L1 cache.
+constexpr int64_t kBlockFloats = 2048;
+
+// One function from x to y. at: where an operand of it lies; scale: what computes a ScaleAndShift.
+template <class At, class Scale>
+struct Apply {
+  const KernelTable& kernels;
+  const float* x;
+  float* y;
+  int64_t count;
+  At at;
+  Scale scale;
+
+  void operator()(const Activation& f) const { kernels.unary(f.kind, f.a, f.b, x, y, count); }
+  void operator()(const ScaleAndShift& f) const { scale(f); }
+  template <class Place>
+  void operator()(const WithOperand<Place>& f) const {
+    const float* other = at(f.operand);
+    kernels.binary(f.kind, f.operand_first ? other : x, f.operand_first ? x : other, y, count);
+  }
+};
+template <class At, class Scale>
+Apply(const KernelTable&, const float*, float*, int64_t, At, Scale) -> Apply<At, Scale>;
+
+}  // namespace
 
 void LanePositionStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(positions.count(), chunk, chunks);
@@ -16,27 +44,55 @@ void LanePositionStep::run(int chunk, const Frame& frame) const noexcept {
   }
 }
 
-void LaneBinaryStep::compute(const float* in, float* out, PositionRange::At at, const Frame& frame) const noexcept {
-  const float* b = frame.at(second.ref) + second.offset(at);
-  kernels->binary(kind, in, b, out, vectors * kLanes);
-  if (post) kernels->unary(post->kind, post->a, post->b, out, out, vectors * kLanes);
-}
-
 void LaneCopyStep::compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept {
   std::memcpy(out, in, static_cast<size_t>(vectors) * kLanes * sizeof(float));
 }
 
+void LaneElementwiseStep::compute(const float* in, float* out, PositionRange::At at,
+                                  const Frame& frame) const noexcept {
+  for (int64_t first = 0; first < vectors; first += kBlockFloats / kLanes) {
+    const int64_t count = std::min(vectors - first, kBlockFloats / kLanes);
+    const float* x = in + first * kLanes;
+    float* y = out + first * kLanes;
+    for (const Function& function : functions) {
+      std::visit(Apply{
+                     *kernels,
+                     x,
+                     y,
+                     count * kLanes,
+                     [&](const Walk& walk) { return frame.at(walk.ref) + walk.offset(at) + first * kLanes; },
+                     [&](const ScaleAndShift& f) {
+                       kernels->affine(f.scale.data() + first, f.shift.data() + first, x, y, count);
+                     },
+                 },
+                 function);
+      x = y;
+    }
+  }
+}
+
 void FlatStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(ceil_div(count, kLanes), chunk, chunks);
-  const int64_t first = share.begin * kLanes;
-  const int64_t n = (share.end * kLanes < count ? share.end * kLanes : count) - first;
-  const float* in = frame.at(x) + first;
-  float* out = frame.at(y) + first;
-  if (what == Kind::kBinary) {
-    kernels->binary(binary, in, frame.at(second) + first, out, n);
-    in = out;
+  const int64_t end = std::min(share.end * kLanes, count);
+  for (int64_t first = share.begin * kLanes; first < end; first += kBlockFloats) {
+    const int64_t floats = std::min(end - first, kBlockFloats);
+    const float* in = frame.at(x) + first;
+    float* out = frame.at(y) + first;
+    for (const Function& function : functions) {
+      std::visit(Apply{
+                     *kernels,
+                     in,
+                     out,
+                     floats,
+                     [&](TensorRef operand) { return frame.at(operand) + first; },
+                     [&](const ScaleAndShift& f) {
+                       for (int64_t i = 0; i < floats; ++i) out[i] = in[i] * f.scale[0] + f.shift[0];
+                     },
+                 },
+                 function);
+      in = out;
+    }
   }
-  if (function) kernels->unary(function->kind, function->a, function->b, in, out, n);
 }
 
 }  // namespace sparsecpu

@@ -1,6 +1,6 @@
 // Steps that look at one pixel at a time: elementwise functions, on lane-blocked tensors and on row-major ones.
 #pragma once
-#include <optional>
+#include <variant>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -23,34 +23,26 @@ class LanePositionStep : public Step {
   virtual void compute(const float* x, float* y, PositionRange::At at, const Frame& frame) const noexcept = 0;
 };
 
-class LaneUnaryStep final : public LanePositionStep {
- public:
-  Activation function{};
-
- private:
-  void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override {
-    kernels->unary(function.kind, function.a, function.b, in, out, vectors * kLanes);
-  }
+// x * scale + shift; one entry a channel, or of row-major tensors one for all.
+struct ScaleAndShift {
+  std::vector<float> scale, shift;
+};
+// With another tensor, which lies at a Walk or, row-major, at a TensorRef.
+template <class Place>
+struct WithOperand {
+  BinaryKind kind{};
+  Place operand;
+  bool operand_first = false;
 };
 
-class LaneBinaryStep final : public LanePositionStep {
+// Functions in order, the first of x, the others of what there is.
+class LaneElementwiseStep final : public LanePositionStep {
  public:
-  BinaryKind kind{};
-  Walk second;
-  std::optional<Activation> post;
+  using Function = std::variant<Activation, ScaleAndShift, WithOperand<Walk>>;
+  std::vector<Function> functions;
 
  private:
   void compute(const float* in, float* out, PositionRange::At at, const Frame& frame) const noexcept override;
-};
-
-class LaneAffineStep final : public LanePositionStep {
- public:
-  std::vector<float> scale, shift;  // one entry a channel
-
- private:
-  void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override {
-    kernels->affine(scale.data(), shift.data(), in, out, vectors);
-  }
 };
 
 // Vectors of one tensor into a range of another's (Concat, Split): x and y are placed at the first one.
@@ -59,15 +51,14 @@ class LaneCopyStep final : public LanePositionStep {
   void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override;
 };
 
-// Row-major tensors of `count` elements. Without `second` a unary step.
+// The same on row-major tensors of `count` elements.
 class FlatStep final : public Step {
  public:
-  enum class Kind { kUnary, kBinary } what = Kind::kUnary;
+  using Function = std::variant<Activation, ScaleAndShift, WithOperand<TensorRef>>;
   const KernelTable* kernels = nullptr;
   int64_t count = 0;
-  TensorRef x, second, y;
-  BinaryKind binary{};
-  std::optional<Activation> function;  // kUnary; kBinary: applied to the result
+  TensorRef x, y;
+  std::vector<Function> functions;
 
   void run(int chunk, const Frame& frame) const noexcept override;
 };

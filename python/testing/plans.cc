@@ -109,6 +109,16 @@ class PlanText {
   void field(const char* name, const Activation& f) {
     out_ << " " << name << "=" << static_cast<int>(f.kind) << "(" << f.a << "," << f.b << ")";
   }
+  void field(const char* name, const ScaleAndShift& f) { field(name, f.scale), field("shift", f.shift); }
+  template <class Place>
+  void field(const char* name, const WithOperand<Place>& f) {
+    out_ << " " << name << "=" << static_cast<int>(f.kind) << "/" << f.operand_first;
+    field("operand", f.operand);
+  }
+  template <class... T>
+  void field(const char* name, const std::vector<std::variant<T...>>& functions) {
+    for (const auto& function : functions) std::visit([&](const auto& f) { field(name, f); }, function);
+  }
   void field(const char* name, const QuantizeParameters& p) {
     out_ << " " << name << "=" << p.scale << "/" << p.zero_point;
   }
@@ -232,12 +242,10 @@ class PlanText {
 
   void fields(const LanePositionStep& s) {
     FIELD(positions), FIELD(vectors), FIELD(x), FIELD(y);
-    (void)(is<LaneUnaryStep>(s) || is<LaneBinaryStep>(s) || is<LaneAffineStep>(s) || is<LaneQuantizeStep>(s) ||
-           is<LaneByteBinaryStep>(s) || is<LaneByteCopyStep>(s) || is<LaneNormStep>(s) || is<LaneGroupNormStep>(s));
+    (void)(is<LaneElementwiseStep>(s) || is<LaneQuantizeStep>(s) || is<LaneByteBinaryStep>(s) ||
+           is<LaneByteCopyStep>(s) || is<LaneNormStep>(s) || is<LaneGroupNormStep>(s));
   }
-  void fields(const LaneUnaryStep& s) { FIELD(function); }
-  void fields(const LaneBinaryStep& s) { FIELD(kind), FIELD(second), FIELD(post); }
-  void fields(const LaneAffineStep& s) { FIELD(scale), FIELD(shift); }
+  void fields(const LaneElementwiseStep& s) { FIELD(functions); }
   void fields(const LaneQuantizeStep& s) { FIELD(parameters), FIELD(dequantize), FIELD(channels); }
   void fields(const LaneByteBinaryStep& s) { FIELD(multiply), FIELD(second); }
   void fields(const LaneByteCopyStep& s) { FIELD(x_first), FIELD(y_first), FIELD(channels); }
@@ -260,7 +268,7 @@ class PlanText {
   void fields(const PermuteStep& s) {
     FIELD(plan), FIELD(vectors), FIELD(x), FIELD(y), FIELD(fill), FIELD(quantization);
   }
-  void fields(const FlatStep& s) { FIELD(count), FIELD(x), FIELD(y), FIELD(second), FIELD(binary), FIELD(function); }
+  void fields(const FlatStep& s) { FIELD(count), FIELD(x), FIELD(y), FIELD(functions); }
   void fields(const FlatByteStep& s) { FIELD(what), FIELD(count), FIELD(x), FIELD(y), FIELD(parameters), FIELD(sign); }
   void fields(const GlobalAverageStep& s) {
     FIELD(x), FIELD(y), FIELD(channels), FIELD(offsets), FIELD(masks);

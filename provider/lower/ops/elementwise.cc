@@ -8,38 +8,85 @@
 namespace sparsecpu {
 namespace {
 
-// A row-major step on so many elements.
-void add_flat(std::unique_ptr<FlatStep> step, const char* kernel, const Shape& shape,
-              std::initializer_list<int> buffers, Planner& p) {
-  step->kernels = &p.emission.kernels();
-  step->count = elements_of(shape);
-  FlatStep& s = p.emission.add(std::move(step), kernel, buffers);
-  s.chunks = p.emission.workers().chunks_for(s.count / kLanes + 1, kLanes);
+// Adds an Op's function, or one behind it, to a step. `x` is where the step's input lies; a function with one number a
+// channel needs so many.
+template <class Step, class Place>
+struct Append {
+  Step& step;
+  Place x;
+  int64_t channels;
+
+  void operator()(const Unary& unary) const { step.functions.push_back(activation_of(unary)); }
+  void operator()(const Affine& affine) const {
+    step.functions.push_back(ScaleAndShift{widened(affine.scale), widened(affine.shift)});
+  }
+  void operator()(const WithInput& with) const {
+    step.functions.push_back(WithOperand<Place>{with.kind, x, with.input_first});
+  }
+
+ private:
+  std::vector<float> widened(const std::vector<float>& v) const {
+    return v.size() == 1 ? std::vector<float>(static_cast<size_t>(channels), v[0]) : v;
+  }
+};
+
+// On lanes: what `first` appends, then the functions behind it.
+template <class First>
+void emit_lanes(const Stage& stage, const Operand& x, int other_buffer, Planner& p, First first) {
+  const LaneTensor y = p.layouts.new_lanes(stage.op.output);
+  auto& step =
+      p.emission.add_positions(std::make_unique<LaneElementwiseStep>(), stage.op.kernel(), x.tensor, y, other_buffer);
+  step.x = x.walk;
+  const Append<LaneElementwiseStep, Walk> append{step, step.x, y.vectors};
+  first(append);
+  for (const Follower& function : stage.then) std::visit(append, function);
+}
+
+// On row-major tensors; `second` may be x.
+template <class First>
+void emit_flat(const Stage& stage, TensorRef x, TensorRef second, Planner& p, First first) {
+  auto made = std::make_unique<FlatStep>();
+  made->kernels = &p.emission.kernels();
+  made->count = elements_of(p.placement.at(stage.op.output).shape);
+  made->x = x;
+  made->y = p.layouts.new_dense(stage.op.output);
+  const Append<FlatStep, TensorRef> append{*made, x, 1};
+  first(append);
+  for (const Follower& function : stage.then) std::visit(append, function);
+  const int y = made->y.buffer;
+  FlatStep& step = p.emission.add(std::move(made), stage.op.kernel(), {x.buffer, second.buffer, y});
+  step.chunks = p.emission.workers().chunks_for(step.count / kLanes + 1, kLanes);
+}
+
+// Lanes of a value as those of the output.
+Operand like_output(const Stage& stage, Planner& p) {
+  const Placed& out = p.placement.at(stage.op.output);
+  const LaneTensor x = p.layouts.lanes_of(stage.op.inputs[0], out.blocks, out.axes);
+  return {x, walk_pixels(x)};
 }
 
 }  // namespace
 
 void form(const Unary&, const Stage& stage, Placement& placement) {
-  placement.at(stage.op.output).place_as(placement.at(stage.op.inputs[0]));
+  Placed& out = placement.at(stage.op.output);
+  if (const std::optional<Axes> axes = stage.channel_axes()) return out.place_lanes(*axes);
+  out.place_as(placement.at(stage.op.inputs[0]));
 }
 
 void emit(const Unary& unary, const Stage& stage, Planner& p) {
-  const int in = stage.op.inputs[0];
-  const Placed& out = p.placement.at(stage.op.output);
-  if (!out.lanes) {
-    auto step = std::make_unique<FlatStep>();
-    step->what = FlatStep::Kind::kUnary;
-    step->x = p.layouts.dense_of(in);
-    step->y = p.layouts.new_dense(stage.op.output);
-    step->function = activation_of(unary);
-    const int x = step->x.buffer, y = step->y.buffer;
-    return add_flat(std::move(step), "unary", out.shape, {x, y}, p);
-  }
-  const LaneTensor x = p.layouts.lanes_of(in, out.blocks, out.axes);
-  const LaneTensor y = p.layouts.new_lanes(stage.op.output);
-  auto step = std::make_unique<LaneUnaryStep>();
-  step->function = activation_of(unary);
-  p.emission.add_positions(std::move(step), "unary", x, y);
+  const auto first = [&](const auto& append) { append(unary); };
+  if (p.placement.at(stage.op.output).lanes) return emit_lanes(stage, like_output(stage, p), kNone, p, first);
+  const TensorRef x = p.layouts.dense_of(stage.op.inputs[0]);
+  emit_flat(stage, x, x, p, first);
+}
+
+void form(const Affine& affine, const Stage& stage, Placement& placement) {
+  const Placed& in = placement.at(stage.op.inputs[0]);
+  placement.at(stage.op.output).place_lanes(stage.channel_axes().value_or(in.lanes ? in.axes : affine.axes));
+}
+
+void emit(const Affine& affine, const Stage& stage, Planner& p) {
+  emit_lanes(stage, like_output(stage, p), kNone, p, [&](const auto& append) { append(affine); });
 }
 
 void form_of_two(const Stage& stage, Placement& placement) {
@@ -56,45 +103,19 @@ void form_of_two(const Stage& stage, Placement& placement) {
 void form(const Binary&, const Stage& stage, Placement& placement) { form_of_two(stage, placement); }
 
 void emit(const Binary& binary, const Stage& stage, Planner& p) {
-  const int first = stage.op.inputs[0], second = stage.op.inputs[1], output = stage.op.output;
-  const Placed& out = p.placement.at(output);
-  if (!out.lanes) {
-    auto step = std::make_unique<FlatStep>();
-    step->what = FlatStep::Kind::kBinary;
-    step->x = dense_operand_of(first, output, p);
-    step->second = dense_operand_of(second, output, p);
-    step->y = p.layouts.new_dense(output);
-    step->binary = binary.kind;
-    step->function = activation_of(stage.post);
-    const int a = step->x.buffer, b = step->second.buffer, y = step->y.buffer;
-    return add_flat(std::move(step), "binary", out.shape, {a, b, y}, p);
-  }
-  const Operand x = operand_of(first, output, p), other = operand_of(second, output, p);
-  const LaneTensor y = p.layouts.new_lanes(output);
-  auto step = std::make_unique<LaneBinaryStep>();
-  step->kind = binary.kind;
-  step->post = activation_of(stage.post);
-  step->second = other.walk;
-  p.emission.add_positions(std::move(step), "binary", x.tensor, y, other.tensor.ref.buffer).x = x.walk;
-}
-
-void form(const Affine& affine, const Stage& stage, Placement& placement) {
-  const Placed& in = placement.at(stage.op.inputs[0]);
-  const bool scalar = affine.scale.size() == 1 && affine.shift.size() == 1;
-  placement.at(stage.op.output).place_lanes(scalar && in.lanes ? in.axes : affine.axes);
-}
-
-void emit(const Affine& affine, const Stage& stage, Planner& p) {
-  const Placed& out = p.placement.at(stage.op.output);
-  const LaneTensor x = p.layouts.lanes_of(stage.op.inputs[0], out.blocks, out.axes);
-  const LaneTensor y = p.layouts.new_lanes(stage.op.output);
-  auto step = std::make_unique<LaneAffineStep>();
-  const auto widen = [&](const std::vector<float>& v) {
-    return v.size() == 1 ? std::vector<float>(static_cast<size_t>(x.vectors), v[0]) : v;
+  const int output = stage.op.output;
+  const auto with = [&](auto second) {
+    return [&, second](const auto& append) {
+      append.step.functions.push_back(WithOperand<decltype(second)>{binary.kind, second, false});
+    };
   };
-  step->scale = widen(affine.scale);
-  step->shift = widen(affine.shift);
-  p.emission.add_positions(std::move(step), "affine", x, y);
+  if (p.placement.at(output).lanes) {
+    const Operand x = operand_of(stage.op.inputs[0], output, p), other = operand_of(stage.op.inputs[1], output, p);
+    return emit_lanes(stage, x, other.tensor.ref.buffer, p, with(other.walk));
+  }
+  const TensorRef x = dense_operand_of(stage.op.inputs[0], output, p);
+  const TensorRef second = dense_operand_of(stage.op.inputs[1], output, p);
+  emit_flat(stage, x, second, p, with(second));
 }
 
 }  // namespace sparsecpu
