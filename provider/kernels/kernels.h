@@ -167,6 +167,7 @@ struct AttentionKeys {
   float scale = 1;
   const float* key_mask = nullptr;  // [keys]: added for every query; or null
   bool masked_scores = false;       // scores hold a mask, [slot][query vector][lane]
+  bool mask_replaces = false;       // numbers of either mask below 0 replace the scores, others leave them
   // A query whose scores are NaN, or none of them above `unattended`, gives zeros.
   bool zero_unattended = false;
   float unattended = -__builtin_inff();

@@ -10,13 +10,14 @@ namespace sparsecpu {
 // inputs: {q, k, v} or {q, k, v, mask}; q [batch, queries, heads * d], k [batch, keys, heads * d],
 // v [batch, keys, heads * dv]: a head is a range of channels.
 // y[b,i,(h,e)] = sum over j of softmax over j (scale * <q[b,i,h,:], k[b,j,h,:]> + mask[b,h,i,j]) * v[b,j,(h,e)];
-// output [batch, queries, heads * dv]. `masked` is added to the scores that are masked. A query whose scores are all
-// minus infinity gives NaN as in ONNX Runtime. With `unattended`, a query whose scores are NaN, or none of them above
-// that, gives zeros.
+// output [batch, queries, heads * dv]. `masked` is added to the scores that are masked; where the mask replaces, it
+// stands in their place and is below 0. A query whose scores are all minus infinity gives NaN as in ONNX Runtime. With
+// `unattended`, a query whose scores are NaN, or none of them above that, gives zeros.
 struct Attention {
   int64_t heads = 1;
   float scale = 1;
   MaskKind mask = MaskKind::kNone;
+  bool replaces = false;
   float masked = -std::numeric_limits<float>::infinity();
   std::optional<float> unattended;
 };

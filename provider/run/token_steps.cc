@@ -54,6 +54,7 @@ AttentionKeys AttentionStep::keys_of(Sequence sequence, const Frame& frame) cons
   now.k_stride = k.group_stride();
   now.v_stride = v.group_stride();
   now.scale = scale;
+  now.mask_replaces = mask_replaces;
   now.zero_unattended = unattended.has_value();
   if (unattended) now.unattended = *unattended;
   return now;

@@ -45,6 +45,7 @@ class AttentionStep : public Step {
   int tile = 1;  // query vectors of a unit
   LaneTensor q, k, v, y;
   std::optional<AttentionMask> mask;
+  bool mask_replaces = false;
   TensorRef scratch;  // scratch_floats() for each chunk
 
   int64_t units() const { return sequences * heads * tiles(); }

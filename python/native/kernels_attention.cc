@@ -43,7 +43,7 @@ AttentionQueries queries_of(const Vectors& q, Vectors& y, const std::vector<uint
 // k, v: (vectors of 16 keys, depth, 16); q, y: one (depth, 16) array a query vector; scores: (slots, query vectors,
 // 16).
 double attention(const std::string& isa, const FloatArray& k, const FloatArray& v, int first_lane, int64_t keys,
-                 float scale, const std::optional<FloatArray>& key_mask, bool masked_scores,
+                 float scale, const std::optional<FloatArray>& key_mask, bool masked_scores, bool mask_replaces,
                  std::optional<float> unattended, const Vectors& q, Vectors y, const std::vector<uint16_t>& lanes,
                  FloatArray scores, int repeats) {
   AttentionKeys a;
@@ -58,6 +58,7 @@ double attention(const std::string& isa, const FloatArray& k, const FloatArray& 
   a.scale = scale;
   a.key_mask = key_mask ? key_mask->data() : nullptr;
   a.masked_scores = masked_scores;
+  a.mask_replaces = mask_replaces;
   a.zero_unattended = unattended.has_value();
   if (unattended) a.unattended = *unattended;
   const AttentionQueries queries = queries_of(q, y, lanes);
@@ -79,11 +80,11 @@ SoftmaxOfBytes softmax_of(const GivenSoftmax& given) {
 }
 
 // Byte lanes as floats: k, v: (vectors of 16 keys, depth / 4, 16); q, y: one array a query vector. mask: (slots, query
-// vectors, 16) to be added to the scores.
+// vectors, 16) to be added to the scores or, below 0, to replace them.
 double attend_bytes(const std::string& isa, const FloatArray& k, const FloatArray& v, int first_lane, int64_t keys,
-                    float scale, const std::optional<FloatArray>& mask, AttentionBytes bytes, const Vectors& q,
-                    Vectors y, const std::vector<uint16_t>& lanes, const std::optional<GivenSoftmax>& softmax,
-                    int repeats) {
+                    float scale, const std::optional<FloatArray>& mask, bool mask_replaces, AttentionBytes bytes,
+                    const Vectors& q, Vectors y, const std::vector<uint16_t>& lanes,
+                    const std::optional<GivenSoftmax>& softmax, int repeats) {
   if (softmax) bytes.softmax = softmax_of(*softmax);
   AttentionKeys a;
   a.keys = keys;
@@ -96,6 +97,7 @@ double attend_bytes(const std::string& isa, const FloatArray& k, const FloatArra
   a.v_stride = v.shape(1) * kLanes;
   a.scale = scale;
   a.masked_scores = mask.has_value();
+  a.mask_replaces = mask_replaces;
   const int tile = static_cast<int>(q.size());
   const int64_t floats = AttentionScratch::floats(a.slots(), a.depth, a.value_depth, tile);
   const AlignedBuffer memory(static_cast<size_t>(floats) * sizeof(float));
@@ -145,8 +147,8 @@ void bind_attention_bytes(py::module_& module) {
       .def_readwrite("float_output", &AttentionBytes::float_output);
   module.def("byte_attention_tile", [](const std::string& isa) { return table_of(isa).quantized->attention_tile; });
   module.def("attend_bytes", &attend_bytes, py::arg("isa"), py::arg("k"), py::arg("v"), py::arg("first_lane"),
-             py::arg("keys"), py::arg("scale"), py::arg("mask"), py::arg("bytes"), py::arg("q"), py::arg("y"),
-             py::arg("lanes"), py::arg("softmax") = py::none(), py::arg("repeats") = 1,
+             py::arg("keys"), py::arg("scale"), py::arg("mask"), py::arg("mask_replaces"), py::arg("bytes"),
+             py::arg("q"), py::arg("y"), py::arg("lanes"), py::arg("softmax") = py::none(), py::arg("repeats") = 1,
              "One head; softmax: as GivenSoftmax. Seconds of the fastest repeat.");
 }
 
@@ -158,7 +160,7 @@ void bind_attention_kernels(py::module_& module) {
   module.def("layer_norm_row", &layer_norm_row, "isa, scale, shift, epsilon, x, y");
   module.def("attention_tile", [](const std::string& isa) { return table_of(isa).attention_tile; });
   module.def("attention", &attention, py::arg("isa"), py::arg("k"), py::arg("v"), py::arg("first_lane"),
-             py::arg("keys"), py::arg("scale"), py::arg("key_mask"), py::arg("masked_scores"), py::arg("unattended"),
-             py::arg("q"), py::arg("y"), py::arg("lanes"), py::arg("scores"), py::arg("repeats") = 1,
-             "One head; seconds of the fastest repeat.");
+             py::arg("keys"), py::arg("scale"), py::arg("key_mask"), py::arg("masked_scores"), py::arg("mask_replaces"),
+             py::arg("unattended"), py::arg("q"), py::arg("y"), py::arg("lanes"), py::arg("scores"),
+             py::arg("repeats") = 1, "One head; seconds of the fastest repeat.");
 }

@@ -95,7 +95,7 @@ void describe(const GroupNorm& op, py::dict& out) {
 void describe(const Attention& op, py::dict& out) {
   constexpr const char* kMaskNames[] = {"none", "added", "keeps", "drops", "padding", "lengths"};
   out["heads"] = op.heads, out["scale"] = op.scale, out["mask"] = kMaskNames[static_cast<size_t>(op.mask)];
-  out["masked"] = op.masked, out["unattended"] = op.unattended;
+  out["masked"] = op.masked, out["replaces"] = op.replaces, out["unattended"] = op.unattended;
 }
 void describe(const QuantizedAttention& op, py::dict& out) {
   describe(static_cast<const Attention&>(op), out);

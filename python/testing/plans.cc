@@ -280,7 +280,7 @@ class PlanText {
   void fields(const AttentionStep& s) {
     FIELD(sequences), FIELD(heads), FIELD(queries), FIELD(keys), FIELD(depth), FIELD(value_depth), FIELD(scale);
     FIELD(tile), FIELD(q), FIELD(k), FIELD(v), FIELD(y), FIELD(scratch);
-    if (s.mask) field("mask", s.mask->ref);
+    if (s.mask) field("mask", s.mask->ref), FIELD(mask_replaces);
   }
   void fields(const RowNormStep& s) { FIELD(tokens), FIELD(x), FIELD(y); }
   void fields(const GroupMomentsStep& s) {

@@ -73,6 +73,7 @@ def test_forms_of_exporters(static: bool, scale: str, keys: str, mask: str, guar
         y = g.reshape(y, q, None, None, CHANNELS)
     op = attention(g, y)
     assert (op["heads"], op["scale"]) == (HEADS, pytest.approx(expected))
+    assert op["replaces"] == (mask in ("keep", "drop"))
     kind = {"none": "none", "keep": "keeps", "drop": "drops"}.get(mask, "added")
     assert (op["mask"], op["unattended"]) == (kind, -np.inf if guard else None)
     shapes = {name: [BATCH, LENGTH, CHANNELS] for name in "qkv"} | {"mask": [BATCH, 1, 1, LENGTH]}
@@ -169,7 +170,7 @@ def test_heads_and_sequences_in_one_axis() -> None:
         ("inner output", "used outside of it"),
         ("mask shape", "not known to fit"),
         ("mask type", "neither float32 nor bool"),
-        ("mask value", "large negative number"),
+        ("mask value", "a negative number"),
         ("scaled after the mask", "scaled and masked products"),
         ("scaled values", "values are scaled"),
         ("crossed heads", "not known to be the heads"),
@@ -195,7 +196,7 @@ def test_declined(change: str, expected: str) -> None:
         scores = g.add("Add", scores, g.input("mask", [BATCH, 1, 1, LENGTH], TensorProto.DOUBLE))
     if change == "mask value":
         keep = g.input("mask", [BATCH, 1, 1, LENGTH], TensorProto.BOOL)
-        scores = g.add("Where", keep, scores, g.constant(-1.0))
+        scores = g.add("Where", keep, scores, g.constant(1.0))
     if change == "scaled after the mask":
         scores = g.scaled(g.add("Add", scores, g.input("mask", [BATCH, 1, 1, LENGTH])), 0.5)
     p = g.add("Softmax", scores, axis=2 if change == "axis" else -1)

@@ -28,13 +28,20 @@ MASKS: dict[str, tuple[list[onnx.NodeProto], type, tuple[int, ...]]] = {
 }
 
 
-def attention(nodes: list[onnx.NodeProto], masked: list[onnx.NodeProto], kind: type, shape: tuple[int, ...]) -> Model:
-    """nodes: make the mask; masked: `sm`, the masked scores, of the scores `sd`."""
+def attention(
+    nodes: list[onnx.NodeProto],
+    masked: list[onnx.NodeProto],
+    kind: type,
+    shape: tuple[int, ...],
+    lowest: float = -1e9,
+    size: float = 1.0,
+) -> Model:
+    """nodes: make the mask; masked: `sm`, the masked scores, of the scores `sd`; size: of the input."""
     constants: dict[str, np.ndarray] = {
         "zero": np.asarray(0, kind),
         "axes": np.array([1, 2]),
         "three": np.asarray(3, np.float32),
-        "lowest": np.asarray(-1e9, np.float32),
+        "lowest": np.asarray(lowest, np.float32),
         "scale": np.asarray(DEPTH**0.5, np.float32),
         "heads": np.array([0, 0, HEADS, DEPTH]),
         "joined": np.array([0, 0, WIDTH]),
@@ -58,9 +65,11 @@ def attention(nodes: list[onnx.NodeProto], masked: list[onnx.NodeProto], kind: t
     ]
     used = {name for n in made for name in n.input}
     feed = {
-        "x": normal(2, TOKENS, WIDTH),
+        "x": size * normal(2, TOKENS, WIDTH),
         "m": (np.random.default_rng(0).random(shape) > 0.4).astype(kind),
     }
+    if len(shape) == 4:
+        feed["m"][0, 0, 0] = 1  # a query without a key
     names: dict[int, int | str] = {2: "n", TOKENS: "s"}
     inputs = {"x": ["n", "s", WIDTH], "m": [names.get(size, size) for size in shape]}
     return network(made, inputs, {k: v for k, v in constants.items() if k in used}, types={"m": kind}), [feed]
@@ -69,6 +78,10 @@ def attention(nodes: list[onnx.NodeProto], masked: list[onnx.NodeProto], kind: t
 for name, (nodes, kind, shape) in MASKS.items():
     where = [node("Where", ["mb", "lowest", "sd"], ["sm"])]
     case(f"mask by {name}", claims=("MatMul",))(partial(attention, nodes, where, kind, shape))
+nodes, kind, shape = MASKS["Cast of integers"]
+for lowest in -1.0, -1e4, -1e9:
+    replaced = partial(attention, nodes, where, kind, shape, lowest, 100.0)
+    case(f"scores in whose place {lowest:g} stands", claims=("MatMul",))(replaced)
 number = [node("Mul", ["m", "three"], ["mb"])]
 added = [node("Add", ["sd", "mb"], ["sm"])]
 case("one number added to scores", claims=("MatMul",))(partial(attention, number, added, np.float32, (1,)))

@@ -76,6 +76,7 @@ class Head:
         *,
         key_mask: np.ndarray | None = None,
         mask: np.ndarray | None = None,
+        replaces: bool = False,
         lanes: int = 0xFFFF,
         unattended: float | None = None,
     ) -> np.ndarray:
@@ -84,7 +85,7 @@ class Head:
         queries = list(tokens_to_lanes(self.q, 0))
         outputs = [aligned((value_depth, LANES)) for _ in queries]
         k, v = tokens_to_lanes(self.k, first_lane), tokens_to_lanes(self.v, first_lane)
-        arguments = (first_lane, keys, self.scale, key_mask, mask is not None, unattended)
+        arguments = (first_lane, keys, self.scale, key_mask, mask is not None, replaces, unattended)
         for part, scores in attention_calls(kernels.attention_tile(level), len(queries), len(k), first_lane, mask):
             tile = queries[part]
             kernels.attention(level, k, v, *arguments, tile, outputs[part], [lanes] * len(tile), scores)
@@ -137,6 +138,26 @@ def test_rows_without_a_key_are_as_in_onnxruntime(level: str, by_key: bool) -> N
             rows = 0 if unattended is not None and masked <= unattended else expected
             y = head.run(level, 5, **masking, unattended=unattended)
             np.testing.assert_allclose(y, np.broadcast_to(rows, (LANES, 8)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("by_key", [False, True])
+@pytest.mark.parametrize("masked", [-0.5, -1e4, -1e9, -math.inf])
+def test_a_mask_that_replaces_scores(level: str, by_key: bool, masked: float) -> None:
+    """Scores of thousands and one that is not a number: nothing of what a masked score was is left."""
+    rng = np.random.default_rng(2)
+    head = Head(rng, 2, 21, 4, 5)
+    head.q *= 1e4
+    head.k[7] = math.nan
+    drop = rng.random(21) < 0.5 if by_key else rng.random((2 * LANES, 21)) < 0.5
+    drop[..., 7] = True
+    if not by_key and math.isfinite(masked):
+        drop[3] = True
+    mask = np.where(drop, masked, 0).astype(np.float32)
+    y = head.run(level, 5, **({"key_mask": mask} if by_key else {"mask": mask}), replaces=True)
+    scores = head.q.astype(np.float64) @ head.k.T.astype(np.float64) * head.scale
+    expected = softmax(np.where(drop, masked, scores)) @ head.v.astype(np.float64)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-2)
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -93,21 +93,30 @@ class Case:
         weights = np.minimum(np.rint(ratio) + zero, 255).astype(np.int64)
         return weights if after is None else after[weights].astype(np.int64)
 
-    def weights(self, mask: np.ndarray | float) -> np.ndarray:
+    def weights(self, mask: np.ndarray | None, replaces: bool) -> np.ndarray:
         """The weights before they are rounded, in steps of their scale."""
         b = self.bytes
         acc = (self.q.astype(np.int64) - b.q_zero) @ (self.k.astype(np.int64) - b.k_zero).T
         scores = acc.astype(F) * F(b.score_multiplier)
         if b.score_bytes:
             scores = (rounded(scores, b.score_zero) - b.score_zero).astype(F) * F(b.score_scale)
-        exponent = (scores * F(self.scale) + np.asarray(mask, F)).astype(np.float64)
-        return softmax(exponent) / b.weight_scale
+        scores = scores * F(self.scale)
+        if mask is not None:
+            scores = np.where(mask < 0, mask, scores) if replaces else scores + mask
+        return softmax(scores.astype(np.float64)) / b.weight_scale
 
     def sums(self, weights: np.ndarray) -> np.ndarray:
         b = self.bytes
         return (rounded(weights, b.weight_zero) - b.weight_zero) @ (self.v.astype(np.int64) - b.v_zero)
 
-    def run(self, level: str, first_lane: int, mask: np.ndarray | None = None, lanes: int = 0xFFFF) -> np.ndarray:
+    def run(
+        self,
+        level: str,
+        first_lane: int,
+        mask: np.ndarray | None = None,
+        lanes: int = 0xFFFF,
+        replaces: bool = False,
+    ) -> np.ndarray:
         """[queries, value_depth]: bytes, or floats."""
         queries = list(byte_lanes(self.q, 0))
         value_depth = self.v.shape[1]
@@ -118,7 +127,7 @@ class Case:
         k, v = byte_lanes(self.k, first_lane), byte_lanes(self.v, first_lane)
         for part, scores in attention_calls(kernels.byte_attention_tile(level), len(queries), len(k), first_lane, mask):
             tile, masked = queries[part], scores if mask is not None else None
-            arguments = (first_lane, len(self.k), self.scale, masked, self.bytes)
+            arguments = (first_lane, len(self.k), self.scale, masked, replaces, self.bytes)
             kernels.attend_bytes(level, k, v, *arguments, tile, outputs[part], [lanes] * len(tile), self.softmax)
         if self.bytes.float_output:
             return np.ascontiguousarray(np.concatenate([y.T for y in outputs]))
@@ -140,7 +149,7 @@ ZEROS = st.lists(st.sampled_from([0, 3, 100, 128, 255]), min_size=6, max_size=6)
     ZEROS,
     st.booleans(),
     st.booleans(),
-    st.booleans(),
+    st.sampled_from(["none", "adds", "replaces"]),
     st.integers(0, 2**32 - 1),
 )
 def test_byte_attention(
@@ -153,18 +162,19 @@ def test_byte_attention(
     zeros: list[int],
     score_bytes: bool,
     float_output: bool,
-    masked: bool,
+    masking: str,
     seed: int,
 ) -> None:
     case = Case(seed, vectors, keys, 4 * depth, 4 * value_depth, zeros)
     case.bytes.score_bytes, case.bytes.float_output = score_bytes, float_output
-    mask = np.random.default_rng(seed).standard_normal((vectors * LANES, keys), F) if masked else None
-    results = [case.run(level, first_lane, mask, lanes) for level in LEVELS]
+    mask = np.random.default_rng(seed).standard_normal((vectors * LANES, keys), F) if masking != "none" else None
+    replaces = masking == "replaces"
+    results = [case.run(level, first_lane, mask, lanes, replaces) for level in LEVELS]
     for other in results[1:]:
         assert results[0].tobytes() == other.tobytes()
     written = np.tile((lanes >> np.arange(LANES) & 1).astype(bool), vectors)
     assert (np.ascontiguousarray(results[0][~written]).view(np.uint8) == 0xCD).all()
-    weights = case.weights(0.0 if mask is None else mask)
+    weights = case.weights(mask, replaces)
     # Weights that lie on the edge between two bytes may become either; the sums then differ by a value or more.
     certain = (np.abs(weights - np.floor(weights) - 0.5) > 1e-3).all(-1) & written
     sums = case.sums(weights)[certain].astype(F) * F(case.bytes.y_multiplier)

@@ -45,7 +45,8 @@ SPARSECPU_INLINE void score_block(const AttentionKeys& a, const float* k, const 
     SPARSECPU_UNROLL
     for (int i = 0; i < Q; ++i) {
       float* to = slot + (j * Q + i) * kVec;
-      store(to, a.masked_scores ? add(mul(acc[j][i], scale), load(to)) : mul(acc[j][i], scale));
+      const Vec score = mul(acc[j][i], scale);
+      store(to, a.masked_scores ? masked_score(a, score, load(to)) : score);
     }
   }
 }

@@ -79,6 +79,7 @@ void prepare_attention(const AttentionKeys& a, const AttentionBytes& b, const At
 struct ScoreVectors {
   Vec multiplier, least, most, score_scale, scale;
   bool bytes, stay_bytes;
+  const AttentionKeys& attention;
   const float* table;
   MaskVectors masked_byte;
 
@@ -90,10 +91,11 @@ struct ScoreVectors {
         scale(set1(a.scale)),
         bytes(b.score_bytes),
         stay_bytes(b.softmax.is_used()),
+        attention(a),
         table(b.softmax.score_table),
         masked_byte(b.softmax) {}
   SPARSECPU_INLINE Vec masked(Vec score, Vec mask) const {
-    return stay_bytes ? masked_byte(score, mask) : add(score, mask);
+    return stay_bytes ? masked_byte(score, mask) : masked_score(attention, score, mask);
   }
   SPARSECPU_INLINE Vec operator()(Ints acc) const {
     Vec score = mul(to_float(acc), multiplier);

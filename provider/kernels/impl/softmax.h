@@ -6,6 +6,10 @@
 namespace sparsecpu::SPARSECPU_LEVEL {
 namespace {
 
+SPARSECPU_INLINE Vec masked_score(const AttentionKeys& a, Vec score, Vec mask) {
+  return a.mask_replaces ? select(less(mask, zero()), mask, score) : add(score, mask);
+}
+
 // Scores to e^(score - largest); returns 1 / their sum: NaN for a row of nothing but -inf, even weights for one of
 // nothing but the lowest float, as in onnxruntime's softmax; 0 for a row without a score above `unattended`.
 // `power` is exp.
@@ -24,7 +28,7 @@ SPARSECPU_INLINE void soften(const AttentionKeys& a, float* scores, Vec (&invers
       float* at = first + (j * Q + i) * kVec;
       Vec score = load(at);
       if (a.key_mask) {
-        score = add(score, set1(a.key_mask[j]));
+        score = masked_score(a, score, set1(a.key_mask[j]));
         store(at, score);
       }
       largest[i] = max(largest[i], score);

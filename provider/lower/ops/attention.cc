@@ -142,6 +142,7 @@ void add_attention(const Stage& stage, const Attention& attention, FillBits fill
   step->value_depth = v[2] / attention.heads;
   step->scale = attention.scale;
   step->unattended = attention.unattended;
+  step->mask_replaces = attention.replaces;
   step->q = operand_lanes(inputs[0], out[0], out[1], p);
   step->k = operand_lanes(inputs[1], out[0], step->keys, p);
   step->v = operand_lanes(inputs[2], out[0], step->keys, p);

@@ -199,11 +199,10 @@ class AttentionMatcher {
     const auto masked = context_.static_number(masking.inputs[drops_ ? 1 : 2]);
     *scores = masking.inputs[drops_ ? 2 : 1];
     mask_.value = masking.inputs[0];
-    // Adding it has to drown every score, as replacing it would.
-    constexpr float kDrowns = -1e4f;
-    if (!masked || *masked > kDrowns)
-      return decline("the Where before its Softmax does not mask scores with a large negative number");
+    if (!masked || !(*masked < 0))
+      return decline("the Where before its Softmax does not mask scores with a negative number");
     masked_ = *masked;
+    replaces_ = true;
     return {};
   }
 
@@ -292,6 +291,7 @@ class AttentionMatcher {
     attention.scale = scale_ * queries_.scale * keys_.scale;
     attention.mask = mask_.kind;
     attention.masked = masked_;
+    attention.replaces = replaces_ && mask_.kind != MaskKind::kNone;
     attention.unattended = unattended_;
     std::vector<int> inputs{tokens_of(queries_), tokens_of(keys_), tokens_of(values_)};
     if (mask_.value >= 0) inputs.push_back(mask_.value);
@@ -325,7 +325,7 @@ class AttentionMatcher {
   Product first_, second_;
   std::optional<FoundByteSoftmax> byte_softmax_;
   bool dequantizes_ = false;  // behind the second product
-  bool drops_ = false;
+  bool drops_ = false, replaces_ = false;
   std::optional<float> unattended_;
   float masked_ = -std::numeric_limits<float>::infinity();
   float scale_ = 1;
