@@ -14,9 +14,6 @@
 namespace sparsecpu {
 namespace {
 
-// A group has to be faster by this share: predictions err, and a group that is slower is worse than none.
-constexpr double kMargin = 0.1;
-
 double needed_sparsity(const NodeCost& cost) {
   if (!cost.linear || !cost.known || cost.form == LayerForm::kDepthwise) return -1;
   return cost.group_density >= 0 ? 1 - cost.needed_density : cost.needed_sparsity;

@@ -15,7 +15,8 @@ double count(const Shape& shape) {
 double multiply_adds(const Op& op, const std::vector<Shape>& shapes) {
   const auto shape = [&](int value) -> const Shape& { return shapes[static_cast<size_t>(value)]; };
   if (const std::optional<LinearShape> linear = op.layer()) {
-    return count(shape(op.output)) * static_cast<double>(linear->in_channels / linear->groups * linear->taps);
+    const int64_t products = linear->in_channels / linear->groups * linear->taps;  // of one output
+    return count(shape(op.output)) * static_cast<double>(products);
   }
   if (attention_of(op.data) == nullptr) return 0;
   const auto keys = static_cast<double>(shape(op.inputs[1])[1]);  // [batch, keys, channels]

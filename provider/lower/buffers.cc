@@ -4,10 +4,15 @@
 #include <numeric>
 
 namespace sparsecpu {
+namespace {
+
+constexpr auto kLine = static_cast<int64_t>(kCacheLine);
+
+}  // namespace
 
 int Buffers::add(int64_t elements, int64_t element_bytes) {
   Buffer buffer;
-  buffer.bytes = round_up(checked_mul(elements, element_bytes), kCacheLine) + kCacheLine;
+  buffer.bytes = round_up(checked_mul(elements, element_bytes), kLine) + kLine;
   buffers_.push_back(buffer);
   return static_cast<int>(buffers_.size()) - 1;
 }
@@ -60,7 +65,7 @@ int64_t Buffers::place_of(const Buffer& buffer, const std::vector<const Buffer*>
            other.place.offset + other.bytes > offset;
   };
   for (const Buffer* larger : placed) {
-    const int64_t offset = larger->place.offset + (larger->bytes - buffer.bytes) / 2 / kCacheLine * kCacheLine;
+    const int64_t offset = larger->place.offset + (larger->bytes - buffer.bytes) / 2 / kLine * kLine;
     if (larger->bytes < buffer.bytes) continue;
     if (std::none_of(placed.begin(), placed.end(), [&](const Buffer* other) { return in_the_way(*other, offset); })) {
       return offset;
@@ -99,7 +104,7 @@ void Buffers::finish(Program* program) {
   for (const Worker& own : workers_) {
     if (own.buffer < 0) continue;
     at(own.buffer).place.offset = arena + program->worker_floats * static_cast<int64_t>(sizeof(float));
-    program->worker_floats += round_up(own.floats, kCacheLine);
+    program->worker_floats += round_up(own.floats, kLine);
     program->worker_buffers.push_back(own.buffer);
   }
   for (const Buffer& buffer : buffers_) program->buffers.push_back(buffer.place);

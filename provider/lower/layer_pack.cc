@@ -101,7 +101,7 @@ std::vector<PackedLayer> pack_bytes(const LayerSource& source) {
   }
   const LayerWork work{true, shape.out_channels, shape.taps * ceil_div(layer.weight.channels, 4), vectors_of(rows)};
   const auto stored = static_cast<double>(layer.nonzero_groups());
-  const bool may_be_few = is_pointwise(shape) && source.unsigned_bytes && (rows < 0 || rows < kFewRows);
+  const bool may_be_few = is_pointwise(shape) && source.unsigned_bytes && rows < kFewRows;
   if (!may_be_few || rows < 0) forms.push_back(pack_lanes_of_bytes(source, work, stored));
   if (may_be_few) forms.push_back(pack_qfew_rows(layer, few_rows_are_sparse(work, stored, source)));
   return forms;

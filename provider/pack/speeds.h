@@ -153,6 +153,9 @@ constexpr double kCodeBytes = 14, kCodeGroupBytes = 10, kCodeFetch = 60;
 // It takes up to three times the memory of the weights: a layer is claimed for its zeros where it saves a quarter.
 constexpr double kWorthOfCode = 0.75;
 
+// A group has to be predicted faster by this share: predictions err, and a group that is slower is worse than none.
+constexpr double kMargin = 0.1;
+
 // Fixed costs.
 // Of the CPU provider from runs with and without more nodes: its profile adds a microsecond to each. Zen 3.
 constexpr double kCallUs = 0.5;    // a node on the CPU provider
@@ -227,7 +230,8 @@ constexpr double kTileShare = 3.0 / 8;                            // inputs of a
 // generated code, in which a row's end counts as so many; floats that other steps touch.
 constexpr int64_t kChunkMultiplies = 4000, kChunkCodeMultiplies = 8000, kCodeRowEnd = 6;
 constexpr int64_t kChunkFloats = 8 * 1024;
-constexpr int64_t kMinChunkRows = 16;  // output channels
+constexpr int64_t kFunctionFloats = 2 * 1024;  // on which functions in a row are computed: they stay in the L1 cache
+constexpr int64_t kMinChunkRows = 16;          // output channels
 // Chains of a layer and a depthwise one. Positions below which threads that share them would fetch generated code for
 // too few; rows of the first that all parts compute together, in percent of those there are.
 constexpr int64_t kMinPositionsPerWorker = 24;
@@ -240,5 +244,8 @@ constexpr double kMostIdle = 1.2, kMostUnused = 1.05;
 // worker that is waited for has probably lost its CPU. For threads to come to a session's first call: one that sleeps
 // wakes within some 50 us where it finds a CPU. Calls so short that they do not wait for their turn.
 constexpr int64_t kSpinNs = 50'000, kMusterNs = 300'000, kShortCallNs = 100'000;
+// How long calls count as too many for the CPUs: longer than ONNX Runtime's idle threads spin, which takes CPUs from
+// callers. How long one waits for its turn at most.
+constexpr int64_t kStaysCrowdedNs = 100'000'000, kLongestWaitNs = 5'000'000;
 
 }  // namespace sparsecpu

@@ -51,7 +51,8 @@ void place_layer(const Linear& linear, const Shape& output, Layer* layer) {
   } else {
     layer->vectors = ceil_div(layer->positions, 16);
   }
-  if (layer->positions > 0) layer->waste = 16.0 * layer->vectors / layer->positions;
+  if (layer->positions > 0)
+    layer->waste = 16 * static_cast<double>(layer->vectors) / static_cast<double>(layer->positions);
 }
 
 bool runs_few_rows(const Linear& linear, const Layer& layer, const Shape& output) {

@@ -68,7 +68,7 @@ Meaning recognise_quantized_average(const RecogniseContext& context, const Node&
 
 Meaning recognise_quantized_concat(const RecogniseContext& context, const Node& node,
                                    const std::vector<Quantization>& x, const Quantization& y) {
-  const Meaning joined = recognise_concat(context, node);
+  Meaning joined = recognise_concat(context, node);
   if (!joined) return joined;
   Ops result;
   Op concat = joined->front();

@@ -4,12 +4,10 @@
 #include <cstring>
 
 #include "base/memory.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 namespace {
-
-// On which all functions are computed before the next ones: they stay in the L1 cache.
-constexpr int64_t kBlockFloats = 2048;
 
 // One function from x to y. at: where an operand of it lies; scale: what computes a ScaleAndShift.
 template <class At, class Scale>
@@ -50,8 +48,8 @@ void LaneCopyStep::compute(const float* in, float* out, PositionRange::At, const
 
 void LaneElementwiseStep::compute(const float* in, float* out, PositionRange::At at,
                                   const Frame& frame) const noexcept {
-  for (int64_t first = 0; first < vectors; first += kBlockFloats / kLanes) {
-    const int64_t count = std::min(vectors - first, kBlockFloats / kLanes);
+  for (int64_t first = 0; first < vectors; first += kFunctionFloats / kLanes) {
+    const int64_t count = std::min(vectors - first, kFunctionFloats / kLanes);
     const float* x = in + first * kLanes;
     float* y = out + first * kLanes;
     for (const Function& function : functions) {
@@ -74,8 +72,8 @@ void LaneElementwiseStep::compute(const float* in, float* out, PositionRange::At
 void FlatStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(ceil_div(count, kLanes), chunk, chunks);
   const int64_t end = std::min(share.end * kLanes, count);
-  for (int64_t first = share.begin * kLanes; first < end; first += kBlockFloats) {
-    const int64_t floats = std::min(end - first, kBlockFloats);
+  for (int64_t first = share.begin * kLanes; first < end; first += kFunctionFloats) {
+    const int64_t floats = std::min(end - first, kFunctionFloats);
     const float* in = frame.at(x) + first;
     float* out = frame.at(y) + first;
     for (const Function& function : functions) {

@@ -8,13 +8,10 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/memory.h"
+#include "pack/speeds.h"
 
 namespace sparsecpu {
 namespace {
-
-// Longer than ONNX Runtime's idle threads spin, which takes CPUs from callers: they are not to be woken meanwhile.
-constexpr int64_t kStaysCrowdedNs = 100'000'000;
-constexpr int64_t kLongestWaitNs = 5'000'000;
 
 // Where a call sleeps until it is due. More calls than gates share them, and some wake for nothing.
 struct alignas(kCacheLine) Gate {

@@ -139,7 +139,7 @@ def _attention(level: str, rng: np.random.Generator) -> Array:
     k, v = random_floats(rng, vectors, depth, LANES), random_floats(rng, vectors, value_depth, LANES)
     query, y = random_floats(rng, depth, LANES), aligned(value_depth, LANES)
     scores = aligned(vectors * LANES, 1, LANES)
-    kernels.attention(level, k, v, 0, keys, depth**-0.5, None, False, None, [query], [y], [0xFFFF], scores)
+    kernels.attention(level, k, v, 0, keys, depth**-0.5, None, False, False, None, [query], [y], [0xFFFF], scores)
     return y
 
 
@@ -304,7 +304,7 @@ def _attend_bytes(level: str, rng: np.random.Generator) -> Array:
         powers = np.exp(np.linspace(-8, 8, 256)).astype(F)
         softmax = powers, None, rng.integers(0, 256, 256).astype(F), 256.0, 0, None
     queries = [random_byte_lanes(rng, depth)]
-    kernels.attend_bytes(level, k, v, 0, keys, 0.5, None, given, queries, [y], [0xFFFF], softmax)
+    kernels.attend_bytes(level, k, v, 0, keys, 0.5, None, False, given, queries, [y], [0xFFFF], softmax)
     return y.view(np.uint8)
 
 
