@@ -72,9 +72,10 @@ AssumedShapes::AssumedShapes(const Graph& graph, const SymbolSizes& given, Table
   for (int input : graph.inputs) ensure(input);
 }
 
-int64_t AssumedShapes::open_size(size_t rank, size_t axis) {
-  const bool batch = axis == 0, pixels = !batch && rank == 4 && axis >= 2;
-  (batch ? open_.batch : pixels ? open_.pixels : open_.tokens) = true;
+int64_t AssumedShapes::open_size(const Value& value, size_t axis) {
+  const bool batch = axis == 0, pixels = !batch && value.dims.size() == 4 && axis >= 2;
+  const bool features = pixels && value.dims[1] > kImageChannels;
+  (batch ? open_.batch : features ? open_.features : pixels ? open_.image : open_.tokens) = true;
   return batch ? open_sizes_.batch : pixels ? open_sizes_.pixels : open_sizes_.tokens;
 }
 
@@ -82,17 +83,16 @@ int64_t AssumedShapes::unknown_size() { return kProbeUnit * (kFirstUnknownProbe 
 
 std::pair<int64_t, int64_t> AssumedShapes::sizes(const Value& value, size_t axis) {
   if (value.dims[axis] >= 0) return {value.dims[axis], value.dims[axis]};
-  const size_t rank = value.dims.size();
   const std::string symbol = axis < value.symbols.size() ? value.symbols[axis] : "";
   if (symbol.empty()) {
     // By the name of the value and the axis: for a person who knows what will be fed.
     const auto given = given_.find(value.name + '[' + std::to_string(axis) + ']');
     if (given != given_.end()) assumed_[given->first] = given->second;
-    return {given != given_.end() ? given->second : open_size(rank, axis), unknown_size()};
+    return {given != given_.end() ? given->second : open_size(value, axis), unknown_size()};
   }
   if (assumed_.count(symbol) == 0) {
     const auto given = given_.find(symbol);
-    assumed_[symbol] = given != given_.end() && given->second > 0 ? given->second : open_size(rank, axis);
+    assumed_[symbol] = given != given_.end() && given->second > 0 ? given->second : open_size(value, axis);
     probe_[symbol] = kProbeUnit * (kFirstSymbolProbe + static_cast<int64_t>(probe_.size()));
   }
   return {assumed_[symbol], probe_[symbol]};

@@ -13,10 +13,12 @@ namespace sparsecpu {
 struct OpenSizes {
   int64_t batch = 1, pixels = 224, tokens = 128;
 };
-// Which kinds of them there are.
+// Which kinds of them there are. Pixels are an image's where it has at most kImageChannels channels or nobody knows how
+// many, else a feature map's, which may be much smaller.
 struct OpenAxes {
-  bool batch = false, pixels = false, tokens = false;
+  bool batch = false, image = false, features = false, tokens = false;
 };
+constexpr int64_t kImageChannels = 4;
 
 class AssumedShapes {
  public:
@@ -32,7 +34,7 @@ class AssumedShapes {
   const OpenAxes& open() const { return open_; }
 
  private:
-  int64_t open_size(size_t rank, size_t axis);
+  int64_t open_size(const Value& value, size_t axis);
   int64_t unknown_size();  // a probe of its own
   // The sizes of dimension `axis` of a value: first assumed, then probe.
   std::pair<int64_t, int64_t> sizes(const Value& value, size_t axis);

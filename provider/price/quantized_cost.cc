@@ -18,6 +18,12 @@ Linear geometry_of(const QuantizedLinear& linear) {
   return geometry;
 }
 
+// What the CPU provider takes to gather the inputs of all positions, beside their products.
+double gather_us(const Window& window, int64_t positions, double row_ns) {
+  const auto rows = static_cast<double>(window.kernel[0]), taps = rows * static_cast<double>(window.kernel[1]);
+  return static_cast<double>(positions) * row_ns * (rows + kGatherTap * taps) * 1e-3;
+}
+
 }  // namespace
 
 void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& count, const Shape* output, Layer layer,
@@ -46,8 +52,8 @@ void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& co
   const LayerWork lanes{true, linear.out_channels, count.groups / std::max<int64_t>(1, w.rows), layer.vectors};
   const auto stored = static_cast<double>(count.nonzero_groups);
   double cpu = work / speed.cpu;
-  if (w.taps > 1 && w.channels < kFewChannels) cpu *= kFewChannelsSlowdown;
   if (linear.groups > 1) cpu *= 1 + kGroupChannels / static_cast<double>(w.channels);
+  if (w.taps > 1 && w.channels < kFewChannels) cpu += gather_us(linear.window, layer.positions, speed.gather_row);
   cpu += conv_call_us(geometry, layer, speed.cpu_end);
   if (runs_few_rows(geometry, layer, *output)) {
     const KernelChoice choice = fastest_row_major(lanes, stored, layer.positions, layer.open, target.isa);

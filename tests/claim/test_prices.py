@@ -99,3 +99,28 @@ def test_a_shape_that_no_tensor_has_leaves_the_others_their_prices() -> None:
     usual = g.add("MatMul", g.input("y", [128, 256]), g.weight((256, 1024), 0.9))
     decisions = claim(g.describe(g.add("Shape", wide), usual), isa=AVX2)["decisions"]
     assert [d["region"] for d in decisions if d["pattern"] == "matmul"] == [-1, 0]
+
+
+@pytest.mark.parametrize(("channels", "pixels", "claimed"), [(24, 56, 1), (24, 7, 0), (24, None, 0), (3, None, 1)])
+def test_a_feature_map_of_open_size_may_be_small(channels: int, pixels: int | None, claimed: int) -> None:
+    g = Network()
+    y = g.conv(g.input("x", [1, channels, pixels or "h", pixels or "w"]), 24, channels, 3, 0.7)
+    for _ in range(3):
+        y = g.conv(y, 24, 24, 3, 0.7)
+    assert claims(g.describe(y), AVX2) == claimed
+
+
+def test_rows_of_few_channels_are_gathered_at_once() -> None:
+    """By the CPU provider, byte by byte if the window has many rows."""
+
+    def audio(kernel: list[int]) -> Description:
+        g = Network()
+        scale, zero = g.constant(0.1), g.constant(128, np.uint8)
+        weight = np.where(g.random.random((64, 1, *kernel)) < 0.6, 0, g.random.integers(1, 9))
+        x = g.add("QuantizeLinear", g.input("x", [1, 1, 64, 8192 // 64]), scale, zero)
+        w = (g.constant(weight, np.int8), g.constant(0.01), g.constant(0, np.int8))
+        y = g.add("QLinearConv", x, scale, zero, *w, scale, zero, strides=[1, 1])
+        return g.describe(g.add("DequantizeLinear", y, scale, zero))
+
+    assert claims(audio([1, 64]), AVX2) == 0
+    assert claims(audio([8, 8]), AVX2) == 1
