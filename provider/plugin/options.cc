@@ -131,7 +131,7 @@ std::vector<Row> rows() {
       {{"log", in_code(log_values()), "what to write to ONNX Runtime's log"}, set_log},
       {{"assume", "`name=size,...`",
         "sizes of symbolic axes for the prediction (one without a symbol: `input[axis]`); the others count as 1 image, "
-        "224 pixels, 128 tokens"},
+        "224 pixels, 128 tokens, and a claim must not lose at some other sizes"},
        set_assume},
   };
 }
