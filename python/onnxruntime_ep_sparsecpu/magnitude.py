@@ -40,30 +40,30 @@ def prune(
         raise ValueError("the weight has an infinity or NaN, which is no size to sort by")
     if pattern == "1x4":
         sums = _group_sums(magnitude, input_axis)
-        groups = _smallest(sums, sparsity)
-        smallest = np.repeat(groups, GROUP, axis=input_axis).take(range(weight.shape[input_axis]), axis=input_axis)
+        groups = smallest(sums, sparsity)
+        gone = np.repeat(groups, GROUP, axis=input_axis).take(range(weight.shape[input_axis]), axis=input_axis)
     else:
-        smallest = _smallest(magnitude, sparsity)
-    return np.where(smallest, zero, weight)  # type: ignore[return-value]
+        gone = smallest(magnitude, sparsity)
+    return np.where(gone, zero, weight)  # type: ignore[return-value]
 
 
 def _group_sums(magnitude: Array, axis: int) -> Array:
     return np.add.reduceat(magnitude, range(0, magnitude.shape[axis], GROUP), axis=axis)
 
 
-def _smallest(magnitude: Array, share: float) -> npt.NDArray[np.bool_]:
+def smallest(sizes: Array, share: float) -> npt.NDArray[np.bool_]:
     """True for exactly that share of the entries. Of equal ones, as there are many among quantized weights, those at
     even distances are taken, so that no channel is pruned first and every machine takes the same."""
-    count = round(magnitude.size * share)
-    flat = magnitude.ravel()
+    count = round(sizes.size * share)
+    flat = sizes.ravel()
     if count == 0:
-        return np.zeros(magnitude.shape, np.bool_)
+        return np.zeros(sizes.shape, np.bool_)
     threshold = np.partition(flat, count - 1)[count - 1]
     chosen = flat < threshold
     equal = np.flatnonzero(flat == threshold)
     missing = count - np.count_nonzero(chosen)
     chosen[equal[np.arange(missing) * equal.size // missing]] = True
-    result: npt.NDArray[np.bool_] = chosen.reshape(magnitude.shape)
+    result: npt.NDArray[np.bool_] = chosen.reshape(sizes.shape)
     return result
 
 

@@ -30,6 +30,12 @@ def fixed_size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
     return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
 
 
+def element_type(value: onnx.ValueInfoProto) -> np.dtype[Any] | None:
+    """Of an input that is a tensor of numbers; None for any other."""
+    kind = value.type.tensor_type.elem_type
+    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind)) if kind in _NUMBERS else None
+
+
 def _axis_name(value: onnx.ValueInfoProto, axis: int) -> str:
     """How --shape calls a symbolic axis; one without a symbol is INPUT[AXIS]."""
     return value.type.tensor_type.shape.dim[axis].dim_param or f"{value.name}[{axis}]"
@@ -76,14 +82,14 @@ def _index_limits(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _random(value: onnx.ValueInfoProto, sizes: Mapping[str, int], limit: int | None, rng: np.random.Generator) -> Array:
-    tensor = value.type.tensor_type
-    if tensor.elem_type not in _NUMBERS or not tensor.HasField("shape"):
-        what = "has no declared shape" if tensor.elem_type in _NUMBERS else "is no tensor of numbers"
+    tensor, dtype = value.type.tensor_type, element_type(value)
+    if dtype is None or not tensor.HasField("shape"):
+        what = "has no declared shape" if dtype is not None else "is no tensor of numbers"
         raise UserError(f"input {value.name} {what}: give it with --input FILE.npz")
     declared = [fixed_size(dim) for dim in tensor.shape.dim]
     shape = [sizes[_axis_name(value, axis)] if size is None else size for axis, size in enumerate(declared)]
     with reading(f"input {value.name} of shape {shape}"):
-        return _random_array(shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), limit, rng)
+        return _random_array(shape, dtype, limit, rng)
 
 
 def _random_array(shape: list[int], dtype: np.dtype[Any], limit: int | None, rng: np.random.Generator) -> Array:

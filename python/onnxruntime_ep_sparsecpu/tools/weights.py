@@ -45,6 +45,18 @@ _OPERATORS = {
 _FOLLOWED = ("Identity", "Cast", "Transpose", "QuantizeLinear", "DequantizeLinear")
 
 
+class Use(NamedTuple):
+    """A node that has a stored tensor as its weight, and takes it as tensor.transpose(permutation).
+
+    quantized: it multiplies integers, or what was quantized. inner: it stands in the body of an If or Loop.
+    """
+
+    node: onnx.NodeProto
+    permutation: tuple[int, ...]
+    quantized: bool
+    inner: bool
+
+
 @dataclass
 class Weight:
     """A stored tensor and the nodes whose weight it is.
@@ -56,10 +68,24 @@ class Weight:
     input_axis: int
     zero_point: Array
     scale: Array
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
     depthwise: bool = False
     is_input: bool = False  # of the model, so that a run may replace it
     other_readers: list[onnx.NodeProto] = field(default_factory=list)
+
+    @property
+    def nodes(self) -> list[onnx.NodeProto]:
+        return [use.node for use in self.uses]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """`node` (the first of them), `op_type` and `weight`, as results of tools call them."""
+        node = self.uses[0].node
+        return {
+            "node": node.name or node.output[0],
+            "op_type": node.op_type,
+            "weight": self.tensor.name or node.input[1],
+        }
 
 
 class _Stored(NamedTuple):
@@ -75,6 +101,10 @@ class _Scope:
 
     stored: ChainMap[str, _Stored]
     producers: ChainMap[str, onnx.NodeProto]
+    inner: bool = False
+
+    def child(self) -> _Scope:
+        return _Scope(self.stored.new_child(), self.producers.new_child(), inner=True)
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
@@ -120,8 +150,7 @@ class _Finder:
             weight.other_readers = [node for node in readers if (index, *node.output[:1]) not in self._paths]
         return list(self._found.values())
 
-    def walk(self, graph: onnx.GraphProto, outer: _Scope) -> None:
-        scope = _Scope(outer.stored.new_child(), outer.producers.new_child())
+    def walk(self, graph: onnx.GraphProto, scope: _Scope) -> None:
         inputs = {value.name for value in graph.input}
         for tensor in graph.initializer:
             self._store(tensor.name, tensor, tensor.name in inputs, scope)
@@ -139,7 +168,7 @@ class _Finder:
                 with reading(f"{node.op_type} '{node.name}' or its weight"):
                     self._add(node, scope)
             for inner in subgraphs(node):
-                self.walk(inner, scope)
+                self.walk(inner, scope.child())
 
     def _store(self, name: str, tensor: onnx.TensorProto, is_input: bool, scope: _Scope) -> None:
         scope.stored[name] = _Stored(len(self._tensors), is_input)
@@ -165,7 +194,7 @@ class _Finder:
             known = self._describe(node, path, self._tensors[stored.place], scope)
             known.is_input = stored.is_input
             self._found[stored.place] = known
-        known.nodes.append(node)
+        known.uses.append(_use(node, path, len(known.tensor.dims), scope))
 
     def _describe(
         self, node: onnx.NodeProto, path: list[onnx.NodeProto], tensor: onnx.TensorProto, scope: _Scope
@@ -200,6 +229,17 @@ class _Finder:
         if slot is None or len(node.input) <= slot or node.input[slot] not in scope.stored:
             return np.asarray(default)
         return numpy_helper.to_array(self._tensors[scope.stored[node.input[slot]].place], self._folder)
+
+
+def _use(node: onnx.NodeProto, path: list[onnx.NodeProto], rank: int, scope: _Scope) -> Use:
+    """path: from the operator towards the tensor."""
+    permutation = list(range(rank))
+    for step in reversed(path):
+        if step.op_type == "Transpose":
+            permutation = [permutation[axis] for axis in attribute(step, "perm", list(reversed(range(rank))))]
+    slots = _OPERATORS[node.op_type]
+    quantized = slots.zero_point is not None or any("Linear" in step.op_type for step in path)
+    return Use(node, tuple(permutation), quantized, scope.inner)
 
 
 def _axes(node: onnx.NodeProto, rank: int) -> tuple[int, int]:
