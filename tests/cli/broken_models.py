@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -40,6 +41,11 @@ def network() -> Model:
     stored = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(nodes, "g", [image], outputs, stored)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def save_samples(folder: Path) -> None:
+    """Inputs of the network, as run_commands calibrates with."""
+    np.savez(folder / "samples.npz", x=np.random.default_rng(6).standard_normal((2, 4, 8, 8)).astype(np.float32))
 
 
 def node(model: Model, name: str) -> onnx.NodeProto:

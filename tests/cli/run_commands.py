@@ -23,6 +23,7 @@ def commands(model: str, folder: Path) -> list[list[str]]:
         ["benchmark", *run, "-t", "0.01", "-w", "0.01", "-b", "2"],
         ["prune", model, str(folder / "pruned.onnx"), "--sparsity", "0.5"],
         ["prune", model, str(folder / "pruned.onnx"), "--sparsity", "0.5", "--pattern", "1x4"],
+        ["prune", model, str(folder / "pruned.onnx"), "--sparsity", "0.5", "--calibrate", str(folder / "samples.npz")],
     ]
 
 

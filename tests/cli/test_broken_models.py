@@ -38,6 +38,7 @@ def test_every_command_on_broken_models(tmp_path: Path, part: int) -> None:
         folder = tmp_path / name.replace("/", " ")
         folder.mkdir()
         (folder / "beside.bin").write_bytes(b"x")
+        broken_models.save_samples(folder)
         (folder / "model.onnx").write_bytes(content)
         models.append(folder / "model.onnx")
     lines = run_all(models)
@@ -65,6 +66,7 @@ def test_an_axis_declared_as_minus_one_is_symbolic(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "m.onnx").write_bytes(FILES["axes declared as -1"])
+    broken_models.save_samples(tmp_path)
     places = {"MODEL": str(tmp_path / "m.onnx")}
     given = [places.get(text, text.replace("FOLDER", str(tmp_path))) for text in arguments]
     status = cli.main(given if "-b" in given or given[0] == "explain" else [*given, "--shape", "x[2]=9"])

@@ -1,4 +1,4 @@
-"""`sparsecpu prune`: a copy of a model with its smallest weights at zero."""
+"""`sparsecpu prune`: a copy of a model with a share of its weights at zero."""
 
 from __future__ import annotations
 
@@ -29,19 +29,29 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=magnitude.PATTERNS[0],
         help="1x4: whole groups of four input channels, as INT8 layers skip them (unstructured)",
     )
+    parser.add_argument(
+        "--calibrate",
+        metavar="DATA",
+        help=".npz file, or a folder of them, with inputs like those to come: keeps the outputs near",
+    )
     shared.add_repeated(parser, "--exclude", "REGEX", "nodes or weights to leave")
     shared.add_feeds(parser)
     shared.add_json(parser)
 
 
 def layer_table(layers: list[dict[str, Any]]) -> Table:
+    """With the errors of the outputs of layers, if they were pruned with calibration data."""
+    calibrated = any("error" in layer for layer in layers)
     columns = [Column("node"), Column("op", width=10), Column("weight", width=16), Column("shape", width=14)]
-    table = output.table(
-        [*columns, Column("zeros before", numeric=True, width=12), Column("after", numeric=True, width=6)]
-    )
+    columns += [Column("zeros before", numeric=True, width=12), Column("after", numeric=True, width=6)]
+    if calibrated:
+        columns += [Column("error", numeric=True, width=6), Column("by size", numeric=True, width=7)]
+    table = output.table(columns)
     for layer in layers:
         more = f" and {layer['nodes'] - 1} more" if layer["nodes"] > 1 else ""
-        shares = (layer[key] / max(layer["size"], 1) for key in ("zeros_before", "zeros"))
+        shares = [layer[key] / max(layer["size"], 1) for key in ("zeros_before", "zeros")]
+        if calibrated:
+            shares += [layer["error"], layer["magnitude_error"]]
         cells = [layer["node"] + more, layer["op_type"], layer["weight"], "x".join(map(str, layer["shape"]))]
         output.add_row(table, *cells, *(f"{share:.1%}" for share in shares))
     return table
@@ -66,16 +76,23 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
                 f"Output {row['value']} changed by {row['rms_error']:.0%} (root mean square).",
                 markup=False,
             )
-    out.print(
-        f"Written: {result['out']}{data}. What it is for: to see the speed before training for it. Its accuracy needs "
-        "fine-tuning with the zeros held.",
-        markup=False,
-    )
+    out.print(f"Written: {result['out']}{data}. {_what_it_is_for(result)}", markup=False)
     out.print(f"Next: sparsecpu benchmark {result['out']} --vs CPUExecutionProvider", markup=False)
+
+
+def _what_it_is_for(result: Mapping[str, Any]) -> str:
+    if result["calibration"] is None:
+        return "What it is for: to see the speed before training for it. Its accuracy needs fine-tuning with the zeros held."
+    return (
+        "error: by how much a layer's output changes on the calibration data (root mean square); by size: with the "
+        "smallest weights at zero instead. Judge the accuracy on other data."
+    )
 
 
 def _feeds(arguments: argparse.Namespace, source: Source) -> tuple[Mapping[str, Any] | None, str | None]:
     """Inputs for the comparison, or why there are none: a model for which no random ones can be made is pruned, too."""
+    if arguments.calibrate and not (arguments.shape or arguments.input):
+        return None, None  # the calibration data is compared on
     try:
         return shared.feeds_of(arguments, source), None
     except UserError as error:
@@ -97,18 +114,21 @@ def _run(arguments: argparse.Namespace) -> None:
             arguments.exclude,
             feeds,
             tick=lambda share: progress.update(task, completed=share),
+            calibration=arguments.calibrate,
         )
     output.print_result({**result, "unchecked": unchecked or result["unchecked"]}, arguments.json, _show)
 
 
 COMMAND = Command(
     "prune",
-    help="set the smallest weights to zero, to try a sparsity",
+    help="set weights to zero: the smallest, or with data those that matter least",
     description="Write a copy of a model whose constant weights of Conv, MatMul and Gemm (INT8 ones too) have the\n"
     "given share of zeros, the smallest by magnitude. It shows what speed a sparsity would give;\nits accuracy needs "
-    "fine-tuning.",
+    "fine-tuning.\n\nWith --calibrate, those float weights become zero that change the outputs least on the data, and\n"
+    "the others make up for it: half to three quarters of zeros then cost little accuracy.",
     examples="""
 sparsecpu prune model.onnx pruned.onnx --sparsity 0.9
+sparsecpu prune model.onnx pruned.onnx --sparsity 0.7 --calibrate samples.npz
 sparsecpu prune int8.onnx pruned.onnx --sparsity 0.75 --pattern 1x4 --exclude '^conv1'
 sparsecpu prune resnet50 pruned.onnx --sparsity 0.9 && sparsecpu benchmark pruned.onnx
 """,

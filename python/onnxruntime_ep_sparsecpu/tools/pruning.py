@@ -1,23 +1,29 @@
-"""Magnitude pruning of a model's constant weights, to see what speed a sparsity would give before training for it."""
+"""Pruning of a model's constant weights: by their size alone, or with calibration data by what they do to the outputs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from io import BytesIO
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import numpy.typing as npt
 import onnx
-from onnx import external_data_helper, numpy_helper
+from onnx import numpy_helper
 
 from onnxruntime_ep_sparsecpu import magnitude
 from onnxruntime_ep_sparsecpu.tools import comparison, sessions
-from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line, reading
+from onnxruntime_ep_sparsecpu.tools.errors import UserError, reading
+from onnxruntime_ep_sparsecpu.tools.one_shot.pruner import OneShot
+from onnxruntime_ep_sparsecpu.tools.one_shot.stages import reason_to_leave
+from onnxruntime_ep_sparsecpu.tools.samples import Sample, samples_of
+from onnxruntime_ep_sparsecpu.tools.saving import check_name, save
 from onnxruntime_ep_sparsecpu.tools.source import Source
-from onnxruntime_ep_sparsecpu.tools.weights import Weight, find_weights, is_number, stored_tensors
+from onnxruntime_ep_sparsecpu.tools.weights import Weight, find_weights, is_number
 
-_PAGE = 4096  # external tensors begin at whole pages, as the ONNX specification recommends for mapping them
+Array = npt.NDArray[Any]
 
 
 def prune(
@@ -28,39 +34,55 @@ def prune(
     exclude: Iterable[str] = (),
     feeds: Mapping[str, Any] | None = None,
     tick: Callable[[float], None] = lambda share: None,
+    calibration: Any = None,
 ) -> dict[str, Any]:
-    """Writes to `out` a copy of the model in which that share (0..1) of every weight is zero, the smallest first.
+    """Writes to `out` a copy of the model in which that share (0..1) of every weight is zero.
 
     Weights are the constant ones of Conv, MatMul, Gemm and their INT8 forms, where zero is the zero point; depthwise
     convolutions stay as they are. A tensor that several nodes share is pruned once. Each weight gets the sparsity by
     itself. pattern: see magnitude.prune. exclude: regular expressions; a weight stays if one is found in its name or
     in that of a node that uses it. feeds: inputs on which the CPU provider runs both models, to compare the outputs
-    once the file is written. tick: called with the share of the weights that is done, 0..1. External data is written to one file next to `out`,
-    a tensor at a time.
+    once the file is written. tick: called with the share of the work that is done, 0..1. External data is written to
+    one file next to `out`, a tensor at a time. No file is left half written.
 
-    Returns `model`, `out`, `sparsity`, `pattern`, `layers` (of each weight: `node`, `op_type`, `weight`, `shape`,
-    `zeros_before` and `zeros`, as counts of `size`), `kept` (weights that stay, with `node`, `op_type`, `weight` and
-    `reason`), `external_data` (file name or None), `outputs` (see comparison.difference; None without feeds) and
-    `unchecked` (why the outputs could not be compared, or None).
+    Without calibration the smallest weights go. calibration: inputs to run the model with (see samples.samples_of);
+    then those go that change the outputs of their layers least on these inputs, and the other weights and the biases
+    make up for it. That takes the float weights of the main graph, and all of them in memory. Of inputs with an
+    `attention_mask`, the tokens that it masks out do not count.
+
+    Returns `model`, `out`, `sparsity`, `pattern`, `calibration` (the number of feeds, or None), `layers` (of each
+    weight: `node`, `op_type`, `weight`, `shape`, `zeros_before` and `zeros`, as counts of `size`; with calibration
+    also `error` and `magnitude_error`, see one_shot.pruner.Pruned), `kept` (weights that stay, with `node`, `op_type`,
+    `weight` and `reason`), `external_data` (file name or None), `outputs` (see comparison.difference; without
+    feeds on the first of the calibration, None without either) and `unchecked` (why the outputs could not be compared, or None).
     Raises UserError if nothing is left to prune, or a file cannot be read or written.
     """
-    if source.path is not None and Path(out).resolve() == source.path.resolve():
-        raise UserError(f"{out} is the model itself: give the pruned one a name of its own")
+    check_name(source, out)
     model = onnx.ModelProto()
     model.CopyFrom(source.proto)
     weights = find_weights(model, source.folder)
-    chosen, kept = _choose(weights, [_expression(text) for text in exclude])
+    chosen, kept = _choose(weights, [_expression(text) for text in exclude], calibration is not None)
     if not chosen:
         raise UserError(f"{source.name} has no weight to prune: " + _why_none(kept))
-    prunes = _Pruner(chosen, sparsity, pattern, tick)
-    data = _write(model, source, out, prunes)
+    if calibration is None:
+        prunes = _Magnitude(chosen, sparsity, pattern, tick)
+        data, seen = save(model, source, out, prunes), None
+        layers = prunes.layers
+    else:
+        one_shot = OneShot(model, source, chosen, sparsity, pattern, tick)
+        samples = samples_of(calibration, model)
+        first = list(islice(samples, 1))
+        layers = _one_shot(one_shot, chain(first, samples))
+        feeds = first[0][1] if feeds is None else feeds
+        data, seen = save(model, source, out, partial(_replaced, arrays=one_shot.changed)), one_shot.samples
     outputs, unchecked = (None, None) if feeds is None else _output_difference(source, out, feeds)
     return {
         "model": source.name,
         "out": out,
         "sparsity": sparsity,
         "pattern": pattern,
-        "layers": prunes.layers,
+        "calibration": seen,
+        "layers": layers,
         "kept": kept,
         "external_data": data,
         "outputs": outputs,
@@ -75,12 +97,14 @@ def _expression(text: str) -> re.Pattern[str]:
         raise UserError(f"--exclude {text} is no regular expression: {error}") from error
 
 
-def _choose(weights: list[Weight], exclude: list[re.Pattern[str]]) -> tuple[list[Weight], list[dict[str, Any]]]:
+def _choose(
+    weights: list[Weight], exclude: list[re.Pattern[str]], calibrated: bool
+) -> tuple[list[Weight], list[dict[str, Any]]]:
     chosen, kept = [], []
     for weight in weights:
-        reason = _reason_to_keep(weight, exclude)
+        reason = _reason_to_keep(weight, exclude) or (reason_to_leave(weight) if calibrated else "")
         if reason:
-            kept.append({**_names(weight), "reason": reason})
+            kept.append({**weight.names, "reason": reason})
         else:
             chosen.append(weight)
     return chosen, kept
@@ -114,13 +138,8 @@ def _why_none(kept: list[dict[str, Any]]) -> str:
     return "; ".join(sorted({layer["reason"] for layer in kept}))
 
 
-def _names(weight: Weight) -> dict[str, Any]:
-    node = weight.nodes[0]
-    return {"node": node.name or node.output[0], "op_type": node.op_type, "weight": weight.tensor.name or node.input[1]}
-
-
-class _Pruner:
-    """Prunes tensors that are among the weights; `layers` tells what it did, in the order of the weights."""
+class _Magnitude:
+    """Prunes tensors that are among the weights as they are saved; `layers` tells what it did, in their order."""
 
     def __init__(self, weights: list[Weight], sparsity: float, pattern: str, tick: Callable[[float], None]) -> None:
         self._weights = weights  # they keep their tensors alive, so that identities stay theirs
@@ -138,61 +157,38 @@ class _Pruner:
         if place is None:
             return
         weight = self._weights[place]
-        names = _names(weight)
-        with reading(f"weight {names['weight']} of {names['op_type']} '{names['node']}'"):
+        with reading("weight {weight} of {op_type} '{node}'".format(**weight.names)):
             before = numpy_helper.to_array(tensor)
             after = magnitude.prune(
                 before, self._sparsity, self._pattern, weight.input_axis, weight.zero_point, weight.scale
             )
             tensor.CopyFrom(numpy_helper.from_array(after, tensor.name))
-            zeros_before, zeros = (magnitude.zeros(array, weight.zero_point) for array in (before, after))
-        self._done[place] = {
-            **names,
-            "nodes": len(weight.nodes),
-            "shape": list(before.shape),
-            "size": before.size,
-            "zeros_before": zeros_before,
-            "zeros": zeros,
-        }
+            self._done[place] = _row(weight, before, after)
         self._tick(len(self._done) / len(self._weights))
 
 
-def _write(model: onnx.ModelProto, source: Source, out: str, prunes: _Pruner) -> str | None:
-    """Prunes and saves; returns the name of the file with external data, if there is any."""
-    tensors = list(stored_tensors(model.graph))
-    data_path = Path(out + ".data")
-    sources = {
-        (Path(source.folder) / external_data_helper.ExternalDataInfo(tensor).location).resolve()
-        for tensor in tensors
-        if external_data_helper.uses_external_data(tensor)
+def _row(weight: Weight, before: Array, after: Array) -> dict[str, Any]:
+    zeros_before, zeros = (magnitude.zeros(array, weight.zero_point) for array in (before, after))
+    return {
+        **weight.names,
+        "nodes": len(weight.nodes),
+        "shape": list(before.shape),
+        "size": before.size,
+        "zeros_before": zeros_before,
+        "zeros": zeros,
     }
-    if data_path.resolve() in sources:
-        raise UserError(f"{data_path} holds the weights of {source.name}: give the pruned model another name")
-    try:
-        with open(data_path, "wb") if sources else BytesIO() as data:
-            for tensor in tensors:
-                external = external_data_helper.uses_external_data(tensor)
-                if external:
-                    with reading(f"the external data of {tensor.name}"):
-                        external_data_helper.load_external_data_for_tensor(tensor, source.folder)
-                    tensor.data_location = onnx.TensorProto.DEFAULT
-                    del tensor.external_data[:]
-                prunes(tensor)
-                if external:
-                    _move_out(tensor, data, data_path.name)
-        onnx.save(model, out)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {out}: {first_line(error)}") from error
-    return data_path.name if sources else None
 
 
-def _move_out(tensor: onnx.TensorProto, data: BinaryIO, name: str) -> None:
-    """Appends the elements of a tensor to the file, and leaves the place in the tensor."""
-    data.write(b"\0" * (-data.tell() % _PAGE))
-    offset, length = data.tell(), len(tensor.raw_data)
-    data.write(tensor.raw_data)
-    external_data_helper.set_external_data(tensor, name, offset, length)
-    tensor.ClearField("raw_data")
+def _one_shot(one_shot: OneShot, samples: Iterable[Sample]) -> list[dict[str, Any]]:
+    return [
+        {**_row(done.weight, done.before, done.after), "error": done.error, "magnitude_error": done.magnitude_error}
+        for done in one_shot.prune(samples)
+    ]
+
+
+def _replaced(tensor: onnx.TensorProto, arrays: Mapping[int, Array]) -> None:
+    if id(tensor) in arrays:
+        tensor.CopyFrom(numpy_helper.from_array(arrays[id(tensor)], tensor.name))
 
 
 def _output_difference(

@@ -1,0 +1,111 @@
+"""Samples to calibrate or evaluate with: from .npz files, or from whatever yields feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.feeds import element_type, fixed_size, load_feeds, model_inputs
+
+Array = npt.NDArray[Any]
+Feeds = dict[str, Array]
+Sample = tuple[str, Feeds]
+"""What to call it in messages, and the inputs of one run."""
+
+_BATCH = 16  # samples of a run, where the model leaves that open
+
+
+def samples_of(data: Any, model: onnx.ModelProto) -> Iterator[Sample]:
+    """The samples for a model.
+
+    data: the path of an .npz file or of a folder of them, with an array for each input: of samples along the first
+    axis, or of one sample without it. Or an iterable of feeds, each the inputs of one run, or an object with get_next
+    as onnxruntime's CalibrationDataReader. Arrays get the type of their input. Raises UserError for a file that cannot
+    be read, and for arrays that do not fit the inputs.
+    """
+    if isinstance(data, str | Path):
+        for path in _files(Path(data)):
+            yield from _pieces(str(path), load_feeds(str(path), model), model)
+        return
+    feeds: Iterable[Mapping[str, Any]] = iter(data.get_next, None) if hasattr(data, "get_next") else data
+    for number, feed in enumerate(feeds, 1):
+        label = f"calibration feed {number}"
+        yield label, _fitted(label, {name: np.asarray(array) for name, array in feed.items()}, model)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.npz"))
+    if not files:
+        raise UserError(f"{path} holds no .npz file; expected some with an array for each input")
+    return files
+
+
+def _pieces(label: str, arrays: Feeds, model: onnx.ModelProto) -> Iterator[Sample]:
+    """A file's arrays as feeds: cut along the first axis where samples lie along it, else as they are, as one feed."""
+    inputs = {value.name: value for value in model_inputs(model)}
+    if all(array.ndim + 1 == len(inputs[name].type.tensor_type.shape.dim) for name, array in arrays.items()):
+        arrays = {name: array[None] for name, array in arrays.items()}
+    batch = _batch(arrays, inputs)
+    if batch is None:
+        yield label, _fitted(label, arrays, model)
+        return
+    arrays = _fitted(label, arrays, model, any_batch=True)
+    count = len(next(iter(arrays.values())))
+    if batch and count % batch:
+        raise UserError(f"{label} has {count} samples; expected a multiple of {batch}, the batch of the model")
+    step = batch or _BATCH
+    for begin in range(0, count, step):
+        yield label, {name: array[begin : begin + step] for name, array in arrays.items()}
+
+
+def _batch(arrays: Feeds, inputs: Mapping[str, onnx.ValueInfoProto]) -> int | None:
+    """How many samples a run takes, 0 for any number. None where they do not lie along the first axes: arrays have
+    different sizes of it, or inputs fixed ones that differ."""
+    if not arrays or any(
+        array.ndim == 0 or not inputs[name].type.tensor_type.shape.dim for name, array in arrays.items()
+    ):
+        return None
+    sizes = (fixed_size(inputs[name].type.tensor_type.shape.dim[0]) for name in arrays)
+    fixed = {size for size in sizes if size is not None}
+    if len({len(array) for array in arrays.values()}) > 1 or len(fixed) > 1:
+        return None
+    return next(iter(fixed), 0)
+
+
+def _fitted(label: str, feeds: Feeds, model: onnx.ModelProto, any_batch: bool = False) -> Feeds:
+    """The feeds with the types of the inputs. any_batch: the size of the first axis does not matter. Raises UserError
+    for one that does not fit."""
+    inputs = {value.name: value for value in model_inputs(model)}
+    if set(feeds) != set(inputs):
+        raise UserError(f"{label} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(inputs)}")
+    return {name: _fitted_array(label, array, inputs[name], any_batch) for name, array in feeds.items()}
+
+
+def _fitted_array(label: str, array: Array, value: onnx.ValueInfoProto, any_batch: bool) -> Array:
+    tensor = value.type.tensor_type
+    if array.size == 0:
+        raise UserError(f"{label}: {value.name} has no samples; expected some")
+    sizes = [None if any_batch and axis == 0 else fixed_size(dim) for axis, dim in enumerate(tensor.shape.dim)]
+    fits = len(sizes) == array.ndim and all(
+        want in (None, size) for want, size in zip(sizes, array.shape, strict=False)
+    )
+    if tensor.HasField("shape") and not fits:
+        named = (
+            dim.dim_param or "any" if size is None else str(size)
+            for dim, size in zip(tensor.shape.dim, sizes, strict=True)
+        )
+        raise UserError(f"{label}: {value.name} has the shape {list(array.shape)}; expected [{', '.join(named)}]")
+    dtype = element_type(value)
+    if dtype is None or array.dtype == dtype:
+        return array
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise UserError(f"{label}: {value.name} is {array.dtype}; expected {dtype}")
+    return array.astype(dtype)
