@@ -42,7 +42,7 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "data.npz", x=images(40))
     assert cli.main(arguments(tmp_path, "--calibrate", str(tmp_path / "data.npz"))) == 0
     text = capsys.readouterr().out
-    for part in ("error", "by size", "Gemm", "60.0%", "Judge the accuracy on other data", "changed by"):
+    for part in ("error", "by size", "Gemm", "60.0%", "sparsecpu evaluate", "changed by"):
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
     assert {path.name for path in tmp_path.iterdir()} == {"data.npz", "m.onnx", "out.onnx"}
@@ -83,7 +83,7 @@ def test_every_kind_of_data_gives_the_same(tmp_path: Path, capsys: pytest.Captur
 def test_batches_of_a_fixed_size(tmp_path: Path) -> None:
     model = small_models.convolutional(0.0, images=4)
     np.savez(tmp_path / "data.npz", x=images(12))
-    shapes = [feeds["x"].shape for _, feeds in samples_of(tmp_path / "data.npz", model)]
+    shapes = [feeds["x"].shape for _, feeds in samples_of(tmp_path / "data.npz", model, "calibration")]
     assert shapes == [(4, *SHAPE)] * 3
 
 
@@ -94,7 +94,7 @@ def test_arrays_that_are_no_samples_side_by_side_are_one_feed(tmp_path: Path) ->
     model = g.model({"x": ["n", 8], "state": [2, "n", 4]}, {y: ["n", 4]})
     feeds = {"x": np.ones((64, 8), np.float32), "state": np.ones((2, 64, 4), np.float32)}
     np.savez(tmp_path / "data.npz", **feeds)
-    ((_, found),) = samples_of(tmp_path / "data.npz", model)
+    ((_, found),) = samples_of(tmp_path / "data.npz", model, "calibration")
     assert {name: array.shape for name, array in found.items()} == {"x": (64, 8), "state": (2, 64, 4)}
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnxruntime_ep_sparsecpu.commands import benchmark, check_hardware, compare, demo, explain, profile, prune
+from onnxruntime_ep_sparsecpu.commands import (
+    benchmark,
+    check_hardware,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    profile,
+    prune,
+)
 from onnxruntime_ep_sparsecpu.commands.command import Command
 
 COMMANDS: Sequence[Command] = (
@@ -15,5 +24,6 @@ COMMANDS: Sequence[Command] = (
     compare.COMMAND,
     benchmark.COMMAND,
     prune.COMMAND,
+    evaluate.COMMAND,
 )
 """In the order in which `sparsecpu --help` lists them."""

@@ -90,10 +90,10 @@ def _streams(arguments: argparse.Namespace) -> int:
     return 1
 
 
-def latency_table(results: Mapping[str, Any]) -> Table:
-    """results: as in tools.timing.benchmark."""
+def latency_table(results: Mapping[str, Any], what: str = "provider") -> Table:
+    """results: as in tools.timing.benchmark. what: their names are."""
     numbers = ("items/s", "median ms", "p90", "p99", "min", "max", "runs")
-    table = output.table([Column("provider"), *(Column(heading, numeric=True, width=9) for heading in numbers)])
+    table = output.table([Column(what), *(Column(heading, numeric=True, width=9) for heading in numbers)])
     for name, result in results.items():
         latency = result["latency_ms"]
         cells = [f"{latency[key]:.2f}" for key in ("p50", "p90", "p99", "min", "max")]

@@ -77,7 +77,10 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
                 markup=False,
             )
     out.print(f"Written: {result['out']}{data}. {_what_it_is_for(result)}", markup=False)
-    out.print(f"Next: sparsecpu benchmark {result['out']} --vs CPUExecutionProvider", markup=False)
+    if result["calibration"] is None:
+        out.print(f"Next: sparsecpu benchmark {result['out']} --vs CPUExecutionProvider", markup=False)
+    else:
+        out.print(f"Next: sparsecpu evaluate {result['model']} {result['out']} --inputs HELD_OUT.npz", markup=False)
 
 
 def _what_it_is_for(result: Mapping[str, Any]) -> str:
@@ -85,7 +88,7 @@ def _what_it_is_for(result: Mapping[str, Any]) -> str:
         return "What it is for: to see the speed before training for it. Its accuracy needs fine-tuning with the zeros held."
     return (
         "error: by how much a layer's output changes on the calibration data (root mean square); by size: with the "
-        "smallest weights at zero instead. Judge the accuracy on other data."
+        "smallest weights at zero instead."
     )
 
 
@@ -125,7 +128,7 @@ COMMAND = Command(
     description="Write a copy of a model whose constant weights of Conv, MatMul and Gemm (INT8 ones too) have the\n"
     "given share of zeros, the smallest by magnitude. It shows what speed a sparsity would give;\nits accuracy needs "
     "fine-tuning.\n\nWith --calibrate, those float weights become zero that change the outputs least on the data, and\n"
-    "the others make up for it: half to three quarters of zeros then cost little accuracy.",
+    "the others make up for it.",
     examples="""
 sparsecpu prune model.onnx pruned.onnx --sparsity 0.9
 sparsecpu prune model.onnx pruned.onnx --sparsity 0.7 --calibrate samples.npz

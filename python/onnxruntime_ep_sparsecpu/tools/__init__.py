@@ -5,6 +5,7 @@ from onnxruntime_ep_sparsecpu.tools.annotation import annotate
 from onnxruntime_ep_sparsecpu.tools.assignment import explain
 from onnxruntime_ep_sparsecpu.tools.comparison import compare
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.evaluation import evaluate
 from onnxruntime_ep_sparsecpu.tools.feeds import make_feeds
 from onnxruntime_ep_sparsecpu.tools.hardware import check_hardware
 from onnxruntime_ep_sparsecpu.tools.page import html_page
@@ -20,6 +21,7 @@ __all__ = [
     "benchmark",
     "check_hardware",
     "compare",
+    "evaluate",
     "explain",
     "html_page",
     "make_feeds",

@@ -102,18 +102,28 @@ def _random_array(shape: list[int], dtype: np.dtype[Any], limit: int | None, rng
     return np.ones(shape, dtype)
 
 
-def load_feeds(path: str, model: onnx.ModelProto) -> dict[str, Array]:
-    """The arrays of an .npz file, by the names of the inputs. Raises UserError if one is missing or too many."""
+def load_arrays(path: str) -> dict[str, Array]:
+    """The arrays of an .npz file. Raises UserError for a file that is none."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            feeds = {name: arrays[name] for name in arrays.files}
+            return {name: arrays[name] for name in arrays.files}
     except Exception as error:
         raise UserError(f"{path} is no .npz file that can be read: {first_line(error)}") from error
+
+
+def check_names(label: str, feeds: Mapping[str, Array], model: onnx.ModelProto) -> None:
+    """Raises UserError if an input is missing, or an array is none. label: where the feeds come from."""
     wanted = [value.name for value in model_inputs(model)]
     if set(feeds) != set(wanted):
-        raise UserError(f"{path} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(wanted)}")
+        raise UserError(f"{label} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(wanted)}")
+
+
+def load_feeds(path: str, model: onnx.ModelProto) -> dict[str, Array]:
+    """The arrays of an .npz file, by the names of the inputs. Raises UserError if one is missing or too many."""
+    feeds = load_arrays(path)
+    check_names(path, feeds, model)
     return feeds
 
 

@@ -70,7 +70,7 @@ def prune(
         layers = prunes.layers
     else:
         one_shot = OneShot(model, source, chosen, sparsity, pattern, tick)
-        samples = samples_of(calibration, model)
+        samples = samples_of(calibration, model, "calibration")
         first = list(islice(samples, 1))
         layers = _one_shot(one_shot, chain(first, samples))
         feeds = first[0][1] if feeds is None else feeds

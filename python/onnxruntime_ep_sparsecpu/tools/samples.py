@@ -11,31 +11,37 @@ import numpy.typing as npt
 import onnx
 
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
-from onnxruntime_ep_sparsecpu.tools.feeds import element_type, fixed_size, load_feeds, model_inputs
+from onnxruntime_ep_sparsecpu.tools.feeds import check_names, element_type, fixed_size, load_arrays, model_inputs
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
 Sample = tuple[str, Feeds]
 """What to call it in messages, and the inputs of one run."""
 
+MASK = "attention_mask"
+"""The input, by its usual name, that is zero where a token [samples, tokens] is none."""
+
 _BATCH = 16  # samples of a run, where the model leaves that open
 
 
-def samples_of(data: Any, model: onnx.ModelProto) -> Iterator[Sample]:
-    """The samples for a model.
+def samples_of(data: Any, model: onnx.ModelProto, what: str) -> Iterator[Sample]:
+    """The samples for a model. what: they are for, for messages.
 
     data: the path of an .npz file or of a folder of them, with an array for each input: of samples along the first
-    axis, or of one sample without it. Or an iterable of feeds, each the inputs of one run, or an object with get_next
-    as onnxruntime's CalibrationDataReader. Arrays get the type of their input. Raises UserError for a file that cannot
-    be read, and for arrays that do not fit the inputs.
+    axis, or of one sample without it; or a dict of such arrays. Or an iterable of feeds, each the inputs of one run, or
+    an object with get_next as onnxruntime's CalibrationDataReader. Arrays get the type of their input. Raises UserError
+    for a file that cannot be read, and for arrays that do not fit the inputs.
     """
     if isinstance(data, str | Path):
         for path in _files(Path(data)):
-            yield from _pieces(str(path), load_feeds(str(path), model), model)
+            yield from _pieces(str(path), load_arrays(str(path)), model)
+        return
+    if isinstance(data, Mapping):
+        yield from _pieces(f"the {what} data", dict(data), model)
         return
     feeds: Iterable[Mapping[str, Any]] = iter(data.get_next, None) if hasattr(data, "get_next") else data
     for number, feed in enumerate(feeds, 1):
-        label = f"calibration feed {number}"
+        label = f"{what} feed {number}"
         yield label, _fitted(label, {name: np.asarray(array) for name, array in feed.items()}, model)
 
 
@@ -50,6 +56,7 @@ def _files(path: Path) -> list[Path]:
 
 def _pieces(label: str, arrays: Feeds, model: onnx.ModelProto) -> Iterator[Sample]:
     """A file's arrays as feeds: cut along the first axis where samples lie along it, else as they are, as one feed."""
+    check_names(label, arrays, model)
     inputs = {value.name: value for value in model_inputs(model)}
     if all(array.ndim + 1 == len(inputs[name].type.tensor_type.shape.dim) for name, array in arrays.items()):
         arrays = {name: array[None] for name, array in arrays.items()}
@@ -83,9 +90,8 @@ def _batch(arrays: Feeds, inputs: Mapping[str, onnx.ValueInfoProto]) -> int | No
 def _fitted(label: str, feeds: Feeds, model: onnx.ModelProto, any_batch: bool = False) -> Feeds:
     """The feeds with the types of the inputs. any_batch: the size of the first axis does not matter. Raises UserError
     for one that does not fit."""
+    check_names(label, feeds, model)
     inputs = {value.name: value for value in model_inputs(model)}
-    if set(feeds) != set(inputs):
-        raise UserError(f"{label} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(inputs)}")
     return {name: _fitted_array(label, array, inputs[name], any_batch) for name, array in feeds.items()}
 
 

@@ -59,13 +59,12 @@ def benchmark(
     the rounds), `ratio_min`, `ratio_max`; from the medians of latency in sync, from throughput in async.
     Raises UserError when a session cannot be created or run, and for a provider that does not exist.
     """
-    options = assuming(feeds, source.proto, options)
     ours = sparsecpu.get_ep_name()
     names = [engine or ours, *([versus] if versus else [])]
     candidates, load = {}, {}
     for name in names:
         begin = time.perf_counter()
-        candidates[name] = _create(source, name, options, threads)
+        candidates[name] = create(source, name, feeds, options, threads)
         load[name] = (time.perf_counter() - begin) * 1e3
         sessions.run(candidates[name], feeds, source)
     rounds = measure(candidates, feeds, seconds=seconds, warm_up=warm_up, streams=streams, tick=tick)
@@ -86,11 +85,15 @@ def benchmark(
     }
 
 
-def _create(source: Source, provider: str, options: Mapping[str, str] | None, threads: int) -> Any:
+def create(
+    source: Source, provider: str, feeds: Mapping[str, Any], options: Mapping[str, str] | None, threads: int
+) -> Any:
+    """A session on the provider, which if it is ours has these options, and `assume` set to the shapes of the feeds.
+    Raises UserError for a provider that does not exist, and when the session cannot be created."""
     ours = provider == sparsecpu.get_ep_name()
     if not ours and provider not in ort.get_available_providers():
         raise UserError(f"there is no provider {provider}; there are {', '.join(ort.get_available_providers())}")
-    return sessions.create(source, provider, options if ours else None, threads)
+    return sessions.create(source, provider, assuming(feeds, source.proto, options) if ours else None, threads)
 
 
 def measure(

@@ -21,7 +21,7 @@ from onnxruntime_ep_sparsecpu.tools.one_shot.graph import Graph
 from onnxruntime_ep_sparsecpu.tools.one_shot.moments import Moments
 from onnxruntime_ep_sparsecpu.tools.one_shot.stages import Bias, Layer, Stage, Use, find_layers, plan
 from onnxruntime_ep_sparsecpu.tools.one_shot.store import Store
-from onnxruntime_ep_sparsecpu.tools.samples import Sample
+from onnxruntime_ep_sparsecpu.tools.samples import MASK, Sample
 from onnxruntime_ep_sparsecpu.tools.source import Source
 from onnxruntime_ep_sparsecpu.tools.weights import Weight
 
@@ -29,7 +29,6 @@ Array = npt.NDArray[Any]
 
 _LEAST_ROWS = 32  # inputs that a layer must see: fewer say nothing of what the next ones will be
 _ACTIVATION_BYTES = 1 << 30  # kept in memory between two stages; what is beyond goes to files
-_MASK = "attention_mask"
 
 _Moments = dict[tuple[str, Form], Moments]  # by the input of a layer and its form
 
@@ -142,8 +141,8 @@ def _hessian(layer: Layer, moments: _Moments) -> Array:
 
 
 def _unmasked(x: Array, form: Form, values: Mapping[str, Array]) -> Array:
-    """Without the tokens that an input of the model by the usual name masks out: nobody looks at them."""
-    mask = values.get(_MASK)
+    """Without the tokens that are masked out: nobody looks at them."""
+    mask = values.get(MASK)
     if mask is None or not isinstance(form, Product) or form.input_transposed:
         return x
     if x.shape[:-1] in (mask.shape, (mask.size,)):
