@@ -17,6 +17,11 @@ struct Quantization {
   int32_t stored_zero_point() const { return is_signed ? zero_point + 128 : zero_point; }
 };
 
+constexpr bool fits_byte(int32_t q) { return q >= -128 && q <= 127; }
+// A weight that is no int8 is low_part(q), an int8, and the rest, another, from -255 to this.
+constexpr int32_t kWidestWeight = 254;
+constexpr int32_t low_part(int32_t q) { return fits_byte(q) ? q : q >> 1; }
+
 // Constant 8-bit weights w(row, channel, tap), axes as in WeightView. A view: valid while the graph is.
 struct QuantizedWeightView {
   const void* data = nullptr;  // u8 or s8
@@ -25,8 +30,9 @@ struct QuantizedWeightView {
   int64_t row_stride = 0, channel_stride = 0, tap_stride = 1;  // elements
   const void* zero_points = nullptr;                           // same type as data; nullptr: 0
   int64_t zero_point_stride = 0;                               // 0: one for all, 1: one a row
+  bool wide = false;                                           // some of at() are no int8
 
-  // The integer that counts: q - zero point. Recognition makes sure that it fits int8.
+  // The integer that counts: q - zero point. Recognition makes sure that it fits int8 or, wide, is the sum of two.
   int32_t at(int64_t row, int64_t channel, int64_t tap) const {
     return read(data, row * row_stride + channel * channel_stride + tap * tap_stride) - zero_point(row);
   }

@@ -95,13 +95,15 @@ std::vector<PackedLayer> pack_bytes(const LayerSource& source) {
   const LinearShape& shape = source.shape;
   const int64_t rows = source.rows;
   std::vector<PackedLayer> forms;
-  if (is_depthwise(shape)) {
+  const bool wide = layer.weight.wide;
+  if (is_depthwise(shape) && !wide) {
     forms.push_back(pack_qdepthwise(layer));
     return forms;
   }
-  const LayerWork work{true, shape.out_channels, shape.taps * ceil_div(layer.weight.channels, 4), vectors_of(rows)};
+  const int64_t inputs = shape.taps * ceil_div(layer.weight.channels, 4);
+  const LayerWork work{true, shape.out_channels, inputs, vectors_of(rows), wide};
   const auto stored = static_cast<double>(layer.nonzero_groups());
-  const bool may_be_few = is_pointwise(shape) && source.unsigned_bytes && rows < kFewRows;
+  const bool may_be_few = is_pointwise(shape) && source.unsigned_bytes && rows < kFewRows && !wide;
   if (!may_be_few || rows < 0) forms.push_back(pack_lanes_of_bytes(source, work, stored));
   if (may_be_few) forms.push_back(pack_qfew_rows(layer, few_rows_are_sparse(work, stored, source)));
   return forms;

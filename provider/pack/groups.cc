@@ -9,7 +9,9 @@
 namespace sparsecpu {
 namespace {
 
-void read_strip(const QuantizedLayer& layer, int64_t first, int64_t last, const GroupSpace& space,
+// part(row, channel, tap): what is read of that weight, an s8.
+template <class Part>
+void read_strip(const QuantizedLayer& layer, int64_t first, int64_t last, const GroupSpace& space, Part part,
                 std::vector<uint32_t>* strip) {
   const QuantizedWeightView& weight = layer.weight;
   const int64_t rows_per_group = weight.rows / layer.groups;
@@ -18,7 +20,7 @@ void read_strip(const QuantizedLayer& layer, int64_t first, int64_t last, const 
     for (int64_t channel = 0; channel < weight.channels; ++channel) {
       for (int64_t row = first; row < last; ++row) {
         const int64_t at = row / rows_per_group * weight.channels + channel;
-        const uint32_t byte = static_cast<uint8_t>(checked_weight(layer, row, channel, tap));
+        const uint32_t byte = static_cast<uint8_t>(part(row, channel, tap));
         (*strip)[static_cast<size_t>((row - first) * space.row_groups + tap * space.tap_groups + at / 4)] |=
             byte << (8 * (at % 4));
       }
@@ -35,7 +37,7 @@ RowSums row_sums(const QuantizedLayer& layer, int64_t row) {
   RowSums sums;
   for (int64_t channel = 0; channel < layer.weight.channels; ++channel) {
     for (int64_t tap = 0; tap < layer.weight.taps; ++tap) {
-      const int8_t w = checked_weight(layer, row, channel, tap);
+      const int32_t w = layer.weight.at(row, channel, tap);
       (w > 0 ? sums.positive : sums.negative) += w;
     }
   }
@@ -95,10 +97,37 @@ GroupSpace group_space(const QuantizedLayer& layer) {
 void for_each_row(const QuantizedLayer& layer, const std::function<void(int64_t, const uint32_t*)>& visit) {
   const GroupSpace space = group_space(layer);
   std::vector<uint32_t> strip(static_cast<size_t>(checked_mul(space.row_groups, kStripRows)));
+  const auto whole = [&](int64_t row, int64_t channel, int64_t tap) {
+    return checked_weight(layer, row, channel, tap);
+  };
   for (int64_t first = 0; first < layer.weight.rows; first += kStripRows) {
     const int64_t last = std::min(first + kStripRows, layer.weight.rows);
-    read_strip(layer, first, last, space, &strip);
+    read_strip(layer, first, last, space, whole, &strip);
     for (int64_t row = first; row < last; ++row) visit(row, strip.data() + (row - first) * space.row_groups);
+  }
+}
+
+void for_each_wide_row(const QuantizedLayer& layer,
+                       const std::function<void(int64_t, const uint32_t*, const uint32_t*)>& visit) {
+  if (!layer.weight.wide) {
+    return for_each_row(layer, [&](int64_t row, const uint32_t* groups) { visit(row, groups, nullptr); });
+  }
+  const GroupSpace space = group_space(layer);
+  std::vector<uint32_t> low(static_cast<size_t>(checked_mul(space.row_groups, kStripRows))), rest(low.size());
+  const QuantizedWeightView& w = layer.weight;
+  const auto low_of = [&](int64_t row, int64_t channel, int64_t tap) { return low_part(w.at(row, channel, tap)); };
+  const auto rest_of = [&](int64_t row, int64_t channel, int64_t tap) {
+    const int32_t q = w.at(row, channel, tap);
+    return q - low_part(q);
+  };
+  for (int64_t first = 0; first < w.rows; first += kStripRows) {
+    const int64_t last = std::min(first + kStripRows, w.rows);
+    read_strip(layer, first, last, space, low_of, &low);
+    read_strip(layer, first, last, space, rest_of, &rest);
+    for (int64_t row = first; row < last; ++row) {
+      const int64_t at = (row - first) * space.row_groups;
+      visit(row, low.data() + at, rest.data() + at);
+    }
   }
 }
 
@@ -129,8 +158,10 @@ QuantizedRows quantized_rows(const QuantizedLayer& layer) {
 int64_t QuantizedLayer::nonzero_groups() const {
   const int64_t row_groups = group_space(*this).row_groups;
   int64_t count = 0;
-  for_each_row(*this, [&](int64_t, const uint32_t* groups) {
-    count += std::count_if(groups, groups + row_groups, [](uint32_t group) { return group != 0; });
+  const auto is_stored = [](uint32_t group) { return group != 0; };
+  for_each_wide_row(*this, [&](int64_t, const uint32_t* groups, const uint32_t* rest) {
+    count += std::count_if(groups, groups + row_groups, is_stored);
+    if (rest != nullptr) count += std::count_if(rest, rest + row_groups, is_stored);
   });
   return count;
 }

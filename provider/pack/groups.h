@@ -20,6 +20,10 @@ GroupSpace group_space(const QuantizedLayer& layer);
 // visit(row, groups): every row's groups [row_groups], in ascending order of rows. Throws Error for a weight that is
 // no s8 after its zero point.
 void for_each_row(const QuantizedLayer& layer, const std::function<void(int64_t, const uint32_t*)>& visit);
+// The same of a layer that may be wide: visit(row, groups, rest), whose sum the weights are; rest is null where the
+// layer is not wide.
+void for_each_wide_row(const QuantizedLayer& layer,
+                       const std::function<void(int64_t, const uint32_t*, const uint32_t*)>& visit);
 
 // Bias, row sums and multipliers. Throws Error for a row whose sums may exceed int32.
 QuantizedRows quantized_rows(const QuantizedLayer& layer);

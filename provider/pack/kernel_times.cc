@@ -37,7 +37,7 @@ double code_us(const KernelSpeed& speed, const LayerWork& work, double stored) {
 bool generates_code(Target target, bool bytes) { return target.jit && layer_speed(target.isa, bytes).code.rate > 0; }
 
 bool runs_code(const LayerWork& work, Target target) {
-  return generates_code(target, work.bytes) && (work.bytes || work.vectors > kStreamVectors);
+  return generates_code(target, work.bytes) && !work.wide && (work.bytes || work.vectors > kStreamVectors);
 }
 
 int64_t spmm_chunk_vectors(const LayerWork& work, double stored, Isa isa) {
@@ -96,7 +96,7 @@ KernelChoice fastest_in_lanes(const LayerWork& work, double stored, bool one_gro
   const LayerForm sparse_form = runs_code(work, target) ? LayerForm::kCode : LayerForm::kStream;
   const KernelChoice sparse{sparse_form, sparse_us(work, stored, target)};
   const KernelChoice dense{LayerForm::kDense, dense_us(work, target.isa)};
-  return one_group && dense.us < sparse.us ? dense : sparse;
+  return one_group && !work.wide && dense.us < sparse.us ? dense : sparse;
 }
 
 KernelChoice fastest_row_major(const LayerWork& work, double stored, int64_t rows, bool open, Isa isa) {

@@ -25,6 +25,7 @@ struct LayerWork {
   int64_t rows = 0;     // output channels
   int64_t inputs = 0;   // of a row: taps times input channels, of bytes in groups of four
   int64_t vectors = 0;  // of 16 positions
+  bool wide = false;    // weights that are no s8: only the stream can hold them, in lanes
   double all() const { return static_cast<double>(rows) * static_cast<double>(inputs); }
 };
 

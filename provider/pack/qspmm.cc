@@ -10,7 +10,8 @@
 // number of entries, most first; rows past the last one are empty slots at the end.
 //
 // Split pairs: vpmaddubsw adds two neighbouring products in int16. A group with a pair whose sum could exceed that
-// becomes two entries of the same offset: the pair's first weight goes to one, its second to the other.
+// becomes two entries of the same offset: the pair's first weight goes to one, its second to the other. So do groups of
+// wide layers with a weight that is no s8: what is left of it goes to the other.
 #include <algorithm>
 #include <limits>
 #include <string>
@@ -47,12 +48,16 @@ Entries collect_entries(const QuantizedLayer& layer, const GroupSpace& space, bo
     entries.k.push_back(static_cast<uint32_t>(k));
     entries.weight.push_back(weight);
   };
-  for_each_row(layer, [&](int64_t, const uint32_t* groups) {
+  const auto add_group = [&](int64_t k, uint32_t group) {
+    if (group == 0) return;
+    const uint32_t excess = split_pairs ? excess_of(group) : 0;
+    add(k, group ^ excess);
+    if (excess != 0) add(k, excess);
+  };
+  for_each_wide_row(layer, [&](int64_t, const uint32_t* groups, const uint32_t* rest) {
     for (int64_t k = 0; k < space.row_groups; ++k) {
-      if (groups[k] == 0) continue;
-      const uint32_t excess = split_pairs ? excess_of(groups[k]) : 0;
-      add(k, groups[k] ^ excess);
-      if (excess != 0) add(k, excess);
+      add_group(k, groups[k]);
+      if (rest != nullptr) add_group(k, rest[k]);
     }
     entries.begin.push_back(static_cast<int64_t>(entries.k.size()));
   });

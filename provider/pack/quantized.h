@@ -24,7 +24,7 @@ struct QuantizedLayer {
   bool dynamic_input = false;         // the accumulators' bound then holds for every zero point
   const float* multiplier = nullptr;  // weight.rows, or null
 
-  int64_t nonzero_groups() const;  // what the sparse kernels would store, pairs not split
+  int64_t nonzero_groups() const;  // what the sparse kernels would store, pairs not split; wide: both parts
 };
 
 // What all formats share: per row, padded with zeros to a multiple of kQuantizedRows. QuantizedOutput's arrays.
@@ -43,7 +43,7 @@ struct PackedQSpmm {
 };
 // position_vectors: byte vectors between neighbouring grid columns of the input. A chunk is at most one kernel
 // row, at most max_chunk_vectors input vectors that are used, and its offsets fit u16. split_pairs: as the kernel
-// table says.
+// table says. The one format for wide layers.
 PackedQSpmm pack_qspmm(const QuantizedLayer&, int64_t dilation_w, int64_t position_vectors, int64_t max_chunk_vectors,
                        bool split_pairs);
 

@@ -43,19 +43,19 @@ void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& co
   cost->multiply_adds += static_cast<double>(layer.weights) * static_cast<double>(layer.positions);
   cost->situation = situation(geometry, layer, *output);
   const double work = 2.0 * static_cast<double>(layer.weights) * static_cast<double>(layer.positions) * 1e-3;
-  if (is_depthwise(geometry)) {
+  if (is_depthwise(geometry) && !w.wide) {
     cost->cpu_us += conv_call_us(geometry, layer, speed.cpu_end) + work / speed.depthwise_cpu;
     cost->here_us += work * layer.waste / speed.depthwise;
     cost->form = LayerForm::kDepthwise;
     return;
   }
-  const LayerWork lanes{true, linear.out_channels, count.groups / std::max<int64_t>(1, w.rows), layer.vectors};
-  const auto stored = static_cast<double>(count.nonzero_groups);
+  const LayerWork lanes{true, linear.out_channels, count.groups / std::max<int64_t>(1, w.rows), layer.vectors, w.wide};
+  const auto stored = static_cast<double>(count.nonzero_groups + count.wide_groups);
   double cpu = work / speed.cpu;
   if (linear.groups > 1) cpu *= 1 + kGroupChannels / static_cast<double>(w.channels);
   if (w.taps > 1 && w.channels < kFewChannels) cpu += gather_us(linear.window, layer.positions, speed.gather_row);
   cpu += conv_call_us(geometry, layer, speed.cpu_end);
-  if (runs_few_rows(geometry, layer, *output)) {
+  if (!w.wide && runs_few_rows(geometry, layer, *output)) {
     const KernelChoice choice = fastest_row_major(lanes, stored, layer.positions, layer.open, target.isa);
     cpu = kCallUs + few_rows_cpu_us(lanes, layer.positions, target.isa, !target.cached);
     cost->needed_density = few_rows_share(/*bytes=*/true, layer.positions);
@@ -69,8 +69,8 @@ void price_quantized_linear(const QuantizedLinear& linear, const WeightCount& co
   }
   cost->cpu_us += cpu;
   // Without pruning, integer layers are not worth a claim, whatever the prediction says.
-  cost->sparse_wins |=
-      skips_zeros(cost->form) && cost->group_density < 1 && cost->group_density <= cost->needed_density;
+  cost->sparse_wins |= skips_zeros(cost->form) && cost->group_density < 1 &&
+                       stored / static_cast<double>(count.groups) <= cost->needed_density;
 }
 
 }  // namespace sparsecpu

@@ -30,17 +30,19 @@ WeightCount count(const WeightView& w) {
 // The groups of `width` weights that lie next to each other: at(channel, i) is the i-th of them.
 template <class At>
 void add_groups(int64_t channels, int64_t width, const At& at, WeightCount* count) {
+  constexpr uint8_t kNonzero = 1, kWide = 2;
   std::vector<uint8_t> any(width);
   for (int64_t first = 0; first < channels; first += 4) {
     std::fill(any.begin(), any.end(), uint8_t{0});
     for (int64_t c = first; c < std::min(first + 4, channels); ++c) {
       for (int64_t i = 0; i < width; ++i) {
-        const bool nonzero = at(c, i) != 0;
-        count->nonzeros += nonzero;
-        any[i] |= static_cast<uint8_t>(nonzero);
+        const int32_t q = at(c, i);
+        count->nonzeros += q != 0;
+        any[i] |= q == 0 ? 0 : fits_byte(q) ? kNonzero : kNonzero | kWide;
       }
     }
-    count->nonzero_groups += std::count(any.begin(), any.end(), uint8_t{1});
+    count->nonzero_groups += width - std::count(any.begin(), any.end(), uint8_t{0});
+    count->wide_groups += std::count_if(any.begin(), any.end(), [](uint8_t found) { return (found & kWide) != 0; });
     count->groups += width;
   }
 }

@@ -11,6 +11,7 @@ namespace sparsecpu {
 struct WeightCount {
   int64_t nonzeros = 0;
   int64_t groups = 0, nonzero_groups = 0;  // of bytes: of four input channels
+  int64_t wide_groups = 0;                 // of these, with a weight that is no int8
   bool finite = true;                      // of floats: no infinity, no NaN
 };
 

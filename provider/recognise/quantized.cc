@@ -22,7 +22,9 @@ Check read_scales(const Value& value, std::vector<float>* scales) {
 }
 
 // w - zero point has to fit int8: the kernels multiply u8 by s8.
-Check check_range(const QuantizedWeightView& w, const std::string& name) {
+// Whether the integers that count are no int8, and what kernels can have of those.
+Check read_range(const std::string& name, QuantizedWeightView* view) {
+  const QuantizedWeightView& w = *view;
   bool usual = true;
   for (int64_t r = 0; r < (w.zero_point_stride != 0 ? w.rows : 1); ++r) {
     usual &= w.zero_point(r) == (w.is_signed ? 0 : 128);
@@ -31,10 +33,12 @@ Check check_range(const QuantizedWeightView& w, const std::string& name) {
   for (int64_t c = 0; c < w.channels; ++c) {
     for (int64_t r = 0; r < w.rows; ++r) {
       for (int64_t t = 0; t < w.taps; ++t) {
-        if (const int32_t q = w.at(r, c, t); q < -128 || q > 127) {
+        const int32_t q = w.at(r, c, t);
+        view->wide |= !fits_byte(q);
+        if (q > kWidestWeight) {
           return decline("its weights '" + name + "' minus their zero point " + std::to_string(w.zero_point(r)) +
-                         " reach " + std::to_string(q) +
-                         "; -128 to 127 is supported (quantize the weights symmetrically)");
+                         " reach " + std::to_string(q) + "; up to " + std::to_string(kWidestWeight) +
+                         " is supported (quantize the weights symmetrically)");
         }
       }
     }
@@ -109,7 +113,7 @@ Check read_weight(const Value* weight, const Value* scale, const Value* zero_poi
     view.zero_points = zero_point->constant.data;
     view.zero_point_stride = element_count(zero_point->constant.dims) == 1 ? 0 : 1;
   }
-  return check_range(view, weight->name);
+  return read_range(weight->name, &view);
 }
 
 Check check_not_dequantized(const RecogniseContext& context, int weights) {

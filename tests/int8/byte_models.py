@@ -60,10 +60,11 @@ class ByteGraph:
         return self.constant(scale, F32), self.constant(np.broadcast_to(zero, np.shape(scale)), dtype)
 
     def pruned(self, shape: Sequence[int], dtype: Any = S8, zero: int = 0, density: float = 0.4) -> str:
-        """Weights of which this share differs from the zero point, the largest ones that are allowed included."""
-        w = self.random.integers(
-            max(-128, -zero if dtype is U8 else -128 - zero), min(127, limits(dtype)[1] - zero) + 1, shape
-        )
+        """Weights of which this share differs from the zero point, by int8 or, in every second call, by as much as the
+        type allows; 255, the largest distance, is none that runs here."""
+        low, high = (-128, 127) if self.random.random() < 0.5 else (-255, 254)
+        least, most = limits(dtype)
+        w = self.random.integers(max(low, least - zero), min(high, most - zero) + 1, shape)
         w[self.random.random(shape) >= density] = 0
         return self.constant(w + zero, dtype)
 

@@ -38,7 +38,7 @@ CONVS: dict[str, Image] = {
     "batch 33 of 1x1": Image(batch=33, size=(1, 1), kernel=(1, 1)),
     "large": Image(channels=64, rows=48, size=(28, 28), attributes={"pads": [1] * 4}),
 }  # fmt: skip
-WEIGHTS = {"s8": (S8, 0), "s8, zero point 5": (S8, 5), "u8, zero point 128": (U8, 128)}
+WEIGHTS = {"s8": (S8, 0), "s8, zero point 5": (S8, 5), "u8, zero point 128": (U8, 128), "u8, zero point 113": (U8, 113)}
 
 
 def variants() -> list[Any]:
@@ -69,6 +69,19 @@ def test_matmul(m: int, n: Numbers) -> None:
     for k, columns, density in ((64, 32, 0.3), (37, 21, 1.0), (5, 3, 0.5)):
         model, feeds = matmul_model(replace(n, density=density), (m, k), columns)
         exact(model, [feeds], "QLinearMatMul")
+
+
+@pytest.mark.parametrize("zero", [0, 113, 255])
+def test_weights_beyond_int8_are_taken_in_two_parts(zero: int) -> None:
+    """In every form that a layer may have: few rows, many, rows that nobody knows, groups, depthwise."""
+    n = Numbers(w_type=U8, w_zero=zero, seed=3)
+    feeds = [{"x": random_bytes(np.random.default_rng(m), (m, 36))} for m in (1, 3, 16, 40)]
+    model, _ = matmul_model(n, (1, 36), 20, symbolic=True)
+    exact(model, feeds, "QLinearMatMul")
+    for name in ("1x1", "3x3 padded", "groups of 3", "depthwise", "one channel"):
+        for seed in range(4):
+            model, feed = replace(CONVS[name], n=replace(n, seed=seed, per_channel=seed % 2 == 1)).model()
+            exact(model, [feed], "QLinearConv")
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
