@@ -111,20 +111,20 @@ def run_into(session: ort.InferenceSession, feed: Feed, like: Sequence[Any], byt
     return [value.numpy().copy() for value in binding.get_outputs()]
 
 
-def why_no_measure(trial: Trial) -> str:
-    """Why the values of the CPU provider are no measure: it reads memory that nobody wrote, as it does for some shapes
-    that do not fit each other, so that they depend on what is there; or `any_for_nan` holds and a float inside, which
-    may be quantized behind, is NaN."""
+def why_no_measure(trial: Trial, refused: bool) -> str:
+    """Why the values of the CPU provider are no measure: it leaves memory unwritten, as it does for some shapes that do
+    not fit each other, and the outputs depend on what is there (refused: or anything does); or `any_for_nan` holds and
+    a float inside, which may be quantized behind, is NaN."""
     try:
         session = session_of(replace(trial, model=every_value_an_output(trial.model)), None)
-        outputs = range(len(onnx.load_from_string(trial.model).graph.output))
+        outputs = range(len(session.get_outputs() if refused else onnx.load_from_string(trial.model).graph.output))
         for feed in trial.feeds:
             like = session.run(None, dict(feed))
             if trial.any_for_nan and any(value.dtype.kind == "f" and np.isnan(value).any() for value in like):
                 return "a value inside is NaN"
-            zeros, others = (run_into(session, feed, like, byte) for byte in (0, 0xA5))
-            if any(zeros[i].tobytes() != others[i].tobytes() for i in outputs):
-                return "it reads memory that nobody wrote"
+            filled = [run_into(session, feed, like, byte) for byte in (0, 0x7F, 0x80, 0xA5)]
+            if any(filled[0][i].tobytes() != other[i].tobytes() for i in outputs for other in filled[1:]):
+                return "it leaves memory unwritten"
     except Exception:  # noqa: BLE001  values that are no tensors of numbers
         return ""
     return ""
@@ -223,8 +223,8 @@ def examine(trial: Trial, tell: Callable[[str], None] = lambda _: None) -> Verdi
             verdict.failures.append(f"{options}: memory: {growth >> 20} MiB, allowed are {allowed >> 20}")
     if any(": creation: " in failure for failure in verdict.failures) and (refused := refused_once_touched(trial)):
         return Verdict(cpu_error=refused, claimed=verdict.claimed)
-    differs = any(stage in failure for failure in verdict.failures for stage in (": run: ", ": values: "))
-    if differs and (reason := why_no_measure(trial)):
+    refused, differs = (any(stage in failure for failure in verdict.failures) for stage in (": run: ", ": values: "))
+    if (refused or differs) and (reason := why_no_measure(trial, refused)):
         return Verdict(cpu_error=reason, claimed=verdict.claimed)
     return verdict
 

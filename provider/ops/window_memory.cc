@@ -8,11 +8,21 @@ namespace {
 // Bytes of a laid out input may be so many times those of the input and the output, and so many beside. A window of
 // 3x3 on the smallest images takes nine times, since each of few positions has a border of its own.
 constexpr double kMostTimes = 16, kMostBeside = 16 << 20;
+// Pixels of the output so many times those of the input, and so many beside: pads make the rest, and whatever their
+// sizes are assumed to be, plans name each of them.
+constexpr double kMostPixels = 16, kMostPixelsBeside = 1 << 16;
 
 std::string megabytes(double bytes) { return std::to_string(static_cast<int64_t>(bytes / (1 << 20))) + " MiB"; }
 
 Check check_memory(const Window& window, const Shape& in, const Shape& out, bool bytes) {
-  const WindowExtent extent = window_extent(window, image_size(in));
+  const ImageSize image = image_size(in);
+  const WindowExtent extent = window_extent(window, image);
+  const double pixels = static_cast<double>(image[0]) * static_cast<double>(image[1]);
+  if (static_cast<double>(extent.out_h) * static_cast<double>(extent.out_w) >
+      kMostPixels * pixels + kMostPixelsBeside) {
+    return decline("its pads make an image of " + dims_text({extent.out_h, extent.out_w}) + " pixels of one of " +
+                   dims_text({image[0], image[1]}));
+  }
   const Geometry blocks = choose_geometry(out[0], extent.out_h, extent.out_w);
   const WindowLayout layout = window_layout(in, blocks, window, extent);
   const int64_t vectors = bytes ? ceil_div(in[1], 4) : in[1];

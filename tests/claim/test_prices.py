@@ -124,3 +124,12 @@ def test_rows_of_few_channels_are_gathered_at_once() -> None:
 
     assert claims(audio([1, 64]), AVX2) == 0
     assert claims(audio([8, 8]), AVX2) == 1
+
+
+def test_pads_that_make_most_of_the_image_are_declined() -> None:
+    """Also at sizes that are only assumed: a plan names every pixel."""
+    for shape, pads in (([1, 8, "h", "w"], 2000), ([1, 8, 5, 5], 200)):
+        g = Network()
+        y = g.conv(g.input("x", shape), 8, 8, 3, 0.9, pads=[pads] * 4)
+        result = claim(g.describe(y), isa=AVX2, min_sparsity=0)
+        assert not result["regions"] and "its pads make an image of" in result["decisions"][0]["reason"]
