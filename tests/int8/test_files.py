@@ -65,13 +65,15 @@ def quantized(
     return model
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "per_channel"),
+    [("resnet50", False), *((n, p) for n in ("mobilenet_v1", "mobilenet_v2") for p in (False, True))],
+)
 @pytest.mark.parametrize(
     ("form", "activations"),
     [(QOPERATOR, U8), (QOPERATOR, S8), (QDQ, U8)],
     ids=["qoperator u8", "qoperator s8", "qdq u8"],
 )
-@pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])
 def test_static(network: str, form: QuantFormat, activations: QuantType, per_channel: bool, tmp_path: Path) -> None:
     model = quantized(network, tmp_path / "q.onnx", form, activations, per_channel)
     same_values(tmp_path / "q.onnx", model, "QLinearConv" if form == QOPERATOR else "Conv")

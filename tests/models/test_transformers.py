@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,26 @@ def export(name: str, form: str, path: Path) -> Path:
     return path
 
 
+Exported = Callable[[str, str], Path]
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The file of a network in a form: made by the first process that asks, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made_once(name: str, form: str) -> Path:
+        path = folder / f"{name}, {form}.onnx"
+        with open(f"{path}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                export(name, form, path.with_suffix(".part")).rename(path)
+        return path
+
+    return made_once
+
+
 def feed(session: ort.InferenceSession, batch: int, sequence: int) -> dict[str, np.ndarray]:
     """Random tokens whose first sentence is half padding, or random pixels."""
     rng = np.random.default_rng(batch * 1000 + sequence)
@@ -134,8 +157,8 @@ def attentions(session: ort.InferenceSession) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ENCODERS)
-def test_export_of_torch(name: str, form: str, tmp_path: Path) -> None:
-    path = export(name, form, tmp_path / "model.onnx")
+def test_export_of_torch(name: str, form: str, exported: Exported) -> None:
+    path = exported(name, form)
     sparse, cpu = sparse_session(path, min_sparsity=0), cpu_session(path)
     for batch, sequence in ((2, 9), (1, 2), (3, 33), (1, 128)):
         inputs = feed(cpu, batch, sequence)
@@ -151,9 +174,9 @@ def test_export_of_torch(name: str, form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimized", [False, True])
 @pytest.mark.parametrize("form", [form for form in FORMS if "dynamic" in form])
-def test_decoder_whose_layers_are_gemms(form: str, optimized: bool, tmp_path: Path) -> None:
+def test_decoder_whose_layers_are_gemms(form: str, optimized: bool, exported: Exported, tmp_path: Path) -> None:
     """GPT-2's layers take the tokens of all sequences in one axis, of computed sizes, and give them back."""
-    path = export("gpt2", form, tmp_path / "model.onnx")
+    path = exported("gpt2", form)
     if optimized:
         path = saved_by_onnxruntime(path, tmp_path / "optimized.onnx")
     sparse, cpu = sparse_session(path, min_sparsity=0), cpu_session(path)
@@ -166,8 +189,8 @@ def test_decoder_whose_layers_are_gemms(form: str, optimized: bool, tmp_path: Pa
 
 
 @every_float_variant
-def test_export_on_every_level(variant: dict[str, str], tmp_path: Path) -> None:
-    path = export("bert", "torchscript 17, sdpa, dynamic", tmp_path / "model.onnx")
+def test_export_on_every_level(variant: dict[str, str], exported: Exported) -> None:
+    path = exported("bert", "torchscript 17, sdpa, dynamic")
     sparse, cpu = sparse_session(path, min_sparsity=0, **variant), cpu_session(path)
     for batch, sequence in ((1, 1), (2, 8), (1, 16), (4, 17), (1, 200)):
         inputs = feed(cpu, batch, sequence)
@@ -176,9 +199,9 @@ def test_export_on_every_level(variant: dict[str, str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", [form for form in FORMS if "23" not in form])
 @pytest.mark.parametrize("name", ENCODERS)
-def test_file_that_onnxruntime_has_optimized(name: str, form: str, tmp_path: Path) -> None:
+def test_file_that_onnxruntime_has_optimized(name: str, form: str, exported: Exported, tmp_path: Path) -> None:
     """Fused operators: products with a factor, LayerNormalization with its Add, GELU with its bias."""
-    path = saved_by_onnxruntime(export(name, form, tmp_path / "model.onnx"), tmp_path / "optimized.onnx")
+    path = saved_by_onnxruntime(exported(name, form), tmp_path / "optimized.onnx")
     sparse, cpu = sparse_session(path, min_sparsity=0), cpu_session(path)
     for batch, sequence in ((2, 9), (1, 2), (3, 33)) if FORMS[form][3] == "dynamic" else ((2, 9),):
         inputs = feed(cpu, batch, sequence)
@@ -197,9 +220,11 @@ def test_file_that_onnxruntime_has_optimized(name: str, form: str, tmp_path: Pat
 @pytest.mark.parametrize("operator", ["Attention", "MultiHeadAttention"])
 @pytest.mark.parametrize("form", ["torchscript 17, eager, dynamic", "torchscript 17, sdpa, dynamic"])
 @pytest.mark.parametrize("name", ENCODERS)
-def test_file_that_onnxruntimes_optimizer_has_written(name: str, form: str, operator: str, tmp_path: Path) -> None:
+def test_file_that_onnxruntimes_optimizer_has_written(
+    name: str, form: str, operator: str, exported: Exported, tmp_path: Path
+) -> None:
     """Of eager attention it makes one operator with a mask of keys; of the other it leaves the products."""
-    path = export(name, form, tmp_path / "model.onnx")
+    path = exported(name, form)
     kind = "vit" if name == "vit" else "bert"
     options = FusionOptions(kind)
     options.use_multi_head_attention = operator == "MultiHeadAttention"
