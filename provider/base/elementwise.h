@@ -16,12 +16,35 @@ enum class UnaryKind {
   kGeluTanh,
   kTanh,
   kErf,
+  kExp,
+  kSoftplus,
+  kElu /*x < 0: a*(e^x - 1), else b*x*/,
+  kSoftsign,
+  kSqrt,
+  kReciprocal,
+  kSquare,
+  kAbs,
+  kRound /*half to even*/,
+  kFloor,
+  kCeil,
 };
 constexpr bool is_transcendental(UnaryKind kind) {
-  return kind != UnaryKind::kRelu && kind != UnaryKind::kClip && kind != UnaryKind::kLeakyRelu &&
-         kind != UnaryKind::kHardSigmoid && kind != UnaryKind::kHardSwish;
+  switch (kind) {
+    case UnaryKind::kSigmoid:
+    case UnaryKind::kSilu:
+    case UnaryKind::kGelu:
+    case UnaryKind::kGeluTanh:
+    case UnaryKind::kTanh:
+    case UnaryKind::kErf:
+    case UnaryKind::kExp:
+    case UnaryKind::kSoftplus:
+    case UnaryKind::kElu:
+      return true;
+    default:
+      return false;
+  }
 }
 
-enum class BinaryKind { kAdd, kSub, kMul };
+enum class BinaryKind { kAdd, kSub, kMul, kDiv, kMax, kMin };
 
 }  // namespace sparsecpu

@@ -104,6 +104,8 @@ using UnaryFn = void (*)(UnaryKind, float a, float b, const float* x, float* y, 
 using BinaryFn = void (*)(BinaryKind, const float* a, const float* b, float* y, int64_t count);
 // y[c*16 + l] = x[c*16 + l] * scale[c] + shift[c] for `channels` vectors.
 using AffineFn = void (*)(const float* scale, const float* shift, const float* x, float* y, int64_t channels);
+// The same with y = x < 0 ? x * slope : x.
+using PReluFn = void (*)(const float* slope, const float* x, float* y, int64_t channels);
 
 // One output position of a pool: element i of the output = max over taps of x[t][i], or (sum over taps) *
 // lane_scale[i % 16]. count is a multiple of 16. With NaN in a tap either
@@ -133,9 +135,13 @@ using SumPositionsFn = void (*)(const float* x, const ptrdiff_t* offset, const u
                                 int64_t channel_begin, int64_t channel_end, float* y);
 
 // y = (x - mean) / sqrt(variance + epsilon) * scale[c] + shift[c] over the `channels` of 16 tokens (vectors) or of one
-// token (floats, any alignment); y may equal x.
-using LayerNormFn = void (*)(const float* scale, const float* shift, float epsilon, const float* x, float* y,
-                             int64_t channels);
+// token (floats, any alignment); y may equal x. Not centred: the mean counts as 0.
+struct TokenNorm {
+  const float *scale, *shift;
+  float epsilon;
+  bool centred;
+};
+using LayerNormFn = void (*)(const TokenNorm&, const float* x, float* y, int64_t channels);
 
 // Of `channels` channels at some positions, those lanes that mask[p] has: vectors x[offset[p] + c*16]. Each lane for
 // itself: how many values it has, where they lie about, and the sums of their distances from there and of the squares
@@ -196,6 +202,7 @@ struct KernelTable {
   UnaryFn unary;
   BinaryFn binary;
   AffineFn affine;
+  PReluFn prelu;
   PoolMaxFn pool_max;
   PoolAverageFn pool_average;
   PermuteFn permute;

@@ -256,7 +256,8 @@ void fuse_average(StageGraph& g, int i) {
 // An elementwise stage that alone makes this value, or -1.
 int elementwise_producer(StageGraph& g, int value) {
   const int i = g.sole_producer(value);
-  const bool elementwise = g.as<Unary>(i) != nullptr || g.as<Binary>(i) != nullptr || g.as<Affine>(i) != nullptr;
+  const bool elementwise = g.as<Unary>(i) != nullptr || g.as<Binary>(i) != nullptr || g.as<Affine>(i) != nullptr ||
+                           g.as<PRelu>(i) != nullptr;
   return elementwise ? i : -1;
 }
 
@@ -267,14 +268,20 @@ void fuse_functions(StageGraph& g, int i) {
     g.at(before).then.push_back(std::move(function));
     g.absorb(before, i);
   };
+  // With numbers for channels, of those axes that the stage before has.
+  const auto append_with_axes = [&](const auto& function) {
+    const int before = elementwise_producer(g, inputs[0]);
+    if (before < 0) return;
+    const std::optional<Axes> own = function.own_axes(), given = g.at(before).channel_axes();
+    const bool agree = !own || (g.as<Binary>(before) == nullptr && (!given || given == own));
+    if (agree) append(before, function);
+  };
   if (const Unary* unary = g.as<Unary>(i)) {
     if (const int before = elementwise_producer(g, inputs[0]); before >= 0) append(before, *unary);
   } else if (const Affine* affine = g.as<Affine>(i)) {
-    const int before = elementwise_producer(g, inputs[0]);
-    if (before < 0) return;
-    const std::optional<Axes> own = affine->own_axes(), given = g.at(before).channel_axes();
-    const bool agree = !own || (g.as<Binary>(before) == nullptr && (!given || given == own));
-    if (agree) append(before, *affine);
+    append_with_axes(*affine);
+  } else if (const PRelu* prelu = g.as<PRelu>(i)) {
+    append_with_axes(*prelu);
   } else if (const Binary* binary = g.as<Binary>(i)) {
     for (const size_t side : {0, 1}) {
       const int x = inputs[1 - side], before = elementwise_producer(g, inputs[side]);

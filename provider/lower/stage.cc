@@ -13,7 +13,13 @@ std::optional<Unary> as_unary(Clamp clamp) {
 std::optional<Axes> Stage::channel_axes() const {
   std::optional<Axes> axes = op.own_axes();
   for (const Follower& function : then) {
-    if (const Affine* affine = std::get_if<Affine>(&function); affine && affine->channels() > 1) axes = affine->axes;
+    const auto own = std::visit(
+        [](const auto& f) -> std::optional<Axes> {
+          if constexpr (requires { f.own_axes(); }) return f.own_axes();
+          return std::nullopt;
+        },
+        function);
+    if (own) axes = own;
   }
   return axes;
 }

@@ -21,7 +21,7 @@ struct WithInput {
   bool input_first = false;
 };
 // A function of a stage's values, in their place.
-using Follower = std::variant<Unary, Affine, WithInput>;
+using Follower = std::variant<Unary, Affine, PRelu, WithInput>;
 
 struct LayerPack;
 
@@ -30,7 +30,7 @@ struct Stage {
   int residual = -1;                        // Linear, QuantizedLinear: value added before the activation
   Clamp clamp;                              // Linear, QuantizedLinear to floats: Relu, Clip
   std::optional<Unary> post;                // of what takes_activation(): an activation that is no clamp
-  std::vector<Follower> then;               // Unary, Binary, Affine: the functions behind it, in order
+  std::vector<Follower> then;               // Unary, Binary, Affine, PRelu: the functions behind it, in order
   std::vector<float> row_scale, row_shift;  // Linear: a following Affine, one entry an output channel
   // QuantizedLinear to bytes: `residual`, or the sum's constant, is added as QuantizedAdd does it (its operand a, if
   // residual_is_a), then the bytes, as stored, pass through the table. QuantizedAdd, QuantizedMul: the table.
@@ -43,7 +43,7 @@ struct Stage {
     std::optional<Unary> activation;
   };
   std::optional<FromBytes> from_bytes;
-  // Unary, Binary, Affine: on which they have one number a channel; none if they have one for all.
+  // Unary, Binary, Affine, PRelu: on which they have one number a channel; none if they have one for all.
   std::optional<Axes> channel_axes() const;
 
   std::vector<int> op_indices;            // every Op of the OpGraph that this stage computes

@@ -80,4 +80,27 @@ struct Affine {
   size_t channels() const { return scale.size() > shift.size() ? scale.size() : shift.size(); }
 };
 
+// y = x < 0 ? x * slope[c] : x; one slope a channel. inputs: {x}.
+struct PRelu {
+  Axes axes = Axes::kImage;
+  std::vector<float> slope;
+
+  static const char* op_name() { return "prelu"; }
+  const char* kernel() const { return "prelu"; }
+  size_t operands() const { return 1; }
+  Shape shape(const Shapes& inputs) const;
+  ElementType result_type(ElementType input) const { return input; }
+  bool scale_travels() const { return false; }
+  std::optional<Axes> own_axes() const { return axes; }
+  bool keeps_axes() const { return true; }
+  std::optional<NeededChannels> needed_channels() const { return std::nullopt; }
+  bool keeps_images_apart() const { return true; }
+  bool fuses() const { return true; }
+  bool takes_activation() const { return false; }
+  Work work() const { return Work::kPass; }
+  std::optional<Moves> moves() const { return std::nullopt; }
+  std::optional<WindowUse> window_use() const { return std::nullopt; }
+  std::optional<LinearShape> layer() const { return std::nullopt; }
+};
+
 }  // namespace sparsecpu

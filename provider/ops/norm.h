@@ -7,9 +7,10 @@
 namespace sparsecpu {
 
 // y = (x - mean) / sqrt(variance + epsilon) * scale[c] + shift[c], mean and (biased) variance over the channels, each
-// token's own. inputs: {x}, token axes.
+// token's own; not centred, RMSNorm: the mean counts as 0. inputs: {x}, token axes.
 struct LayerNorm {
   float epsilon = 1e-5f;
+  bool centred = true;
   std::vector<float> scale, shift;  // one a channel
 
   static const char* op_name() { return "layer_norm"; }

@@ -1,7 +1,7 @@
 // What a claimed node means: the vocabulary between recognise/ (which reads ONNX nodes) and lower/
 // (which runs them). One Op is one mathematical step; several may stand for one node, one for several nodes.
 //
-// Tensors are float, or u8 / s8 bytes (OpValue::type). Linear, Unary, Binary, Affine work on floats; the ops
+// Tensors are float, or u8 / s8 bytes (OpValue::type). Linear, Unary, Binary, Affine, PRelu work on floats; the ops
 // named Quantized* and Lookup on bytes; Pool (maximum), Pad, Resize, Concat, Split and Reshape on either: they
 // move or compare values, and the values they join have equal scales and zero points.
 #pragma once
@@ -24,9 +24,9 @@ namespace sparsecpu {
 template <OpFacts... Ops>
 using AnyOf = std::variant<Ops...>;
 
-using OpData = AnyOf<Linear, Unary, Binary, Affine, Pool, GlobalAverage, Pad, Resize, Concat, Split, Reshape, LayerNorm,
-                     GroupNorm, FloatAttention, SelectToken, Quantize, Dequantize, DynamicQuantize, QuantizedAttention,
-                     QuantizedLinear, QuantizedAdd, QuantizedMul, Lookup>;
+using OpData = AnyOf<Linear, Unary, Binary, Affine, PRelu, Pool, GlobalAverage, Pad, Resize, Concat, Split, Reshape,
+                     LayerNorm, GroupNorm, FloatAttention, SelectToken, Quantize, Dequantize, DynamicQuantize,
+                     QuantizedAttention, QuantizedLinear, QuantizedAdd, QuantizedMul, Lookup>;
 
 struct Op {
   OpData data;

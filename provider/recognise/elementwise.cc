@@ -1,5 +1,7 @@
 #include "recognise/elementwise.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -31,21 +33,6 @@ Meaning recognise_clip(const RecogniseContext& context, const Node& node, int x)
   return accept(clip, {x}, node.outputs[0]);
 }
 
-Meaning recognise_prelu(const RecogniseContext& context, const Node& node, int x) {
-  const Value* slope = context.input(node, 1);
-  if (slope == nullptr) return decline("its slope is not one constant number");
-  const auto floats = constant_floats(*slope);
-  if (!floats || floats->size() != 1) return decline("its slope is not one constant number");
-  if (static_cast<int>(slope->constant.dims.size()) > context.rank(x)) return decline("its slope changes the rank");
-  return accept(Unary{UnaryKind::kLeakyRelu, floats->front(), 0}, {x}, node.outputs[0]);
-}
-
-Meaning recognise_gelu(const Node& node, int x) {
-  const std::string form = node.attribute("approximate", "none");
-  if (form != "none" && form != "tanh") return decline("approximate '" + form + "' is not known");
-  return accept(Unary{form == "tanh" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0}, {x}, node.outputs[0]);
-}
-
 // A constant next to an activation: one number, or one a channel.
 Check read_vector(const RecogniseContext& context, int x, const Value& constant, std::vector<float>* values,
                   Axes* axes) {
@@ -54,6 +41,54 @@ Check read_vector(const RecogniseContext& context, int x, const Value& constant,
   *values = std::move(*floats);
   return read_axes(context, x, constant, axes);
 }
+
+Meaning recognise_prelu(const RecogniseContext& context, const Node& node, int x) {
+  const Value* slope = context.input(node, 1);
+  if (slope == nullptr || !slope->is_constant) return decline("its slope is not constant");
+  PRelu prelu;
+  if (Check ok = read_vector(context, x, *slope, &prelu.slope, &prelu.axes); !ok) return ok.reason();
+  if (prelu.slope.size() > 1) return accept(std::move(prelu), {x}, node.outputs[0]);
+  return accept(Unary{UnaryKind::kLeakyRelu, prelu.slope[0], 0}, {x}, node.outputs[0]);
+}
+
+Meaning recognise_gelu(const Node& node, int x) {
+  const std::string form = node.attribute("approximate", "none");
+  if (form != "none" && form != "tanh") return decline("approximate '" + form + "' is not known");
+  return accept(Unary{form == "tanh" ? UnaryKind::kGeluTanh : UnaryKind::kGelu, 0, 0}, {x}, node.outputs[0]);
+}
+
+// alpha * (e^(x / alpha) - 1) below 0.
+Meaning recognise_celu(const Node& node, int x) {
+  const float alpha = node.attribute("alpha", 1.0f);
+  const Unary elu{UnaryKind::kElu, alpha, alpha};
+  if (alpha == 1.0f) return accept(elu, {x}, node.outputs[0]);
+  if (!(alpha > 0) || !std::isnormal(alpha) || !std::isnormal(1.0f / alpha))
+    return decline("its alpha is out of range");
+  Affine scaled{Axes::kImage, {1.0f / alpha}, {0.0f}};
+  return Ops{{std::move(scaled), {x}, ~0, -1, ""}, {elu, {~0}, node.outputs[0], -1, ""}};
+}
+
+// Functions without parameters.
+struct PlainFunction {
+  std::string_view op;
+  UnaryKind kind;
+};
+constexpr std::array kPlainFunctions{
+    PlainFunction{"Relu", UnaryKind::kRelu},
+    PlainFunction{"Sigmoid", UnaryKind::kSigmoid},
+    PlainFunction{"HardSwish", UnaryKind::kHardSwish},
+    PlainFunction{"Tanh", UnaryKind::kTanh},
+    PlainFunction{"Erf", UnaryKind::kErf},
+    PlainFunction{"Exp", UnaryKind::kExp},
+    PlainFunction{"Softplus", UnaryKind::kSoftplus},
+    PlainFunction{"Softsign", UnaryKind::kSoftsign},
+    PlainFunction{"Sqrt", UnaryKind::kSqrt},
+    PlainFunction{"Reciprocal", UnaryKind::kReciprocal},
+    PlainFunction{"Abs", UnaryKind::kAbs},
+    PlainFunction{"Round", UnaryKind::kRound},
+    PlainFunction{"Floor", UnaryKind::kFloor},
+    PlainFunction{"Ceil", UnaryKind::kCeil},
+};
 
 Meaning with_constant(const RecogniseContext& context, const Node& node, int x, const Value& constant,
                       bool constant_first) {
@@ -92,11 +127,9 @@ bool broadcasts_over_pixels(const RecogniseContext& context, int x, int y) {
          context.static_dim(y, 3) == 1;
 }
 
-Meaning with_activation(const RecogniseContext& context, const Node& node, int x, int y) {
-  const int output = node.outputs[0];
+// Whether two activations can be the operands of a Binary.
+Check check_operands(const RecogniseContext& context, int x, int y) {
   if (context.value(y).type != context.value(x).type) return decline("its inputs have different types");
-  if (node.op == "Div") return decline("division by an activation is not supported");
-  const BinaryKind kind = node.op == "Add" ? BinaryKind::kAdd : node.op == "Sub" ? BinaryKind::kSub : BinaryKind::kMul;
   const std::optional<Axes> a = context.facts[x].axes, b = context.facts[y].axes;
   if (a && b && *a != *b) return decline("one input is an image, the other a list of tokens");
   if (!same_shape(context, x, y)) {
@@ -106,7 +139,36 @@ Meaning with_activation(const RecogniseContext& context, const Node& node, int x
     }
     if (a.value_or(b.value_or(Axes::kImage)) == Axes::kTokens) return decline("tokens broadcast over their channels");
   }
-  return accept(Binary{kind}, {x, y}, output);
+  return {};
+}
+
+std::optional<BinaryKind> binary_kind(const std::string& op) {
+  if (op == "Add" || op == "Sum") return BinaryKind::kAdd;
+  if (op == "Sub") return BinaryKind::kSub;
+  if (op == "Mul") return BinaryKind::kMul;
+  if (op == "Div") return BinaryKind::kDiv;
+  if (op == "Max") return BinaryKind::kMax;
+  if (op == "Min") return BinaryKind::kMin;
+  return std::nullopt;
+}
+
+// A constant among the operands of Max, Min or Sum: one number, joined with those before.
+Check join_number(const Node& node, const Value& constant, int rank, std::optional<float>* number) {
+  const auto floats = constant_floats(constant);
+  if (!floats) return decline("its constant cannot be used: " + floats.why());
+  if (floats->size() != 1 || std::isnan(floats->front()) ||
+      static_cast<int>(constant.constant.dims.size()) > std::max(0, rank)) {
+    return decline("its constant '" + constant.name + "' is not one number");
+  }
+  const float more = floats->front(), before = number->value_or(node.op == "Sum" ? 0.0f : more);
+  *number = node.op == "Sum" ? before + more : node.op == "Max" ? std::max(before, more) : std::min(before, more);
+  return {};
+}
+
+OpData with_number(const Node& node, float number) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  if (node.op == "Sum") return Affine{Axes::kImage, {1.0f}, {number}};
+  return node.op == "Max" ? Unary{UnaryKind::kClip, number, kInfinity} : Unary{UnaryKind::kClip, -kInfinity, number};
 }
 
 }  // namespace
@@ -146,22 +208,26 @@ Meaning recognise_activation(const RecogniseContext& context, const Node& node) 
   const int x = node.inputs[0], output = node.outputs[0];
   const std::string& type = node.op;
   const auto unary = [&](UnaryKind kind, float a = 0, float b = 0) { return accept(Unary{kind, a, b}, {x}, output); };
-  if (type == "Relu") return unary(UnaryKind::kRelu);
+  const auto plain = std::ranges::find(kPlainFunctions, type, &PlainFunction::op);
+  if (plain != kPlainFunctions.end()) return unary(plain->kind);
   if (type == "Clip") return recognise_clip(context, node, x);
   if (type == "LeakyRelu") return unary(UnaryKind::kLeakyRelu, node.attribute("alpha", 0.01f));
   if (type == "PRelu") return recognise_prelu(context, node, x);
-  if (type == "Sigmoid") return unary(UnaryKind::kSigmoid);
   if (type == "HardSigmoid") {
     return unary(UnaryKind::kHardSigmoid, node.attribute("alpha", 0.2f), node.attribute("beta", 0.5f));
   }
-  if (type == "HardSwish") return unary(UnaryKind::kHardSwish);
+  if (type == "Elu") return unary(UnaryKind::kElu, node.attribute("alpha", 1.0f), 1);
+  if (type == "Selu") {
+    const float gamma = node.attribute("gamma", 1.05070099f);
+    return unary(UnaryKind::kElu, gamma * node.attribute("alpha", 1.67326324f), gamma);
+  }
+  if (type == "Celu") return recognise_celu(node, x);
+  if (type == "Neg") return accept(Affine{Axes::kImage, {-1.0f}, {0.0f}}, {x}, output);
   if (type == "Gelu" || type == "com.microsoft.Gelu") return recognise_gelu(node, x);
   if (type == "com.microsoft.QuickGelu" || type == "Swish") {
     const float alpha = node.attribute("alpha", type == "Swish" ? 1.0f : 1.702f);
     return alpha > 0.0f ? unary(UnaryKind::kSilu, alpha) : decline("only a positive alpha is supported");
   }
-  if (type == "Tanh") return unary(UnaryKind::kTanh);
-  if (type == "Erf") return unary(UnaryKind::kErf);
   return decline("its function is not known");
 }
 
@@ -183,7 +249,44 @@ Meaning recognise_arithmetic(const RecogniseContext& context, const Node& node) 
   if (a == nullptr || b == nullptr) return decline("an input is missing");
   if (a->is_constant) return with_constant(context, node, node.inputs[1], *a, true);
   if (b->is_constant) return with_constant(context, node, node.inputs[0], *b, false);
-  return with_activation(context, node, node.inputs[0], node.inputs[1]);
+  if (Check ok = check_operands(context, node.inputs[0], node.inputs[1]); !ok) return ok.reason();
+  return accept(Binary{*binary_kind(node.op)}, {node.inputs[0], node.inputs[1]}, node.outputs[0]);
+}
+
+Meaning recognise_several(const RecogniseContext& context, const Node& node) {
+  std::vector<int> activations;
+  for (const int input : node.inputs) {
+    if (input < 0) return decline("an input is missing");
+    if (!context.value(input).is_constant) activations.push_back(input);
+  }
+  std::optional<float> number;
+  for (const int input : node.inputs) {
+    if (!context.value(input).is_constant) continue;
+    const int rank = context.rank(activations[0]);
+    if (Check ok = join_number(node, context.value(input), rank, &number); !ok) return ok.reason();
+  }
+  Ops result;
+  int value = activations[0];
+  const auto add = [&](OpData data, std::vector<int> inputs) {
+    value = ~static_cast<int>(result.size());
+    result.push_back({std::move(data), std::move(inputs), value, -1, ""});
+  };
+  for (size_t i = 1; i < activations.size(); ++i) {
+    if (Check ok = check_operands(context, activations[0], activations[i]); !ok) return ok.reason();
+    if (activations.size() > 2 && !same_shape(context, activations[0], activations[i]))
+      return decline("more than two inputs, not known to have equal shapes");
+    add(Binary{*binary_kind(node.op)}, {value, activations[i]});
+  }
+  if (number) add(with_number(node, *number), {value});
+  if (result.empty()) return decline("it has one input");
+  result.back().output = node.outputs[0];
+  return result;
+}
+
+Meaning recognise_power(const RecogniseContext& context, const Node& node) {
+  if (context.static_number(node.inputs[1]) != 2.0f || context.rank(node.inputs[1]) > context.rank(node.inputs[0]))
+    return decline("its exponent is not the number 2");
+  return accept(Unary{UnaryKind::kSquare, 0, 0}, {node.inputs[0]}, node.outputs[0]);
 }
 
 }  // namespace sparsecpu

@@ -69,6 +69,20 @@ std::function<float(float)> unary_function(const Unary& unary, bool* exact) {
       return [a](float x) { return x >= 0.0f ? x : a * x; };
     case UnaryKind::kSigmoid:
       return ort_logistic;
+    case UnaryKind::kSqrt:
+      return [](float x) { return std::sqrt(x); };
+    case UnaryKind::kReciprocal:
+      return [](float x) { return 1.0f / x; };
+    case UnaryKind::kSquare:
+      return [](float x) { return x * x; };
+    case UnaryKind::kAbs:
+      return [](float x) { return std::fabs(x); };
+    case UnaryKind::kRound:
+      return [](float x) { return std::nearbyint(x); };
+    case UnaryKind::kFloor:
+      return [](float x) { return std::floor(x); };
+    case UnaryKind::kCeil:
+      return [](float x) { return std::ceil(x); };
     default:
       break;
   }
@@ -91,10 +105,15 @@ std::function<float(float)> unary_function(const Unary& unary, bool* exact) {
         return static_cast<float>(std::tanh(x));
       case UnaryKind::kErf:
         return static_cast<float>(std::erf(x));
-      case UnaryKind::kRelu:
-      case UnaryKind::kClip:
-      case UnaryKind::kLeakyRelu:
-      case UnaryKind::kSigmoid:
+      case UnaryKind::kExp:
+        return static_cast<float>(std::exp(x));
+      case UnaryKind::kSoftplus:
+        return static_cast<float>(std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))));
+      case UnaryKind::kElu:
+        return static_cast<float>(x < 0 ? a * std::expm1(x) : b * x);
+      case UnaryKind::kSoftsign:
+        return static_cast<float>(x / (1 + std::fabs(x)));
+      default:
         break;  // above
     }
     throw Error("a function of bytes has no table");

@@ -38,6 +38,8 @@ Meaning recognise_fused_layer(const RecogniseContext&, const Node&);  // FusedCo
 // elementwise.cc
 Meaning recognise_activation(const RecogniseContext&, const Node&);
 Meaning recognise_arithmetic(const RecogniseContext&, const Node&);
+Meaning recognise_several(const RecogniseContext&, const Node&);
+Meaning recognise_power(const RecogniseContext&, const Node&);
 Meaning recognise_biased_gelu(const RecogniseContext&, const Node&);
 // norm.cc
 Meaning recognise_norm(const RecogniseContext&, const Node&);

@@ -2,6 +2,7 @@
 #include <iterator>
 
 #include "facts/constants.h"
+#include "graph/operators.h"
 #include "recognise/recognisers.h"
 
 namespace sparsecpu {
@@ -14,7 +15,7 @@ constexpr NodeRecogniser kNodes[] = {
     {"Relu", "relu", recognise_activation, Takes::kFloat, Quantized::kFirstInput},
     {"Clip", "clip", recognise_activation, Takes::kFloat, Quantized::kFirstInput},
     {"LeakyRelu", "leaky relu", recognise_activation, Takes::kFloat, Quantized::kFirstInput},
-    {"PRelu", "leaky relu", recognise_activation},
+    {"PRelu", "prelu", recognise_activation},
     {"Sigmoid", "sigmoid", recognise_activation, Takes::kFloat, Quantized::kFirstInput},
     {"HardSigmoid", "hard sigmoid", recognise_activation, Takes::kFloat, Quantized::kFirstInput},
     {"HardSwish", "hard swish", recognise_activation, Takes::kFloat, Quantized::kFirstInput},
@@ -25,15 +26,35 @@ constexpr NodeRecogniser kNodes[] = {
     {"com.microsoft.QuickGelu", "silu", recognise_activation},
     {"Tanh", "tanh", recognise_activation, Takes::kFloat, Quantized::kFirstInput},
     {"Erf", "erf", recognise_activation},
+    {"Exp", "exp", recognise_activation},
+    {"Softplus", "softplus", recognise_activation},
+    {"Softsign", "softsign", recognise_activation},
+    {"Elu", "elu", recognise_activation},
+    {"Selu", "selu", recognise_activation},
+    {"Celu", "celu", recognise_activation},
+    {"Sqrt", "sqrt", recognise_activation},
+    {"Reciprocal", "reciprocal", recognise_activation},
+    {"Abs", "abs", recognise_activation},
+    {"Neg", "neg", recognise_activation},
+    {"Round", "round", recognise_activation},
+    {"Floor", "floor", recognise_activation},
+    {"Ceil", "ceil", recognise_activation},
+    {"Pow", "square", recognise_power},
     {"Add", "add", recognise_arithmetic, Takes::kFloat, Quantized::kAllInputs},
     {"Sub", "sub", recognise_arithmetic},
     {"Mul", "mul", recognise_arithmetic, Takes::kFloat, Quantized::kAllInputs},
     {"Div", "div", recognise_arithmetic},
+    {"Max", "max", recognise_several},
+    {"Min", "min", recognise_several},
+    {"Sum", "sum", recognise_several},
     {"BatchNormalization", "batch norm", recognise_norm},
     {"GroupNormalization", "group norm", recognise_norm},
     {"InstanceNormalization", "group norm", recognise_norm},
     {"LayerNormalization", "layer norm", recognise_layer_norm},
     {"com.microsoft.SkipLayerNormalization", "layer norm", recognise_layer_norm},
+    {"RMSNormalization", "rms norm", recognise_layer_norm},
+    {"SimplifiedLayerNormalization", "rms norm", recognise_layer_norm},
+    {"com.microsoft.SkipSimplifiedLayerNormalization", "rms norm", recognise_layer_norm},
     {"com.microsoft.BiasGelu", "gelu", recognise_biased_gelu},
     {"com.microsoft.FusedMatMul", "matmul", recognise_matmul},
     {"com.microsoft.FusedGemm", "gemm", recognise_fused_layer},
@@ -145,8 +166,8 @@ Check check_activations(const RecogniseContext& context, const Node& node, Takes
 }
 
 bool takes_constant_first(const Node& node) {
-  return node.op == "MatMul" || node.op == "Gemm" || node.op == "Add" || node.op == "Sub" || node.op == "Mul" ||
-         node.op == "Div";
+  static constexpr std::string_view kNames[] = {"MatMul", "Gemm", "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"};
+  return is_any_of(node.op, kNames);
 }
 
 Meaning recognise_node(const RecogniseContext& context, const Node& node, const NodeRecogniser& entry) {

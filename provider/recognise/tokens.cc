@@ -37,16 +37,22 @@ class OpChain {
   int count_ = 0;
 };
 
-Meaning skip_layer_norm(const RecogniseContext& context, const Node& node, LayerNorm norm) {
+// Inputs of the operators that normalize tokens, by index; -1: it has none.
+struct NormInputs {
+  int scale, shift, bias;  // bias: of the sum with `skip`
+  bool skip, centred;
+};
+
+NormInputs norm_inputs(const std::string& op) {
+  if (op == "com.microsoft.SkipLayerNormalization") return {2, 3, 4, true, true};
+  if (op == "com.microsoft.SkipSimplifiedLayerNormalization") return {2, -1, 3, true, false};
+  if (op == "LayerNormalization") return {1, 2, -1, false, true};
+  return {1, -1, -1, false, false};
+}
+
+Meaning skip_layer_norm(const RecogniseContext& context, const Node& node, LayerNorm norm, std::vector<float> bias) {
   const int x = node.inputs[0], skip = context.has_input(node, 1) ? node.inputs[1] : -1;
-  const int64_t channels = channels_of(context, x);
   if (skip < 0 || !same_shape(context, x, skip)) return decline("its inputs are not known to have equal shapes");
-  std::vector<float> bias;
-  Check ok = read_vector(context.input(node, 2), "scale", channels, &norm.scale);
-  if (ok && context.has_input(node, 3)) ok = read_vector(context.input(node, 3), "shift", channels, &norm.shift);
-  if (ok && context.has_input(node, 4)) ok = read_vector(context.input(node, 4), "bias", channels, &bias);
-  if (!ok) return ok.reason();
-  norm.shift.resize(norm.scale.size(), 0.0f);
   OpChain chain;
   int sum = chain.add(Binary{BinaryKind::kAdd}, {x, skip});
   if (!bias.empty()) sum = chain.add_shift(sum, std::move(bias));
@@ -93,21 +99,28 @@ Check fit_mask(const RecogniseContext& context, const ScoreAxes& scores, bool dr
 
 Meaning recognise_layer_norm(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], rank = context.rank(x);
-  const bool skip = node.op == "com.microsoft.SkipLayerNormalization";
+  const NormInputs inputs = norm_inputs(node.op);
   for (size_t i = 1; i < node.outputs.size(); ++i) {
-    if (node.outputs[i] >= 0 && !(skip && i == 3)) return decline("its mean or deviation is used");
+    if (node.outputs[i] >= 0 && !(inputs.skip && i == 3)) return decline("its mean or deviation is used");
   }
   const int64_t channels = channels_of(context, x);
   if (channels < 0) return decline("its channel count is unknown");
   LayerNorm norm;
-  norm.epsilon = node.attribute("epsilon", skip ? 1e-12f : 1e-5f);
-  if (skip) return skip_layer_norm(context, node, std::move(norm));
+  norm.centred = inputs.centred;
+  norm.epsilon = node.attribute("epsilon", inputs.skip ? 1e-12f : 1e-5f);
   const int64_t axis = node.attribute("axis", int64_t{-1});
   if (axis != -1 && axis != rank - 1) return decline("it is not over the last axis alone");
-  Check ok = read_vector(context.input(node, 1), "scale", channels, &norm.scale);
-  if (ok && context.has_input(node, 2)) ok = read_vector(context.input(node, 2), "shift", channels, &norm.shift);
+  std::vector<float> bias;
+  const auto read = [&](int input, const char* what, std::vector<float>* values) -> Check {
+    if (input < 0 || !context.has_input(node, static_cast<size_t>(input))) return {};
+    return read_vector(context.input(node, static_cast<size_t>(input)), what, channels, values);
+  };
+  Check ok = read_vector(context.input(node, static_cast<size_t>(inputs.scale)), "scale", channels, &norm.scale);
+  if (ok) ok = read(inputs.shift, "shift", &norm.shift);
+  if (ok) ok = read(inputs.bias, "bias", &bias);
   if (!ok) return ok.reason();
   norm.shift.resize(norm.scale.size(), 0.0f);
+  if (inputs.skip) return skip_layer_norm(context, node, std::move(norm), std::move(bias));
   return accept(std::move(norm), {x}, node.outputs[0]);
 }
 

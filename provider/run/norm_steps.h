@@ -10,6 +10,9 @@ namespace sparsecpu {
 struct NormParameters {
   std::vector<float> scale, shift;  // one entry a channel
   float epsilon = 0;
+  bool centred = true;
+
+  TokenNorm view() const { return {scale.data(), shift.data(), epsilon, centred}; }
 };
 
 class LaneNormStep final : public LanePositionStep {
@@ -18,7 +21,7 @@ class LaneNormStep final : public LanePositionStep {
 
  private:
   void compute(const float* in, float* out, PositionRange::At, const Frame&) const noexcept override {
-    kernels->layer_norm(parameters.scale.data(), parameters.shift.data(), parameters.epsilon, in, out, vectors);
+    kernels->layer_norm(parameters.view(), in, out, vectors);
   }
 };
 

@@ -9,26 +9,27 @@
 namespace sparsecpu {
 namespace {
 
-// One function from x to y. at: where an operand of it lies; scale: what computes a ScaleAndShift.
-template <class At, class Scale>
+// One function from x to y. at: where an operand of it lies; by_channel: what computes one with numbers for channels.
+template <class At, class ByChannel>
 struct Apply {
   const KernelTable& kernels;
   const float* x;
   float* y;
   int64_t count;
   At at;
-  Scale scale;
+  ByChannel by_channel;
 
   void operator()(const Activation& f) const { kernels.unary(f.kind, f.a, f.b, x, y, count); }
-  void operator()(const ScaleAndShift& f) const { scale(f); }
+  void operator()(const ScaleAndShift& f) const { by_channel(f); }
+  void operator()(const Slopes& f) const { by_channel(f); }
   template <class Place>
   void operator()(const WithOperand<Place>& f) const {
     const float* other = at(f.operand);
     kernels.binary(f.kind, f.operand_first ? other : x, f.operand_first ? x : other, y, count);
   }
 };
-template <class At, class Scale>
-Apply(const KernelTable&, const float*, float*, int64_t, At, Scale) -> Apply<At, Scale>;
+template <class At, class ByChannel>
+Apply(const KernelTable&, const float*, float*, int64_t, At, ByChannel) -> Apply<At, ByChannel>;
 
 }  // namespace
 
@@ -59,8 +60,11 @@ void LaneElementwiseStep::compute(const float* in, float* out, PositionRange::At
                      y,
                      count * kLanes,
                      [&](const Walk& walk) { return frame.at(walk.ref) + walk.offset(at) + first * kLanes; },
-                     [&](const ScaleAndShift& f) {
-                       kernels->affine(f.scale.data() + first, f.shift.data() + first, x, y, count);
+                     [&]<class F>(const F& f) {
+                       if constexpr (std::is_same_v<F, Slopes>)
+                         kernels->prelu(f.slope.data() + first, x, y, count);
+                       else
+                         kernels->affine(f.scale.data() + first, f.shift.data() + first, x, y, count);
                      },
                  },
                  function);

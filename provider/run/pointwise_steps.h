@@ -27,6 +27,10 @@ class LanePositionStep : public Step {
 struct ScaleAndShift {
   std::vector<float> scale, shift;
 };
+// x < 0 ? x * slope : x; one entry a channel.
+struct Slopes {
+  std::vector<float> slope;
+};
 // With another tensor, which lies at a Walk or, row-major, at a TensorRef.
 template <class Place>
 struct WithOperand {
@@ -38,7 +42,7 @@ struct WithOperand {
 // Functions in order, the first of x, the others of what there is.
 class LaneElementwiseStep final : public LanePositionStep {
  public:
-  using Function = std::variant<Activation, ScaleAndShift, WithOperand<Walk>>;
+  using Function = std::variant<Activation, ScaleAndShift, Slopes, WithOperand<Walk>>;
   std::vector<Function> functions;
 
  private:

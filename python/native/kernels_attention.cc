@@ -19,14 +19,16 @@ namespace {
 
 using Vectors = std::vector<FloatArray>;
 
-void layer_norm(const std::string& isa, const FloatArray& scale, const FloatArray& shift, float epsilon,
+void layer_norm(const std::string& isa, const FloatArray& scale, const FloatArray& shift, float epsilon, bool centred,
                 const FloatArray& x, FloatArray y) {
-  table_of(isa).layer_norm(scale.data(), shift.data(), epsilon, x.data(), y.mutable_data(), scale.size());
+  const TokenNorm norm{scale.data(), shift.data(), epsilon, centred};
+  table_of(isa).layer_norm(norm, x.data(), y.mutable_data(), scale.size());
 }
 
 void layer_norm_row(const std::string& isa, const FloatArray& scale, const FloatArray& shift, float epsilon,
-                    const FloatArray& x, FloatArray y) {
-  table_of(isa).layer_norm_row(scale.data(), shift.data(), epsilon, x.data(), y.mutable_data(), scale.size());
+                    bool centred, const FloatArray& x, FloatArray y) {
+  const TokenNorm norm{scale.data(), shift.data(), epsilon, centred};
+  table_of(isa).layer_norm_row(norm, x.data(), y.mutable_data(), scale.size());
 }
 
 AttentionQueries queries_of(const Vectors& q, Vectors& y, const std::vector<uint16_t>& lanes) {
@@ -156,8 +158,8 @@ void bind_attention_bytes(py::module_& module) {
 
 void bind_attention_kernels(py::module_& module) {
   bind_attention_bytes(module);
-  module.def("layer_norm", &layer_norm, "isa, scale, shift, epsilon, x (channels, 16), y");
-  module.def("layer_norm_row", &layer_norm_row, "isa, scale, shift, epsilon, x, y");
+  module.def("layer_norm", &layer_norm, "isa, scale, shift, epsilon, centred, x (channels, 16), y");
+  module.def("layer_norm_row", &layer_norm_row, "isa, scale, shift, epsilon, centred, x, y");
   module.def("attention_tile", [](const std::string& isa) { return table_of(isa).attention_tile; });
   module.def("attention", &attention, py::arg("isa"), py::arg("k"), py::arg("v"), py::arg("first_lane"),
              py::arg("keys"), py::arg("scale"), py::arg("key_mask"), py::arg("masked_scores"), py::arg("mask_replaces"),

@@ -36,6 +36,10 @@ void affine(const std::string& isa, const FloatArray& scale, const FloatArray& s
   table_of(isa).affine(scale.data(), shift.data(), x.data(), y.mutable_data(), scale.size());
 }
 
+void prelu(const std::string& isa, const FloatArray& slope, const FloatArray& x, FloatArray y) {
+  table_of(isa).prelu(slope.data(), x.data(), y.mutable_data(), slope.size());
+}
+
 // x: (taps, count)
 void pool_max(const std::string& isa, const FloatArray& x, FloatArray y) {
   table_of(isa).pool_max(tap_pointers(x).data(), static_cast<int>(x.shape(0)), y.mutable_data(), y.size());
@@ -108,11 +112,25 @@ void bind_kinds(py::module_& module) {
       .value("gelu", UnaryKind::kGelu)
       .value("gelu_tanh", UnaryKind::kGeluTanh)
       .value("tanh", UnaryKind::kTanh)
-      .value("erf", UnaryKind::kErf);
+      .value("erf", UnaryKind::kErf)
+      .value("exp", UnaryKind::kExp)
+      .value("softplus", UnaryKind::kSoftplus)
+      .value("elu", UnaryKind::kElu)
+      .value("softsign", UnaryKind::kSoftsign)
+      .value("sqrt", UnaryKind::kSqrt)
+      .value("reciprocal", UnaryKind::kReciprocal)
+      .value("square", UnaryKind::kSquare)
+      .value("abs", UnaryKind::kAbs)
+      .value("round", UnaryKind::kRound)
+      .value("floor", UnaryKind::kFloor)
+      .value("ceil", UnaryKind::kCeil);
   py::enum_<BinaryKind>(module, "BinaryKind")
       .value("add", BinaryKind::kAdd)
       .value("sub", BinaryKind::kSub)
-      .value("mul", BinaryKind::kMul);
+      .value("mul", BinaryKind::kMul)
+      .value("div", BinaryKind::kDiv)
+      .value("max", BinaryKind::kMax)
+      .value("min", BinaryKind::kMin);
 }
 
 }  // namespace
@@ -123,6 +141,7 @@ void bind_elementwise_kernels(py::module_& module) {
   module.def("unary", &unary, "isa, kind, a, b, x, y");
   module.def("binary", &binary, "isa, kind, a, b, y");
   module.def("affine", &affine, "isa, scale, shift, x, y");
+  module.def("prelu", &prelu, "isa, slope, x, y");
   module.def("pool_max", &pool_max, "isa, x, y");
   module.def("pool_average", &pool_average, "isa, x, lane_scale, y");
   module.def("load_rows", &load_rows, "isa, rows, count, fill, y, stride");

@@ -86,8 +86,9 @@ void describe(const Unary& op, py::dict& out) {
   out["unary"] = static_cast<int>(op.kind), out["a"] = op.a, out["b"] = op.b;
 }
 void describe(const Affine& op, py::dict& out) { out["scale"] = op.scale, out["shift"] = op.shift; }
+void describe(const PRelu& op, py::dict& out) { out["slope"] = op.slope; }
 void describe(const LayerNorm& op, py::dict& out) {
-  out["epsilon"] = op.epsilon, out["scale"] = op.scale, out["shift"] = op.shift;
+  out["centred"] = op.centred, out["epsilon"] = op.epsilon, out["scale"] = op.scale, out["shift"] = op.shift;
 }
 void describe(const GroupNorm& op, py::dict& out) {
   out["groups"] = op.groups, out["epsilon"] = op.epsilon, out["scale"] = op.scale, out["shift"] = op.shift;

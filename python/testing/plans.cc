@@ -110,6 +110,7 @@ class PlanText {
     out_ << " " << name << "=" << static_cast<int>(f.kind) << "(" << f.a << "," << f.b << ")";
   }
   void field(const char* name, const ScaleAndShift& f) { field(name, f.scale), field("shift", f.shift); }
+  void field(const char* name, const Slopes& f) { field(name, f.slope); }
   template <class Place>
   void field(const char* name, const WithOperand<Place>& f) {
     out_ << " " << name << "=" << static_cast<int>(f.kind) << "/" << f.operand_first;

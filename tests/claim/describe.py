@@ -14,7 +14,7 @@ Description = dict[str, Any]
 
 
 def since_version(op_type: str, opset: int, domain: str) -> int:
-    if domain:
+    if domain or op_type == "SimplifiedLayerNormalization":  # onnxruntime's own, in ONNX's domain
         return 1
     return onnx.defs.get_schema(op_type, opset, domain).since_version
 

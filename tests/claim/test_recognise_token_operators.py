@@ -47,6 +47,53 @@ def test_layer_norm_in_arithmetic(square: str, inverse: bool, twice: bool, shift
     assert {node["unit"] for node in nodes} == {0}
 
 
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    inverse=st.sampled_from(["Reciprocal", "quotient of 1", "none"]),
+    square=st.sampled_from(["Pow", "Mul"]),
+    swap=st.booleans(),
+    difference=st.booleans(),
+)
+def test_rms_norm_written_out(inverse: str, square: str, swap: bool, difference: bool) -> None:
+    g = Writer(static=False)
+    x = g.tokens("x")
+    if difference:
+        x = g.add("Sub", x, g.tokens("z"))
+    squares = g.add("Pow", x, g.constant(2.0)) if square == "Pow" else g.add("Mul", x, x)
+    mean = g.add("ReduceMean", squares, axes=[-1], keepdims=1)
+    deviation = g.add("Sqrt", g.add("Add", mean, g.constant(1e-6)))
+    if inverse == "Reciprocal":
+        y = g.add("Mul", x, g.add("Reciprocal", deviation))
+    elif inverse == "quotient of 1":
+        y = g.add("Mul", x, g.add("Div", g.constant(1.0), deviation))
+    else:
+        y = g.add("Div", x, deviation)
+    scale = np.arange(CHANNELS)
+    sides = [y, g.constant(scale)]
+    nodes = claim.recognise(g.describe(g.add("Mul", *(sides[::-1] if swap else sides))))
+    (op,) = nodes[-1]["ops"]
+    assert (op["kind"], op["centred"], op["epsilon"]) == ("layer_norm", False, pytest.approx(1e-6))
+    assert op["scale"] == scale.tolist() and op["shift"] == [0.0] * CHANNELS
+    assert {node["unit"] for node in nodes[difference:]} == {0}
+
+
+@pytest.mark.parametrize(
+    ("operator", "opset"), [("SimplifiedLayerNormalization", 17), ("RMSNormalization", 23), ("skip", 17)]
+)
+def test_rms_norm_operators(operator: str, opset: int) -> None:
+    g = Writer(static=False, opset=opset)
+    scale = g.constant(np.arange(CHANNELS))
+    if operator == "skip":
+        inputs = [g.tokens("x"), g.tokens("skip"), scale, g.constant(np.ones(CHANNELS))]
+        y = g.add("SkipSimplifiedLayerNormalization", *inputs, domain="com.microsoft", epsilon=1e-6)
+    else:
+        y = g.add(operator, g.tokens("x"), scale, axis=-1, epsilon=1e-6)
+    ops = claim.recognise(g.describe(y))[-1]["ops"]
+    assert [op["kind"] for op in ops] == (["binary", "affine"] if operator == "skip" else []) + ["layer_norm"]
+    assert (ops[-1]["centred"], ops[-1]["epsilon"]) == (False, pytest.approx(1e-6))
+    assert ops[-1]["scale"] == list(range(CHANNELS))
+
+
 def test_a_norm_whose_mean_is_used_is_left_in_arithmetic() -> None:
     g = Writer()
     x = g.tokens("x")

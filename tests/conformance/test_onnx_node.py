@@ -26,7 +26,9 @@ Case = tuple[onnx.ModelProto, list[np.ndarray], list[np.ndarray]]
 WEIGHTED = {"Conv", "Gemm", "MatMul"}
 # Ops that join a region through their first input.
 NEIGHBOURS = {
-    "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Gelu", "Add", "Mul", "MaxPool",
+    "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Gelu", "PRelu", "Elu", "Selu", "Celu", "Softplus",
+    "Softsign", "Exp", "Sqrt", "Reciprocal", "Abs", "Neg", "Round", "Floor", "Ceil", "Pow",
+    "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "MaxPool",
     "AveragePool", "GlobalAveragePool", "ReduceMean", "BatchNormalization", "GroupNormalization",
     "InstanceNormalization", "Pad", "Resize", "Concat", "Split",
     "Slice", "Flatten", "Reshape",
@@ -170,8 +172,11 @@ def test_neighbour_op(front: str, name: str, variant: Variant) -> None:
 
 # Comparing outputs proves nothing about nodes that fell back: of each of these ops, this case must be claimed.
 CLAIMED = {
+    "Abs": "test_abs",
     "AveragePool": "test_averagepool_2d_pads_count_include_pad",
     "BatchNormalization": "test_batchnorm_epsilon",
+    "Celu": "test_celu",
+    "Elu": "test_elu",
     "Flatten": "test_flatten_axis1",
     "GlobalAveragePool": "test_globalaveragepool",
     "GroupNormalization": "test_group_normalization_example",
@@ -181,7 +186,10 @@ CLAIMED = {
     "Pad": "test_constant_pad_axes",
     "Relu": "test_relu",
     "Resize": "test_resize_upsample_scales_nearest",
+    "Selu": "test_selu",
     "Sigmoid": "test_sigmoid",
+    "Softplus": "test_softplus",
+    "Softsign": "test_softsign",
 }
 
 

@@ -18,32 +18,36 @@ kernels = _native.kernels
 LOWEST = float(np.finfo(np.float32).min)
 
 
-def exact_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: float) -> np.ndarray:
-    """LayerNorm over the last axis in float64."""
+def exact_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: float, centred: bool) -> np.ndarray:
+    """LayerNorm over the last axis in float64; not centred, RMSNorm."""
     x = x.astype(np.float64)
-    distance = x - x.mean(-1, keepdims=True)
+    distance = x - x.mean(-1, keepdims=True) if centred else x
     return distance / np.sqrt((distance**2).mean(-1, keepdims=True) + np.float32(epsilon)) * scale + shift
 
 
 @settings(max_examples=examples(80), deadline=None)
 @given(
-    st.integers(1, 70), st.sampled_from([0.0, 3.0, 1000.0]), st.sampled_from([1e-12, 1e-5]), st.integers(0, 2**32 - 1)
+    st.integers(1, 70),
+    st.sampled_from([0.0, 3.0, 1000.0]),
+    st.sampled_from([1e-12, 1e-5]),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
 )
-def test_layer_norm(channels: int, offset: float, epsilon: float, seed: int) -> None:
+def test_layer_norm(channels: int, offset: float, epsilon: float, centred: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scale, shift = rng.standard_normal((2, channels), np.float32)
     x = rng.standard_normal((LANES, channels), np.float32) + np.float32(offset)
-    exact = exact_norm(x, scale, shift, epsilon)
+    exact = exact_norm(x, scale, shift, epsilon, centred)
     # The mean is rounded to a float near `offset`; that counts in units of the token's deviation.
-    unit = np.abs(scale) / np.sqrt(x.astype(np.float64).var(-1, keepdims=True) + epsilon)
+    unit = np.abs(scale) / np.sqrt(x.astype(np.float64).var(-1, keepdims=True) + epsilon) if centred else 0.0
     bound = 4e-6 * np.abs(exact) + 5e-7 * (offset + 1) * unit + 1e-6
     for level in LEVELS:
         lanes = aligned_copy(x.T)
-        kernels.layer_norm(level, scale, shift, epsilon, lanes, lanes)
+        kernels.layer_norm(level, scale, shift, epsilon, centred, lanes, lanes)
         assert (np.abs(lanes.T - exact) <= bound).all()
         for side in ("start", "end"):
             row = guarded(x[0], side)
-            kernels.layer_norm_row(level, guarded(scale, side), guarded(shift, side), epsilon, row, row)
+            kernels.layer_norm_row(level, guarded(scale, side), guarded(shift, side), epsilon, centred, row, row)
             assert (np.abs(row - exact[0]) <= bound[0]).all()
 
 

@@ -39,7 +39,21 @@ UNARY: dict[str, tuple[float, float, Callable[[np.ndarray], np.ndarray], float, 
     "gelu_tanh": (0, 0, lambda x: x * sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3)), 4, 2e-7),
     "tanh": (0, 0, np.tanh, 2, 0),
     "erf": (0, 0, erf, 8, 1e-42),
+    "exp": (0, 0, np.exp, 6, 0),
+    "softplus": (0, 0, lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), 4, 2e-38),
+    "elu": (0.5, 2, lambda x: np.where(x < 0, 0.5 * np.expm1(x), 2 * x), 1, 1e-7),
+    "softsign": (0, 0, lambda x: x / (1 + np.abs(x)), 1.5, 0),
+    "sqrt": (0, 0, np.sqrt, 0.5, 0),
+    "reciprocal": (0, 0, lambda x: 1 / x, 0.5, 0),
+    "square": (0, 0, np.square, 0.5, 0),
+    "abs": (0, 0, np.abs, 0, 0),
+    "round": (0, 0, np.rint, 0, 0),
+    "floor": (0, 0, np.floor, 0, 0),
+    "ceil": (0, 0, np.ceil, 0, 0),
 }
+BINARY = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum,
+}  # fmt: skip
 
 
 def sample_floats() -> np.ndarray:
@@ -85,6 +99,15 @@ def test_unary_is_within_its_bound(level: str, kind: str) -> None:
         ("gelu_tanh", 0, math.inf),
         ("tanh", -1, 1),
         ("erf", -1, 1),
+        ("exp", 0, math.inf),
+        ("softplus", 0, math.inf),
+        ("elu", -0.5, math.inf),
+        ("reciprocal", 0, 0),
+        ("square", math.inf, math.inf),
+        ("abs", math.inf, math.inf),
+        ("round", -math.inf, math.inf),
+        ("floor", -math.inf, math.inf),
+        ("ceil", -math.inf, math.inf),
     ],
 )
 def test_unary_special_values(level: str, kind: str, low: float, high: float) -> None:
@@ -98,7 +121,7 @@ def test_unary_special_values(level: str, kind: str, low: float, high: float) ->
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("side", ["start", "end"])
-@pytest.mark.parametrize("kind", [*UNARY, "add", "sub", "mul"])
+@pytest.mark.parametrize("kind", [*UNARY, *BINARY])
 def test_any_count_stays_inside_the_operands(level: str, side: str, kind: str) -> None:
     for count in [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 1021]:
         values = np.random.default_rng(count).standard_normal((2, count), np.float32)
@@ -107,13 +130,24 @@ def test_any_count_stays_inside_the_operands(level: str, side: str, kind: str) -
             a, b, function, *_ = UNARY[kind]
             kernels.unary(level, getattr(Unary, kind), a, b, x, y)
             kernels.unary(level, getattr(Unary, kind), a, b, x, x)
-            np.testing.assert_allclose(y, function(values[0].astype(np.float64)), atol=2e-6)
+            with np.errstate(invalid="ignore"):
+                np.testing.assert_allclose(y, function(values[0].astype(np.float64)), rtol=1e-6, atol=2e-6)
         else:
             kernels.binary(level, getattr(Binary, kind), x, guarded(values[1], side), y)
             kernels.binary(level, getattr(Binary, kind), x, guarded(values[1], side), x)
-            function = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[kind]
-            np.testing.assert_array_equal(y, function(values[0], values[1]))
+            np.testing.assert_array_equal(y, BINARY[kind](values[0], values[1]))
         np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", BINARY)
+def test_binary_special_values(level: str, kind: str) -> None:
+    special = np.array([-math.inf, -1.0, 0.0, 2.0, math.inf, math.nan], np.float32)
+    a, b = (np.ascontiguousarray(side.ravel()) for side in np.meshgrid(special, special))
+    y = np.empty_like(a)
+    kernels.binary(level, getattr(Binary, kind), a, b, y)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(y, BINARY[kind](a, b))
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -125,6 +159,18 @@ def test_affine_scales_and_shifts_each_channel(level: str) -> None:
         exact = x.astype(np.float64) * scale[:, None] + shift[:, None]
         kernels.affine(level, scale, shift, x, x)
         np.testing.assert_allclose(x, exact, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_prelu_scales_what_is_negative_of_each_channel(level: str) -> None:
+    rng = np.random.default_rng(2)
+    for channels in [1, 3, 8, 17]:
+        slope = rng.standard_normal(channels, np.float32)
+        x = aligned_copy(rng.standard_normal((channels, LANES), np.float32))
+        x[0, :4] = [math.nan, -math.inf, math.inf, -0.0]
+        expected = np.where(x < 0, x * slope[:, None], x)
+        kernels.prelu(level, slope, x, x)
+        np.testing.assert_array_equal(x, expected)
 
 
 @settings(max_examples=examples(60), deadline=None)

@@ -8,13 +8,14 @@ import numpy as np
 import onnx
 import pytest
 from graphs import Pair, constant, every_level, graph, sparse_weights
-from harness import claimed
+from harness import nodes as nodes_of
 from onnx import helper
 
 C = 40
 RNG = np.random.default_rng(3)
 node = helper.make_node
 CONSTANTS = [
+    constant(2.0, "two"),
     constant(3.0, "three"),
     constant(6.0, "six"),
     constant(0.0, "zero"),
@@ -40,6 +41,24 @@ WRITTEN_OUT = {
         node("Clip", ["a", "zero", "most"], ["b"]),
         node("Sigmoid", ["b"], ["y"]),
     ],
+    "Mish": [node("Softplus", ["x"], ["a"]), node("Tanh", ["a"], ["b"]), node("Mul", ["x", "b"], ["y"])],
+    "Softsign": [node("Abs", ["x"], ["a"]), node("Add", ["a", "three"], ["b"]), node("Div", ["x", "b"], ["y"])],
+    "Relu6 of Max and Min": [node("Max", ["x", "zero"], ["a"]), node("Min", ["six", "a"], ["y"])],
+    "exponentials": [
+        node("Exp", ["x"], ["a"]),
+        node("Selu", ["a"], ["b"]),
+        node("Elu", ["b"], ["c"]),
+        node("Celu", ["c"], ["y"], alpha=0.5),
+    ],
+    "roots": [
+        node("Pow", ["x", "two"], ["a"]),
+        node("Sqrt", ["a"], ["b"]),
+        node("Neg", ["b"], ["c"]),
+        node("Sum", ["c", "x", "three"], ["d"]),
+        node("Reciprocal", ["d"], ["e"]),
+        node("Softsign", ["e"], ["y"]),
+    ],
+    "the larger of two": [node("Max", ["x", "other"], ["a"]), node("Min", ["a", "x", "six"], ["y"])],
     "numbers behind a sum": [
         node("Tanh", ["x"], ["a"]),
         node("Add", ["a", "other"], ["b"]),
@@ -54,7 +73,8 @@ def run(
 ) -> None:
     """Between two layers, for inputs of these shapes; also with a number a channel in the middle."""
     multiply = [node("Sigmoid", ["x"], ["p"]), node("Mul", ["p", per_channel], ["q"]), node("Relu", ["q"], ["y"])]
-    for made in (nodes, multiply):
+    slopes = [node("Tanh", ["x"], ["p"]), node("PRelu", ["p", per_channel], ["q"]), node("Add", ["q", "x"], ["y"])]
+    for made in (nodes, multiply, slopes):
         weight = "w1" if layer == "Conv" else "m"
         every = [node(layer, ["in", weight], ["x"]), *made, node(layer, ["y", weight], ["out"])]
         used = {name for n in every for name in n.input}
@@ -64,8 +84,8 @@ def run(
         pair = Pair(graph(every, inputs, ["out"], [c for c in CONSTANTS if c.name in used]), level)
         for shape in shapes:
             pair.run(**{name: RNG.standard_normal(shape).astype(np.float32) for name in inputs})
-        kernels = {n["kernel"] for n in claimed(pair.sparse) if n["op_type"] != layer}
-        assert len(claimed(pair.sparse)) == len(every), kernels
+        left = [n["op_type"] for n in nodes_of(pair.sparse) if n["region"] < 0]
+        assert not left and nodes_of(pair.sparse, layer), left
 
 
 @every_level

@@ -80,19 +80,26 @@ def pool(draw: Draw, g: GraphBuilder, x: Value) -> Value:
     return Value(g.op(kind, [x.name], **attributes), x.channels, height, width)
 
 
+ACTIVATIONS: dict[str, dict[str, float]] = {
+    "Relu": {}, "LeakyRelu": {"alpha": 0.2}, "Sigmoid": {}, "HardSigmoid": {"alpha": 0.3, "beta": 0.4}, "HardSwish": {},
+    "Elu": {"alpha": 0.5}, "Selu": {}, "Celu": {"alpha": 0.5}, "Softplus": {}, "Softsign": {}, "Abs": {}, "Neg": {},
+}  # fmt: skip
+
+
 def activation(draw: Draw, g: GraphBuilder, x: Value) -> Value:
-    kind = draw(st.sampled_from(["Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "SiLU", "GELU"]))
+    kind = draw(st.sampled_from([*ACTIVATIONS, "PRelu", "Clip", "SiLU", "GELU"]))
     if kind == "SiLU":
         name = g.op("Mul", [x.name, g.op("Sigmoid", [x.name])])
     elif kind == "GELU":
         erf = g.op("Erf", [g.op("Div", [x.name, g.constant(np.float32(2**0.5))])])
         gate = g.op("Mul", [x.name, g.op("Add", [erf, g.constant(np.float32(1))])])
         name = g.op("Mul", [gate, g.constant(np.float32(0.5))])
+    elif kind == "PRelu":
+        name = g.op(kind, [x.name, g.constant(g.floats((draw(st.sampled_from([x.channels, 1])), 1, 1), 0.3))])
     elif kind == "Clip":
         name = g.op("Clip", [x.name, g.constant(np.float32(-0.5)), g.constant(np.float32(1.5))])
     else:
-        parameters = {"LeakyRelu": {"alpha": 0.2}, "HardSigmoid": {"alpha": 0.3, "beta": 0.4}}.get(kind, {})
-        name = g.op(kind, [x.name], **parameters)
+        name = g.op(kind, [x.name], **ACTIVATIONS[kind])
     return Value(name, x.channels, x.height, x.width)
 
 
@@ -149,7 +156,9 @@ def residual(draw: Draw, g: GraphBuilder, x: Value) -> Value:
     y = g.op("Relu", [g.conv(x.name, x.channels, x.channels, draw(st.sampled_from([1, 3])), gain=0.7)])
     y = g.conv(y, x.channels, x.channels, 1, gain=0.7) if draw(st.booleans()) else y
     inputs = [x.name, y] if draw(st.booleans()) else [y, x.name]
-    return Value(g.op(draw(st.sampled_from(["Add", "Add", "Mul"])), inputs), x.channels, x.height, x.width)
+    return Value(
+        g.op(draw(st.sampled_from(["Add", "Add", "Mul", "Max", "Min"])), inputs), x.channels, x.height, x.width
+    )
 
 
 def concat(draw: Draw, g: GraphBuilder, x: Value) -> Value:

@@ -55,31 +55,38 @@ struct NormUnit {
 };
 
 // 16 tokens at once.
-void layer_norm(const float* scale, const float* shift, float epsilon, const float* x, float* y, int64_t channels) {
+void layer_norm(const TokenNorm& norm, const float* x, float* y, int64_t channels) {
   const Vec share = set1(1.0f / static_cast<float>(channels));
-  const Vec mean = mul(sum_of<NormSum>(channels, [&](int64_t c) { return load(x + c * kVec); }).total, share);
+  Vec mean = zero();
+  if (norm.centred) mean = mul(sum_of<NormSum>(channels, [&](int64_t c) { return load(x + c * kVec); }).total, share);
   const auto distance = [&](int64_t c) { return sub(load(x + c * kVec), mean); };
   const NormSums sums = sum_of<NormSums>(channels, distance);
-  const NormUnit unit(sums.distance, sums.square, share, epsilon);
+  const NormUnit unit(norm.centred ? sums.distance : zero(), sums.square, share, norm.epsilon);
   for (int64_t c = 0; c < channels; ++c) {
-    store(y + c * kVec, fma(unit.of(distance(c)), set1(scale[c]), set1(shift[c])));
+    store(y + c * kVec, fma(unit.of(distance(c)), set1(norm.scale[c]), set1(norm.shift[c])));
   }
 }
 
 // One token: lanes run along its channels.
-void layer_norm_row(const float* scale, const float* shift, float epsilon, const float* x, float* y, int64_t channels) {
+void layer_norm_row(const TokenNorm& norm, const float* x, float* y, int64_t channels) {
   const int64_t whole = channels / kVec * kVec, tail = channels - whole;
   const float share = 1.0f / static_cast<float>(channels);
-  const Vec sum = sum_of<NormSum>(whole / kVec, [&](int64_t i) { return loadu(x + i * kVec); }).total;
-  const Vec mean = set1(sum_lanes(add(sum, load_first(x + whole, tail))) * share);
+  Vec mean = zero();
+  if (norm.centred) {
+    const Vec sum = sum_of<NormSum>(whole / kVec, [&](int64_t i) { return loadu(x + i * kVec); }).total;
+    mean = set1(sum_lanes(add(sum, load_first(x + whole, tail))) * share);
+  }
   NormSums sums = sum_of<NormSums>(whole / kVec, [&](int64_t i) { return sub(loadu(x + i * kVec), mean); });
   const Mask in_tail = mask_of(static_cast<uint16_t>((1u << tail) - 1u));
   sums.add_one(select(in_tail, sub(load_first(x + whole, tail), mean), zero()));
-  const NormUnit unit(set1(sum_lanes(sums.distance)), set1(sum_lanes(sums.square)), set1(share), epsilon);
+  const Vec distances = norm.centred ? set1(sum_lanes(sums.distance)) : zero();
+  const NormUnit unit(distances, set1(sum_lanes(sums.square)), set1(share), norm.epsilon);
   const auto normal = [&](Vec v, Vec s, Vec t) { return fma(unit.of(sub(v, mean)), s, t); };
-  for (int64_t i = 0; i < whole; i += kVec) storeu(y + i, normal(loadu(x + i), loadu(scale + i), loadu(shift + i)));
+  for (int64_t i = 0; i < whole; i += kVec) {
+    storeu(y + i, normal(loadu(x + i), loadu(norm.scale + i), loadu(norm.shift + i)));
+  }
   const Vec last =
-      normal(load_first(x + whole, tail), load_first(scale + whole, tail), load_first(shift + whole, tail));
+      normal(load_first(x + whole, tail), load_first(norm.scale + whole, tail), load_first(norm.shift + whole, tail));
   store_first(y + whole, last, tail);
 }
 

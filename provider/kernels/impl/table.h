@@ -30,6 +30,7 @@ const KernelTable table = {
     .unary = unary,
     .binary = binary,
     .affine = affine,
+    .prelu = prelu,
     .pool_max = pool_max,
     .pool_average = pool_average,
     .permute = permute,

@@ -32,6 +32,37 @@ SPARSECPU_INLINE Vec hard_swish(Vec x) {
   return mul(max(set1(-4.0f), x), gate);
 }
 
+// e^x, also where it is no normal number.
+SPARSECPU_INLINE Vec whole_exp(Vec x) {
+  const Vec root = exp(mul(x, set1(0.5f)));
+  return mul(root, root);
+}
+
+// log(1 + u) = 2 atanh(u / (2 + u)) for u in [0, 1], by its series.
+SPARSECPU_INLINE Vec log_of_one_plus(Vec u) {
+  const Vec z = div(u, add(u, set1(2.0f))), z2 = mul(z, z);
+  Vec p = set1(2.0f / 15);
+  p = fma(p, z2, set1(2.0f / 13));
+  p = fma(p, z2, set1(2.0f / 11));
+  p = fma(p, z2, set1(2.0f / 9));
+  p = fma(p, z2, set1(2.0f / 7));
+  p = fma(p, z2, set1(2.0f / 5));
+  p = fma(p, z2, set1(2.0f / 3));
+  return fma(mul(p, z2), z, add(z, z));
+}
+
+// log(1 + e^x); exactly 0 below -87.33.
+SPARSECPU_INLINE Vec softplus(Vec x) {
+  const Vec y = add(max(zero(), x), log_of_one_plus(exp(sub(zero(), magnitude(x)))));
+  return select(less(x, set1(kExpLowest)), zero(), y);
+}
+
+// Half to even; from 2^23 on every float is an integer.
+SPARSECPU_INLINE Vec round(Vec x) {
+  const Vec size = magnitude(x), whole = set1(0x1p23f);
+  return select(less(size, whole), with_sign(sub(add(size, whole), whole), x), x);
+}
+
 template <class F>
 SPARSECPU_INLINE void map(const float* x, float* y, int64_t count, F f) {
   int64_t i = 0;
@@ -64,6 +95,34 @@ void unary(UnaryKind kind, float a, float b, const float* x, float* y, int64_t c
       return map(x, y, count, [](Vec v) { return tanh(v); });
     case UnaryKind::kErf:
       return map(x, y, count, [](Vec v) { return erf(v); });
+    case UnaryKind::kExp:
+      return map(x, y, count, [](Vec v) { return whole_exp(v); });
+    case UnaryKind::kSoftplus:
+      return map(x, y, count, [](Vec v) { return softplus(v); });
+    case UnaryKind::kElu:
+      return map(x, y, count, [&](Vec v) { return select(less(v, zero()), mul(va, sub(exp(v), one)), mul(vb, v)); });
+    case UnaryKind::kSoftsign:
+      return map(x, y, count, [&](Vec v) { return div(v, add(one, magnitude(v))); });
+    case UnaryKind::kSqrt:
+      return map(x, y, count, [](Vec v) { return sqrt(v); });
+    case UnaryKind::kReciprocal:
+      return map(x, y, count, [&](Vec v) { return div(one, v); });
+    case UnaryKind::kSquare:
+      return map(x, y, count, [](Vec v) { return mul(v, v); });
+    case UnaryKind::kAbs:
+      return map(x, y, count, [](Vec v) { return magnitude(v); });
+    case UnaryKind::kRound:
+      return map(x, y, count, [](Vec v) { return round(v); });
+    case UnaryKind::kFloor:
+      return map(x, y, count, [&](Vec v) {
+        const Vec near = round(v);
+        return select(less(v, near), sub(near, one), near);
+      });
+    case UnaryKind::kCeil:
+      return map(x, y, count, [&](Vec v) {
+        const Vec near = round(v);
+        return select(less(near, v), add(near, one), near);
+      });
   }
 }
 

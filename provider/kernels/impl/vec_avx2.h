@@ -80,6 +80,9 @@ SPARSECPU_INLINE Mask mask_of(uint16_t bits) { return {sign_lanes(bits), sign_la
 SPARSECPU_INLINE Mask less(Vec a, Vec b) {
   return {_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ)};
 }
+SPARSECPU_INLINE Mask nan_lanes(Vec a) {
+  return {_mm256_cmp_ps(a.lo, a.lo, _CMP_UNORD_Q), _mm256_cmp_ps(a.hi, a.hi, _CMP_UNORD_Q)};
+}
 SPARSECPU_INLINE bool any(Mask m) { return _mm256_movemask_ps(_mm256_or_ps(m.lo, m.hi)) != 0; }
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) {
   return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};

@@ -53,6 +53,7 @@ SPARSECPU_INLINE Vec times_power_of_two(Vec a, Vec n) { return {_mm512_scalef_ps
 
 SPARSECPU_INLINE Mask mask_of(uint16_t bits) { return {bits}; }
 SPARSECPU_INLINE Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+SPARSECPU_INLINE Mask nan_lanes(Vec a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
 SPARSECPU_INLINE bool any(Mask m) { return m.bits != 0; }
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) { return {_mm512_mask_blend_ps(m.bits, b.v, a.v)}; }
 SPARSECPU_INLINE void store_lanes(float* p, Mask m, Vec v) { _mm512_mask_store_ps(p, m.bits, v.v); }

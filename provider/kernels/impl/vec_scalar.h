@@ -101,6 +101,9 @@ SPARSECPU_INLINE Mask mask_of(uint16_t bits) { return {bits}; }
 SPARSECPU_INLINE Mask less(Vec a, Vec b) {
   return each_bit([&](int l) { return a.lane[l] < b.lane[l]; });
 }
+SPARSECPU_INLINE Mask nan_lanes(Vec a) {
+  return each_bit([&](int l) { return a.lane[l] != a.lane[l]; });
+}
 SPARSECPU_INLINE bool any(Mask m) { return m.bits != 0; }
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) {
   return each_lane([&](int l) { return (m.bits >> l) & 1 ? a.lane[l] : b.lane[l]; });

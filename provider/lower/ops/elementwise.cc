@@ -20,6 +20,10 @@ struct Append {
   void operator()(const Affine& affine) const {
     step.functions.push_back(ScaleAndShift{widened(affine.scale), widened(affine.shift)});
   }
+  void operator()(const PRelu& prelu) const {
+    // Its channels ask for lanes.
+    if constexpr (std::is_same_v<Step, LaneElementwiseStep>) step.functions.push_back(Slopes{prelu.slope});
+  }
   void operator()(const WithInput& with) const {
     step.functions.push_back(WithOperand<Place>{with.kind, x, with.input_first});
   }
@@ -87,6 +91,14 @@ void form(const Affine& affine, const Stage& stage, Placement& placement) {
 
 void emit(const Affine& affine, const Stage& stage, Planner& p) {
   emit_lanes(stage, like_output(stage, p), kNone, p, [&](const auto& append) { append(affine); });
+}
+
+void form(const PRelu& prelu, const Stage& stage, Placement& placement) {
+  placement.at(stage.op.output).place_lanes(prelu.axes);
+}
+
+void emit(const PRelu& prelu, const Stage& stage, Planner& p) {
+  emit_lanes(stage, like_output(stage, p), kNone, p, [&](const auto& append) { append(prelu); });
 }
 
 void form_of_two(const Stage& stage, Placement& placement) {

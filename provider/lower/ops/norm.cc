@@ -57,7 +57,7 @@ void form(const LayerNorm&, const Stage& stage, Placement& placement) {
 void emit(const LayerNorm& norm, const Stage& stage, Planner& p) {
   const int in = stage.op.inputs[0];
   const Placed& out = p.placement.at(stage.op.output);
-  const NormParameters parameters{norm.scale, norm.shift, norm.epsilon};
+  const NormParameters parameters{norm.scale, norm.shift, norm.epsilon, norm.centred};
   if (out.lanes) {
     const LaneTensor x = p.layouts.lanes_of(in, out.blocks, Axes::kTokens);
     const LaneTensor y = p.layouts.new_lanes(stage.op.output);

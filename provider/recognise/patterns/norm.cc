@@ -61,7 +61,8 @@ class Backwards {
   std::vector<int> nodes_;
 };
 
-// (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + shift
+// (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + shift; or without the mean, x / sqrt(mean(x^2) +
+// epsilon) * scale.
 class LayerNormMatcher : Backwards {
  public:
   using Backwards::Backwards;
@@ -78,13 +79,14 @@ class LayerNormMatcher : Backwards {
     }
     if (value < 0 || last_mul_ < 0) return std::nullopt;
     value = take_vector(last_mul_, &norm.scale);
-    const int x = value < 0 ? -1 : take_normalized(value, &norm.epsilon);
+    const int x = value < 0 ? -1 : take_normalized(value, &norm);
     if (x < 0) return std::nullopt;
     if (norm.shift.empty()) norm.shift.assign(norm.scale.size(), 0.0f);
     const int64_t channels = context_.proven_dim(x, context_.rank(x) - 1);
     const bool fits = norm.scale.size() == norm.shift.size() && channels == static_cast<int64_t>(norm.scale.size());
     if (!fits) return std::nullopt;
-    return finish(last, "layer norm", std::move(norm), x, last);
+    const char* name = norm.centred ? "layer norm" : "rms norm";
+    return finish(last, name, std::move(norm), x, last);
   }
 
  private:
@@ -131,32 +133,46 @@ class LayerNormMatcher : Backwards {
     return take_mean(at(node).inputs[1]) == x ? x : -1;
   }
 
-  // sqrt(mean(centred^2) + epsilon), whose centred is of x; whether it is that.
-  bool take_deviation(int value, int x, float* epsilon) {
+  // sqrt(mean(values^2) + epsilon), whose values are x or, centred, those of x; whether it is that.
+  bool take_deviation(int value, int x, LayerNorm* norm) {
     const int root = take(value, "Sqrt");
     const int sum = root < 0 ? -1 : take(at(root).inputs[0], "Add");
     int variance = -1;
     const auto number = sum < 0 ? std::nullopt : with_number(context_, at(sum), &variance);
     if (!number) return false;
-    *epsilon = *number;
+    norm->epsilon = *number;
     const int squares = take_mean(variance);
-    const int centred = squares < 0 ? -1 : take_power(squares, 2);
-    return centred >= 0 && take_centred(centred) == x;
+    const int values = squares < 0 ? -1 : take_power(squares, 2);
+    return values >= 0 && (norm->centred ? take_centred(values) : values) == x;
   }
 
-  int take_normalized(int value, float* epsilon) {
+  // `values` by the deviation of what they are of: that.
+  int take_quotient(int values, int deviation, LayerNorm* norm) {
+    const size_t taken = nodes_.size();
+    const int centre = take_centred(values);
+    norm->centred = centre >= 0;
+    if (!norm->centred) nodes_.resize(taken);  // a Sub of something else
+    const int x = norm->centred ? centre : values;
+    return take_deviation(deviation, x, norm) ? x : -1;
+  }
+
+  // 1 / deviation: the node.
+  int inverse_of(int value) const {
+    const int div = made_by(graph_, value, "Div");
+    if (div >= 0 && context_.static_number(at(div).inputs[0]) == 1.0f) return div;
+    return made_by(graph_, value, "Reciprocal");
+  }
+
+  int take_normalized(int value, LayerNorm* norm) {
     if (const int div = take(value, "Div"); div >= 0) {
-      const int x = take_centred(at(div).inputs[0]);
-      return x >= 0 && take_deviation(at(div).inputs[1], x, epsilon) ? x : -1;
+      return take_quotient(at(div).inputs[0], at(div).inputs[1], norm);
     }
     const int mul = take(value, "Mul");
     for (const int side : {0, 1}) {
-      if (mul < 0) break;
-      const int inverse = made_by(graph_, at(mul).inputs[side], "Reciprocal");
+      const int inverse = mul < 0 ? -1 : inverse_of(at(mul).inputs[side]);
       if (inverse < 0) continue;
-      const int x = take_centred(at(mul).inputs[1 - side]);
       take(inverse);
-      return x >= 0 && take_deviation(at(inverse).inputs[0], x, epsilon) ? x : -1;
+      return take_quotient(at(mul).inputs[1 - side], at(inverse).inputs[at(inverse).op == "Div" ? 1 : 0], norm);
     }
     return -1;
   }

@@ -32,7 +32,7 @@ def _unary(level: str, rng: np.random.Generator) -> Array:
     results = []
     for kind in kernels.UnaryKind.__members__.values():
         y = np.zeros_like(x)
-        kernels.unary(level, kind, 0.25, 0.5, x, y)
+        kernels.unary(level, kind, 0.25, 0.5, np.abs(x) if kind == kernels.UnaryKind.sqrt else x, y)
         results.append(y)
     return np.array(results)
 
@@ -52,6 +52,13 @@ def _affine(level: str, rng: np.random.Generator) -> Array:
     y = aligned(*x.shape)
     scale, shift = rng.standard_normal((2, len(x))).astype(F)
     kernels.affine(level, scale, shift, x, y)
+    return y
+
+
+def _prelu(level: str, rng: np.random.Generator) -> Array:
+    x = random_floats(rng, int(rng.integers(1, 40)), LANES)
+    y = aligned(*x.shape)
+    kernels.prelu(level, rng.standard_normal(len(x)).astype(F), x, y)
     return y
 
 
@@ -105,14 +112,14 @@ def _layer_norm(level: str, rng: np.random.Generator) -> Array:
     x = random_floats(rng, int(rng.integers(1, 80)), LANES)
     y = aligned(*x.shape)
     scale, shift = rng.standard_normal((2, len(x))).astype(F)
-    kernels.layer_norm(level, scale, shift, 1e-5, x, y)
+    kernels.layer_norm(level, scale, shift, 1e-5, True, x, y)
     return y
 
 
 def _layer_norm_row(level: str, rng: np.random.Generator) -> Array:
     scale, shift, x = rng.standard_normal((3, _count(rng))).astype(F)
     y = np.zeros(x.size, F)
-    kernels.layer_norm_row(level, scale, shift, 1e-5, x, y)
+    kernels.layer_norm_row(level, scale, shift, 1e-5, True, x, y)
     return y
 
 
@@ -312,6 +319,7 @@ ELEMENTWISE: Mapping[str, Case] = {
     "unary": _unary,
     "binary": _binary,
     "affine": _affine,
+    "prelu": _prelu,
     "pool_max": _pool_max,
     "pool_average": _pool_average,
     "permute": _permute,
