@@ -165,7 +165,7 @@ Check join_number(const Node& node, const Value& constant, int rank, std::option
   return {};
 }
 
-OpData with_number(const Node& node, float number) {
+OpData op_of_number(const Node& node, float number) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   if (node.op == "Sum") return Affine{Axes::kImage, {1.0f}, {number}};
   return node.op == "Max" ? Unary{UnaryKind::kClip, number, kInfinity} : Unary{UnaryKind::kClip, -kInfinity, number};
@@ -277,7 +277,7 @@ Meaning recognise_several(const RecogniseContext& context, const Node& node) {
       return decline("more than two inputs, not known to have equal shapes");
     add(Binary{*binary_kind(node.op)}, {value, activations[i]});
   }
-  if (number) add(with_number(node, *number), {value});
+  if (number) add(op_of_number(node, *number), {value});
   if (result.empty()) return decline("it has one input");
   result.back().output = node.outputs[0];
   return result;
