@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 import sparsecpu_testing as claim
 from describe import Network, describe
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from random_checks import examples
@@ -95,7 +95,7 @@ def test_pool(case: tuple[dict[str, Any], list[int]], op: str, ceil_mode: bool) 
     assert predicted(model, [2, 3, *size]) == expected
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=4),
     st.lists(st.integers(-1, 6), min_size=1, max_size=4),
