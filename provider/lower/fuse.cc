@@ -268,8 +268,8 @@ void fuse_functions(StageGraph& g, int i) {
     g.at(before).then.push_back(std::move(function));
     g.absorb(before, i);
   };
-  // With numbers for channels, of those axes that the stage before has.
-  const auto append_with_axes = [&](const auto& function) {
+  // One with numbers for channels has to have the axes of the stage before.
+  const auto append_to_producer = [&](const auto& function) {
     const int before = elementwise_producer(g, inputs[0]);
     if (before < 0) return;
     const std::optional<Axes> own = function.own_axes(), given = g.at(before).channel_axes();
@@ -277,11 +277,11 @@ void fuse_functions(StageGraph& g, int i) {
     if (agree) append(before, function);
   };
   if (const Unary* unary = g.as<Unary>(i)) {
-    if (const int before = elementwise_producer(g, inputs[0]); before >= 0) append(before, *unary);
+    append_to_producer(*unary);
   } else if (const Affine* affine = g.as<Affine>(i)) {
-    append_with_axes(*affine);
+    append_to_producer(*affine);
   } else if (const PRelu* prelu = g.as<PRelu>(i)) {
-    append_with_axes(*prelu);
+    append_to_producer(*prelu);
   } else if (const Binary* binary = g.as<Binary>(i)) {
     for (const size_t side : {0, 1}) {
       const int x = inputs[1 - side], before = elementwise_producer(g, inputs[side]);

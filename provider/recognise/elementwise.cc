@@ -142,14 +142,13 @@ Check check_operands(const RecogniseContext& context, int x, int y) {
   return {};
 }
 
-std::optional<BinaryKind> binary_kind(const std::string& op) {
-  if (op == "Add" || op == "Sum") return BinaryKind::kAdd;
+BinaryKind binary_kind(const std::string& op) {
   if (op == "Sub") return BinaryKind::kSub;
   if (op == "Mul") return BinaryKind::kMul;
   if (op == "Div") return BinaryKind::kDiv;
   if (op == "Max") return BinaryKind::kMax;
   if (op == "Min") return BinaryKind::kMin;
-  return std::nullopt;
+  return BinaryKind::kAdd;  // Add, Sum
 }
 
 // A constant among the operands of Max, Min or Sum: one number, joined with those before.
@@ -250,7 +249,7 @@ Meaning recognise_arithmetic(const RecogniseContext& context, const Node& node) 
   if (a->is_constant) return with_constant(context, node, node.inputs[1], *a, true);
   if (b->is_constant) return with_constant(context, node, node.inputs[0], *b, false);
   if (Check ok = check_operands(context, node.inputs[0], node.inputs[1]); !ok) return ok.reason();
-  return accept(Binary{*binary_kind(node.op)}, {node.inputs[0], node.inputs[1]}, node.outputs[0]);
+  return accept(Binary{binary_kind(node.op)}, {node.inputs[0], node.inputs[1]}, node.outputs[0]);
 }
 
 Meaning recognise_several(const RecogniseContext& context, const Node& node) {
@@ -275,7 +274,7 @@ Meaning recognise_several(const RecogniseContext& context, const Node& node) {
     if (Check ok = check_operands(context, activations[0], activations[i]); !ok) return ok.reason();
     if (activations.size() > 2 && !same_shape(context, activations[0], activations[i]))
       return decline("more than two inputs, not known to have equal shapes");
-    add(Binary{*binary_kind(node.op)}, {value, activations[i]});
+    add(Binary{binary_kind(node.op)}, {value, activations[i]});
   }
   if (number) add(op_of_number(node, *number), {value});
   if (result.empty()) return decline("it has one input");
