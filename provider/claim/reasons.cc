@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "recognise/context.h"
 
@@ -35,6 +36,21 @@ bool in_integers(const Graph& graph, const Node& node) {
          });
 }
 
+// A Clip behind the node whose bounds are attributes in the wrong order, or NaN: onnxruntime creates no kernel for it,
+// but runs it as the activation of a convolution. -1: there is none.
+int unordered_clip_behind(const Graph& graph, const Node& node) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (int output : node.outputs) {
+    if (output < 0) continue;
+    for (int consumer : graph.values[output].consumers) {
+      const Node& clip = graph.nodes[consumer];
+      const bool has_attributes = clip.op == "Clip" && clip.since_version < 11;
+      if (has_attributes && !(clip.attribute("min", -kInfinity) <= clip.attribute("max", kInfinity))) return consumer;
+    }
+  }
+  return -1;
+}
+
 }  // namespace
 
 std::string place_problem(const Graph& graph, const Node& node) {
@@ -47,7 +63,11 @@ std::string place_problem(const Graph& graph, const Node& node) {
       if (graph.nodes[consumer].has_subgraph) return "a subgraph uses its output";
     }
   }
-  return used ? "" : "nobody uses what it makes";
+  if (!used) return "nobody uses what it makes";
+  const int clip = unordered_clip_behind(graph, node);
+  if (clip < 0) return "";
+  return "onnxruntime runs Clip '" + graph.nodes[clip].name +
+         "', whose min is not below its max, only as a part of this node";
 }
 
 std::string integer_reason(const Graph& graph, const std::vector<bool>& candidate, const Node& node) {

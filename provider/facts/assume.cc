@@ -76,7 +76,9 @@ int64_t AssumedShapes::open_size(const Value& value, size_t axis) {
   const bool batch = axis == 0, pixels = !batch && value.dims.size() == 4 && axis >= 2;
   const bool features = pixels && value.dims[1] > kImageChannels;
   (batch ? open_.batch : features ? open_.features : pixels ? open_.image : open_.tokens) = true;
-  return batch ? open_sizes_.batch : pixels ? open_sizes_.pixels : open_sizes_.tokens;
+  if (!pixels) return batch ? open_sizes_.batch : open_sizes_.tokens;
+  const int64_t beside = value.dims[axis == 2 ? 3 : 2];
+  return beside > 0 ? std::min(open_sizes_.pixels, kLongestImage * beside) : open_sizes_.pixels;
 }
 
 int64_t AssumedShapes::unknown_size() { return kProbeUnit * (kFirstUnknownProbe + unknown_++); }

@@ -19,6 +19,7 @@ struct OpenAxes {
   bool batch = false, image = false, features = false, tokens = false;
 };
 constexpr int64_t kImageChannels = 4;
+constexpr int64_t kLongestImage = 4;  // an open side is at most so many times as long as the one that is fixed
 
 class AssumedShapes {
  public:

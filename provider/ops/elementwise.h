@@ -24,7 +24,10 @@ struct Unary {
   bool keeps_images_apart() const { return true; }
   bool fuses() const { return true; }
   bool takes_activation() const { return false; }
-  Work work() const { return is_transcendental(kind) ? Work::kFunction : Work::kPass; }
+  Work work() const {
+    if (kind == UnaryKind::kSigmoid || kind == UnaryKind::kTanh) return Work::kQuotient;
+    return is_transcendental(kind) ? Work::kFunction : Work::kPass;
+  }
   std::optional<Moves> moves() const { return std::nullopt; }
   std::optional<WindowUse> window_use() const { return std::nullopt; }
   std::optional<LinearShape> layer() const { return std::nullopt; }

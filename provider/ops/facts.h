@@ -25,6 +25,7 @@ enum class Work {
   kRename,     // the same elements in the same order
   kWindow,     // every output value reads the pixels under a window
   kFunction,   // a pass with a transcendental function
+  kQuotient,   // one that the CPU provider computes as a quotient of polynomials: Sigmoid, Tanh
   kPass,       // values are read, changed a little or moved, and written
 };
 

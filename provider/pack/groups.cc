@@ -6,25 +6,36 @@
 #include <limits>
 #include <string>
 
+#include "base/weight_rows.h"
+
 namespace sparsecpu {
 namespace {
 
-// part(row, channel, tap): what is read of that weight, an s8.
+// Writes a row's weights of its group of channels, each an s8 in its place; part(weight) is what is written of one.
 template <class Part>
-void read_strip(const QuantizedLayer& layer, int64_t first, int64_t last, const GroupSpace& space, Part part,
-                std::vector<uint32_t>* strip) {
-  const QuantizedWeightView& weight = layer.weight;
-  const int64_t rows_per_group = weight.rows / layer.groups;
-  std::fill(strip->begin(), strip->end(), 0u);
-  for (int64_t tap = 0; tap < weight.taps; ++tap) {
-    for (int64_t channel = 0; channel < weight.channels; ++channel) {
-      for (int64_t row = first; row < last; ++row) {
-        const int64_t at = row / rows_per_group * weight.channels + channel;
-        const uint32_t byte = static_cast<uint8_t>(part(row, channel, tap));
-        (*strip)[static_cast<size_t>((row - first) * space.row_groups + tap * space.tap_groups + at / 4)] |=
-            byte << (8 * (at % 4));
-      }
-    }
+void write_groups(const QuantizedLayer& layer, const GroupSpace& space, int64_t row, const int16_t* weights, Part part,
+                  std::vector<uint32_t>* groups) {
+  const QuantizedWeightView& view = layer.weight;
+  const int64_t first = row / (view.rows / layer.groups) * view.channels;
+  std::fill(groups->begin(), groups->end(), 0u);
+  for (int64_t tap = 0; tap < view.taps; ++tap, weights += view.channels) {
+    auto* bytes = reinterpret_cast<uint8_t*>(groups->data() + tap * space.tap_groups) + first;
+    for (int64_t c = 0; c < view.channels; ++c) bytes[c] = static_cast<uint8_t>(part(weights[c]));
+  }
+}
+
+bool all_bytes(const int16_t* weights, int64_t count) {
+  bool fit = true;
+  for (int64_t i = 0; i < count; ++i) fit &= fits_byte(weights[i]);
+  return fit;
+}
+
+// Refuses a row with a weight that is no s8.
+void check_bytes(const QuantizedLayer& layer, int64_t row, const int16_t* weights) {
+  const QuantizedWeightView& view = layer.weight;
+  if (all_bytes(weights, view.taps * view.channels)) return;
+  for (int64_t channel = 0; channel < view.channels; ++channel) {
+    for (int64_t tap = 0; tap < view.taps; ++tap) (void)checked_weight(layer, row, channel, tap);
   }
 }
 
@@ -33,13 +44,17 @@ struct RowSums {
   int64_t positive = 0, negative = 0;
 };
 
-RowSums row_sums(const QuantizedLayer& layer, int64_t row) {
+RowSums row_sums(const int16_t* weights, int64_t count) {
+  constexpr int64_t kBlock = 1 << 16;  // of int16, whose sum fits int32
   RowSums sums;
-  for (int64_t channel = 0; channel < layer.weight.channels; ++channel) {
-    for (int64_t tap = 0; tap < layer.weight.taps; ++tap) {
-      const int32_t w = layer.weight.at(row, channel, tap);
-      (w > 0 ? sums.positive : sums.negative) += w;
+  for (int64_t first = 0; first < count; first += kBlock) {
+    int32_t positive = 0, negative = 0;
+    for (int64_t i = first; i < std::min(first + kBlock, count); ++i) {
+      positive += std::max<int32_t>(weights[i], 0);
+      negative += std::min<int32_t>(weights[i], 0);
     }
+    sums.positive += positive;
+    sums.negative += negative;
   }
   return sums;
 }
@@ -96,15 +111,12 @@ GroupSpace group_space(const QuantizedLayer& layer) {
 
 void for_each_row(const QuantizedLayer& layer, const std::function<void(int64_t, const uint32_t*)>& visit) {
   const GroupSpace space = group_space(layer);
-  std::vector<uint32_t> strip(static_cast<size_t>(checked_mul(space.row_groups, kStripRows)));
-  const auto whole = [&](int64_t row, int64_t channel, int64_t tap) {
-    return checked_weight(layer, row, channel, tap);
-  };
-  for (int64_t first = 0; first < layer.weight.rows; first += kStripRows) {
-    const int64_t last = std::min(first + kStripRows, layer.weight.rows);
-    read_strip(layer, first, last, space, whole, &strip);
-    for (int64_t row = first; row < last; ++row) visit(row, strip.data() + (row - first) * space.row_groups);
-  }
+  std::vector<uint32_t> groups(static_cast<size_t>(space.row_groups));
+  for_each_weight_row(layer.weight, [&](int64_t row, const int16_t* weights) {
+    check_bytes(layer, row, weights);
+    write_groups(layer, space, row, weights, [](int16_t w) { return w; }, &groups);
+    visit(row, groups.data());
+  });
 }
 
 void for_each_wide_row(const QuantizedLayer& layer,
@@ -113,22 +125,12 @@ void for_each_wide_row(const QuantizedLayer& layer,
     return for_each_row(layer, [&](int64_t row, const uint32_t* groups) { visit(row, groups, nullptr); });
   }
   const GroupSpace space = group_space(layer);
-  std::vector<uint32_t> low(static_cast<size_t>(checked_mul(space.row_groups, kStripRows))), rest(low.size());
-  const QuantizedWeightView& w = layer.weight;
-  const auto low_of = [&](int64_t row, int64_t channel, int64_t tap) { return low_part(w.at(row, channel, tap)); };
-  const auto rest_of = [&](int64_t row, int64_t channel, int64_t tap) {
-    const int32_t q = w.at(row, channel, tap);
-    return q - low_part(q);
-  };
-  for (int64_t first = 0; first < w.rows; first += kStripRows) {
-    const int64_t last = std::min(first + kStripRows, w.rows);
-    read_strip(layer, first, last, space, low_of, &low);
-    read_strip(layer, first, last, space, rest_of, &rest);
-    for (int64_t row = first; row < last; ++row) {
-      const int64_t at = (row - first) * space.row_groups;
-      visit(row, low.data() + at, rest.data() + at);
-    }
-  }
+  std::vector<uint32_t> low(static_cast<size_t>(space.row_groups)), rest(low.size());
+  for_each_weight_row(layer.weight, [&](int64_t row, const int16_t* weights) {
+    write_groups(layer, space, row, weights, [](int16_t w) { return low_part(w); }, &low);
+    write_groups(layer, space, row, weights, [](int16_t w) { return w - low_part(w); }, &rest);
+    visit(row, low.data(), rest.data());
+  });
 }
 
 QuantizedRows quantized_rows(const QuantizedLayer& layer) {
@@ -141,8 +143,8 @@ QuantizedRows quantized_rows(const QuantizedLayer& layer) {
     rows.multiplier.resize(padded);
     std::copy_n(layer.multiplier, layer.weight.rows, rows.multiplier.begin());
   }
-  for (int64_t row = 0; row < layer.weight.rows; ++row) {
-    const RowSums sums = row_sums(layer, row);
+  for_each_weight_row(layer.weight, [&](int64_t row, const int16_t* weights) {
+    const RowSums sums = row_sums(weights, layer.weight.taps * layer.weight.channels);
     const int64_t bias = layer.bias ? layer.bias[row] : 0;
     const auto bound = static_cast<float>(checked_bound(layer, row, sums, bias));
     if (layer.multiplier)
@@ -151,7 +153,7 @@ QuantizedRows quantized_rows(const QuantizedLayer& layer) {
     rows.row_sum[static_cast<size_t>(row)] = static_cast<int32_t>(sum);
     // Modulo 2^32, as the kernels add: only the final sum must fit.
     rows.bias[static_cast<size_t>(row)] = static_cast<int32_t>(bias - layer.input_zero_point * sum);
-  }
+  });
   return rows;
 }
 

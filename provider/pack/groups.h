@@ -8,9 +8,6 @@
 
 namespace sparsecpu {
 
-// Rows are read in strips, so that both row-major weights and their transpose are read a cache line at a time.
-constexpr int64_t kStripRows = 16;
-
 // Groups of one position and of one row: k = tap * tap_groups + (global input channel) / 4.
 struct GroupSpace {
   int64_t tap_groups = 0, row_groups = 0;

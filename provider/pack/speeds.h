@@ -195,9 +195,10 @@ constexpr double kPlainResizeNs = 2, kPlainSoftmaxNs = 8;
 constexpr double kPlainMaxNs = 10, kPlainMaxTapNs = 2, kPlainAverageTapNs = 0.65;
 
 // Passes over values.
-constexpr double kTranscendental = 6.0;  // Erf, Tanh, Sigmoid, ... against a plain pass over the values
-constexpr double kFusedPass = 0.15;      // arithmetic inside the kernel before, against a pass of its own
-constexpr double kFusedHeavy = 0.6;      // the same for transcendental functions
+constexpr double kTranscendental = 6.0;                // Erf, Exp, SiLU, ... against a plain pass over the values
+constexpr double kQuotient = 4.5, kCpuQuotient = 2.4;  // of them Sigmoid and Tanh, here and on the CPU provider
+constexpr double kFusedPass = 0.15;                    // arithmetic inside the kernel before, against a pass of its own
+constexpr double kFusedHeavy = 0.6;                    // the same for transcendental functions
 // Time on bytes against floats: the CPU provider's quantized operators gain less than the quarter that they move, its
 // average pool works value by value; our conversions at edges.
 constexpr double kCpuByteShare = 0.75, kCpuByteAverage = 15.0;

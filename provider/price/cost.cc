@@ -49,15 +49,20 @@ void price_rename(const Traffic& traffic, Isa isa, NodeCost* cost) {
   cost->fused_here_us += here;
 }
 
+// What a pass with a function takes, against a plain one; inside the kernel before it.
+double passes(Work work, double quotient) {
+  return work == Work::kFunction ? kTranscendental : work == Work::kQuotient ? quotient : 1.0;
+}
+double fused_passes(double passes) { return passes > 1 ? passes * kFusedHeavy : kFusedPass; }
+
 // Passes over values, counted by the bytes that they move.
-void price_pass(const Traffic& traffic, bool transcendental, Isa isa, NodeCost* cost) {
+void price_pass(const Traffic& traffic, Work work, Isa isa, NodeCost* cost) {
   const double all = pass_us(traffic.values(), isa), pass = all * traffic.share();
-  const double heavy = transcendental ? kTranscendental : 1.0;
-  cost->cpu_us += kCallUs + all * traffic.cpu_share() * heavy;
-  cost->here_us += kStepUs + pass * heavy;
-  const double fused = pass * (transcendental ? kTranscendental * kFusedHeavy : kFusedPass);
-  cost->fused_here_us += fused;
-  cost->fused_cpu_us += fused;
+  const double here = passes(work, kQuotient), cpu = passes(work, kCpuQuotient);
+  cost->cpu_us += kCallUs + all * traffic.cpu_share() * cpu;
+  cost->here_us += kStepUs + pass * here;
+  cost->fused_here_us += pass * fused_passes(here);
+  cost->fused_cpu_us += pass * fused_passes(cpu);
 }
 
 // The pixels under a pool's window, beside the pass.
@@ -79,13 +84,14 @@ void price_op(const Op& op, const Traffic& traffic, Isa isa, NodeCost* cost) {
       return price_rename(traffic, isa, cost);
     case Work::kAttention:
       if (are_tokens(traffic.inputs)) return price_attention(*attention_of(op.data), traffic.inputs, isa, cost);
-      return price_pass(traffic, /*transcendental=*/false, isa, cost);
+      return price_pass(traffic, Work::kPass, isa, cost);
     case Work::kWindow:
-      price_pass(traffic, /*transcendental=*/false, isa, cost);
+      price_pass(traffic, Work::kPass, isa, cost);
       return price_window(traffic, *op.window_use(), isa, cost);
     case Work::kFunction:
+    case Work::kQuotient:
     case Work::kPass:
-      return price_pass(traffic, op.work() == Work::kFunction, isa, cost);
+      return price_pass(traffic, op.work(), isa, cost);
   }
 }
 

@@ -1,61 +1,71 @@
 #include "price/weight_counts.h"
 
-#include <algorithm>
 #include <cmath>
-#include <vector>
+
+#include "base/weight_rows.h"
 
 namespace sparsecpu {
 namespace {
+
+// Weights that lie next to each other.
+void count_line(const float* weights, int64_t count, WeightCount* result) {
+  int64_t nonzeros = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < count; ++i) {
+    nonzeros += weights[i] != 0.0f;
+    finite &= std::isfinite(weights[i]);
+  }
+  result->nonzeros += nonzeros;
+  result->finite &= finite;
+}
 
 // Innermost over whichever axis is contiguous: transposed weights would miss the cache on every step.
 WeightCount count(const WeightView& w) {
   WeightCount result;
   result.finite = std::isfinite(w.scale);
   if (w.scale == 0.0f) return result;
-  const bool rows_inside = w.row_stride == 1 && w.taps == 1;
-  for (int64_t a = 0; a < (rows_inside ? w.channels : w.rows); ++a) {
-    const float* line = w.data + a * (rows_inside ? w.channel_stride : w.row_stride);
-    for (int64_t b = 0; b < (rows_inside ? w.rows : w.channels); ++b) {
-      const float* taps = line + b * (rows_inside ? w.row_stride : w.channel_stride);
+  if (w.row_stride == 1 && w.taps == 1) {
+    for (int64_t c = 0; c < w.channels; ++c) count_line(w.data + c * w.channel_stride, w.rows, &result);
+    return result;
+  }
+  const bool is_line = w.channel_stride == w.taps && (w.taps == 1 || w.tap_stride == 1);
+  for (int64_t r = 0; r < w.rows; ++r) {
+    const float* row = w.data + r * w.row_stride;
+    if (is_line) {
+      count_line(row, w.channels * w.taps, &result);
+      continue;
+    }
+    for (int64_t c = 0; c < w.channels; ++c) {
       for (int64_t t = 0; t < w.taps; ++t) {
-        const float weight = taps[t * w.tap_stride];
-        result.nonzeros += weight != 0.0f;
-        result.finite &= std::isfinite(weight);
+        count_line(row + c * w.channel_stride + t * w.tap_stride, 1, &result);
       }
     }
   }
   return result;
 }
 
-// The groups of `width` weights that lie next to each other: at(channel, i) is the i-th of them.
-template <class At>
-void add_groups(int64_t channels, int64_t width, const At& at, WeightCount* count) {
-  constexpr uint8_t kNonzero = 1, kWide = 2;
-  std::vector<uint8_t> any(width);
-  for (int64_t first = 0; first < channels; first += 4) {
-    std::fill(any.begin(), any.end(), uint8_t{0});
-    for (int64_t c = first; c < std::min(first + 4, channels); ++c) {
-      for (int64_t i = 0; i < width; ++i) {
-        const int32_t q = at(c, i);
-        count->nonzeros += q != 0;
-        any[i] |= q == 0 ? 0 : fits_byte(q) ? kNonzero : kNonzero | kWide;
-      }
-    }
-    count->nonzero_groups += width - std::count(any.begin(), any.end(), uint8_t{0});
-    count->wide_groups += std::count_if(any.begin(), any.end(), [](uint8_t found) { return (found & kWide) != 0; });
-    count->groups += width;
+void count_group(const int16_t* weights, int64_t channels, WeightCount* result) {
+  int nonzeros = 0;
+  bool fit = true;
+  for (int64_t c = 0; c < channels; ++c) {
+    nonzeros += weights[c] != 0;
+    fit &= fits_byte(weights[c]);
   }
+  result->groups += 1;
+  result->nonzeros += nonzeros;
+  result->nonzero_groups += nonzeros != 0;
+  result->wide_groups += !fit;
 }
 
 WeightCount count(const QuantizedWeightView& w) {
   WeightCount result;
-  if (w.row_stride == 1 && w.taps == 1) {
-    add_groups(w.channels, w.rows, [&](int64_t c, int64_t r) { return w.at(r, c, 0); }, &result);
-    return result;
-  }
-  for (int64_t r = 0; r < w.rows; ++r) {
-    add_groups(w.channels, w.taps, [&](int64_t c, int64_t t) { return w.at(r, c, t); }, &result);
-  }
+  for_each_weight_row(w, [&](int64_t, const int16_t* weights) {
+    for (int64_t tap = 0; tap < w.taps; ++tap, weights += w.channels) {
+      int64_t c = 0;
+      for (; c + 4 <= w.channels; c += 4) count_group(weights + c, 4, &result);
+      if (c < w.channels) count_group(weights + c, w.channels - c, &result);
+    }
+  });
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/weight_rows.h"
 #include "facts/constants.h"
 #include "recognise/recognisers.h"
 
@@ -30,20 +31,16 @@ Check read_range(const std::string& name, QuantizedWeightView* view) {
     usual &= w.zero_point(r) == (w.is_signed ? 0 : 128);
   }
   if (usual) return {};
-  for (int64_t c = 0; c < w.channels; ++c) {
-    for (int64_t r = 0; r < w.rows; ++r) {
-      for (int64_t t = 0; t < w.taps; ++t) {
-        const int32_t q = w.at(r, c, t);
-        view->wide |= !fits_byte(q);
-        if (q > kWidestWeight) {
-          return decline("its weights '" + name + "' minus their zero point " + std::to_string(w.zero_point(r)) +
-                         " reach " + std::to_string(q) + "; up to " + std::to_string(kWidestWeight) +
-                         " is supported (quantize the weights symmetrically)");
-        }
-      }
-    }
-  }
-  return {};
+  int32_t least = 0, most = 0;
+  for_each_weight_row(w, [&](int64_t, const int16_t* weights) {
+    const auto [low, high] = std::minmax_element(weights, weights + w.taps * w.channels);
+    least = std::min<int32_t>(least, *low);
+    most = std::max<int32_t>(most, *high);
+  });
+  view->wide = !fits_byte(least) || !fits_byte(most);
+  if (most <= kWidestWeight) return {};
+  return decline("its weights '" + name + "' minus their zero points reach " + std::to_string(most) + "; up to " +
+                 std::to_string(kWidestWeight) + " is supported (quantize the weights symmetrically)");
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ def test_reasons() -> None:
     assert "are not constant" in reason(g, matmul(g.bytes_input("w", [8, 6], S8)))
     g = Quantized()
     far = g.constant(np.full((8, 6), 255), U8)
-    assert "minus their zero point 0 reach 255" in reason(g, matmul(far, dtype=U8))
+    assert "minus their zero points reach 255" in reason(g, matmul(far, dtype=U8))
     g = Quantized()
     assert "not per output channel" in reason(
         g, matmul(g.weights((8, 6)), scale=np.full(6, 0.1), zero=np.zeros(6), axis=0)

@@ -260,3 +260,15 @@ def infinite_multiplier() -> Model:
     constants = {"s": np.float32(1e30), "z": np.uint8(3), "wz": np.int8(0), "w": sparse_bytes(8, 16)}
     types = {"x": np.uint8, "y": np.uint8}
     return network(nodes, {"x": [5, 8]}, constants, types=types), [{"x": bytes_of(5, 8)}]
+
+
+def unordered_clip(least: float, most: float) -> Model:
+    """onnxruntime creates no kernel for such a Clip, but runs it as the activation of the convolution before it."""
+    nodes = [node("Conv", ["x", "w"], ["a"], pads=[1] * 4), node("Clip", ["a"], ["y"], min=least, max=most)]
+    return network(nodes, {"x": ["n", 64, 9, 9]}, {"w": sparse(64, 64, 3, 3)}, opset=9), [{"x": normal(1, 64, 9, 9)}]
+
+
+NAN = float("nan")
+for bounds in ((NAN, 0.5), (-0.1, NAN), (0.5, -0.3)):
+    everywhere = ({}, {"min_sparsity": "0"}, {"neighbours": "off"})
+    case(f"Clip from {bounds[0]} to {bounds[1]}", options=everywhere)(partial(unordered_clip, *bounds))
