@@ -98,6 +98,33 @@ def test_arrays_that_are_no_samples_side_by_side_are_one_feed(tmp_path: Path) ->
     assert {name: array.shape for name, array in found.items()} == {"x": (64, 8), "state": (2, 64, 4)}
 
 
+def convolutions_of_a_constant() -> onnx.ModelProto:
+    """The second one sees what the first makes of any image: its bias alone, the same at every pixel."""
+    g = models.GraphBuilder(seed=2)
+    dead = g.constant(np.zeros((16, 32, 3, 3), np.float32))
+    same = g.op("Relu", [g.op("Conv", ["x", dead, g.constant(3.3 * g.floats((16,)))], pads=[1] * 4)])
+    biases: list[list[str]] = [[], [g.constant(g.floats((8,)))]]
+    after = [g.op("Conv", [same, g.constant(g.floats((8, 16, 3, 3))), *bias]) for bias in biases]
+    y = g.op("Sum", [*after, g.op("Conv", ["x", g.constant(g.floats((8, 32, 3, 3)))])])
+    return g.model({"x": ["n", *SHAPE]}, {y: ["n", 8, 14, 14]})
+
+
+@pytest.mark.parametrize("what", ["a constant inside", "blank images", "one sample again and again"])
+def test_inputs_that_never_change(what: str, tmp_path: Path) -> None:
+    """Layers with a bias lose nothing then, whatever their weights become; the others have one input to make up for."""
+    model = convolutions_of_a_constant() if what == "a constant inside" else network()
+    x = {"a constant inside": images(40), "blank images": np.full((40, *SHAPE), 1 / 3, np.float32)}
+    samples = x.get(what, np.repeat(images(1), 40, axis=0))
+    path, out = small_models.save(model, tmp_path / "m.onnx"), tmp_path / "out.onnx"
+    result = prune(open_source(path), str(out), 0.6, calibration=[{"x": samples}])
+    for layer in result["layers"]:
+        assert layer["zeros"] >= round(0.6 * layer["size"])
+        assert 0 <= layer["error"] <= layer["magnitude_error"] + 1e-6
+    for tensor in onnx.load(out).graph.initializer:
+        assert np.isfinite(onnx.numpy_helper.to_array(tensor)).all()
+    assert result["outputs"][0]["rms_error"] < (0.9 if what == "a constant inside" else 0.1)
+
+
 def broken(change: Any) -> dict[str, np.ndarray]:
     x = images(40)
     change(x)
@@ -112,6 +139,7 @@ MISTAKES: dict[str, dict[str, np.ndarray]] = {
     "d.npz: the input x of Conv 'Conv_3' has infinities or NaN": broken(lambda x: x[7].fill(np.nan)),
     "Gemm 'Gemm_23' sees 9 rows of input in 1 run; expected at least 32": {"x": images(9)},
     "d.npz: x has no samples": {"x": images(0)},
+    "Conv 'Conv_3' sees inputs whose squares are no float32 numbers": {"x": 1e30 * images(40)},
 }
 
 
@@ -127,7 +155,13 @@ def test_data_that_does_not_fit(part: str, tmp_path: Path, capsys: pytest.Captur
 def test_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.npz").write_text("no arrays")
-    for part, name in (("holds no .npz file", "empty"), ("no such file", "none"), ("text.npz is no .npz", "text.npz")):
+    np.save(tmp_path / "one.npy", images(40))
+    for part, name in (
+        ("holds no .npz file", "empty"),
+        ("no such file", "none"),
+        ("text.npz is no .npz", "text.npz"),
+        ("one.npy holds one array without a name; expected an .npz file", "one.npy"),
+    ):
         assert cli.main(arguments(tmp_path, "--calibrate", str(tmp_path / name))) == 2
         error = capsys.readouterr().err
         assert part in error and str(tmp_path / name) in error and len(error.splitlines()) == 1

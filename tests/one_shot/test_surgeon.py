@@ -115,6 +115,16 @@ def test_inputs_that_are_always_zero_go_first() -> None:
     assert (pruned[0][:, [2, 7]] == 0).all() and np.count_nonzero(pruned == 0) == 8
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_hessian_that_rounding_has_left_without_an_inverse(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=(1, 20, 20))
+    hessian, w = noise + noise.swapaxes(1, 2), dense(4, 20, seed)
+    with pytest.raises(np.linalg.LinAlgError):
+        surgeon.prune(w, surgeon.dampened(hessian), 0.5, np.arange(20))
+    pruned = surgeon.solve(w, hessian, 0.5, np.arange(20), magnitude.prune(w, 0.5))
+    assert np.isfinite(pruned).all() and np.count_nonzero(pruned) == 40
+
+
 def test_no_input_at_all_is_magnitude_pruning() -> None:
     w, hessian = dense(4, 20, 3), surgeon.dampened(np.zeros((1, 20, 20)))
     pruned = surgeon.refit(surgeon.prune(w, hessian, 0.5, np.arange(20)), w, hessian)

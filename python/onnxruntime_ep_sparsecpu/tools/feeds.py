@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,27 @@ def _random_array(shape: list[int], dtype: np.dtype[Any], limit: int | None, rng
 
 def load_arrays(path: str) -> dict[str, Array]:
     """The arrays of an .npz file. Raises UserError for a file that is none."""
+    with _opened(path) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """The NpzFile; whatever happens while it is read becomes a UserError."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            npz = Path(path).with_suffix(".npz").name
+            raise UserError(
+                f"{path} holds one array without a name; expected an .npz file with an array for each input, made by "
+                f"numpy.savez('{npz}', INPUT=array)"
+            )
+        with loaded:
+            yield loaded
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{path} is no .npz file that can be read: {first_line(error)}") from error
 

@@ -67,7 +67,7 @@ class OneShot:
 
     def prune(self, samples: Iterable[Sample]) -> Iterator[Pruned]:
         """Yields what became of each weight. Raises UserError for samples that the model does not run with, for values
-        that are no numbers, and for a layer that sees too few."""
+        that are no numbers or too large for their squares, and for a layer that sees too few."""
         with closing(Store(_ACTIVATION_BYTES)) as store:
             activations = Activations(self._graph, self._source, self.changed, store)
             activations.add(samples)
@@ -81,7 +81,7 @@ class OneShot:
                     _add(moments, stage, label, found)
                     self._tell(number, seen / self.samples / 2)
                 for done, layer in enumerate(stage.layers, 1):
-                    _check_rows(layer, moments, self.samples)
+                    _check(layer, moments, self.samples)
                     yield self._prune(layer, moments)
                     self._tell(number, (1 + done / len(stage.layers)) / 2)
 
@@ -150,11 +150,15 @@ def _unmasked(x: Array, form: Form, values: Mapping[str, Array]) -> Array:
     return x
 
 
-def _check_rows(layer: Layer, moments: _Moments, samples: int) -> None:
-    rows = sum(moments[use.value, use.form].count for use in layer.uses)
+def _check(layer: Layer, moments: _Moments, samples: int) -> None:
+    """Whether the layer has seen enough, of numbers that can be squared."""
+    name = "{op_type} '{node}'".format(**layer.weight.names)
+    seen = [moments[use.value, use.form] for use in layer.uses]
+    rows = sum(each.count for each in seen)
     if rows < _LEAST_ROWS:
         raise UserError(
-            "{op_type} '{node}'".format(**layer.weight.names)
-            + f" sees {rows} rows of input in {samples} run{'s' * (samples > 1)}; expected at least {_LEAST_ROWS}: "
+            f"{name} sees {rows} rows of input in {samples} run{'s' * (samples > 1)}; expected at least {_LEAST_ROWS}: "
             "calibrate with more samples"
         )
+    if not all(each.finite for each in seen):
+        raise UserError(f"{name} sees inputs whose squares are no float32 numbers; expected smaller ones")

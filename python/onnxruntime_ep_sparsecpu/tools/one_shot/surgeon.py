@@ -31,7 +31,11 @@ def solve(w: Array, hessian: Array, sparsity: float, starts: Array, by_size: Arr
     finds in the rare layer (of few weights) where that is better, so that the error is never above it.
     """
     damped = dampened(hessian)
-    found = refit(prune(w, damped, sparsity, starts), w, damped)
+    try:
+        found = refit(prune(w, damped, sparsity, starts), w, damped)
+    except np.linalg.LinAlgError:
+        # Rounding has left no sum of squares, where inputs hardly vary: they count as independent.
+        return solve(w, np.maximum(hessian, 0) * np.eye(hessian.shape[1]), sparsity, starts, by_size)
     if relative_error(found, w, hessian) <= relative_error(by_size, w, hessian):
         return found
     return refit(by_size, w, damped)
