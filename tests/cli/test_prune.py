@@ -193,6 +193,26 @@ def test_depthwise_stays() -> None:
     assert [weight.depthwise for weight in weights] == [False] + [True, False] * 13 + [False]
 
 
+@pytest.mark.parametrize(
+    "more", [[], ["--pattern", "1x4"], ["--calibrate", "data.npz"]], ids=lambda more: " ".join(more)
+)
+def test_an_empty_weight_stays(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", x=np.random.default_rng(1).normal(size=(64, 8)).astype(np.float32))
+    nodes = [
+        helper.make_node("MatMul", ["x", "none"], ["nothing"], name="empty"),
+        helper.make_node("MatMul", ["x", "own"], ["own y"], name="own"),
+        helper.make_node("Concat", ["nothing", "own y"], ["y"], axis=1),
+    ]
+    own = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
+    model = build(nodes, {"none": np.empty((8, 0), np.float32), "own": own}, 8)
+    result, _ = pruned(capsys, model, tmp_path, "--sparsity", "0.5", *more)
+    assert [layer["node"] for layer in result["layers"]] == ["own"]
+    assert [(layer["node"], layer["reason"]) for layer in result["kept"]] == [("empty", "empty")]
+
+
 def test_weights_in_a_branch_and_in_constants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weight = numpy_helper.from_array(np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32))
 
@@ -255,6 +275,7 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mistakes = {
         "is the model itself": [path, path],
         "no regular expression": [path, out, "--exclude", "("],
+        "--exclude ^conv is found in the name of no weight": [path, out, "--exclude", "Gemm", "--exclude", "^conv"],
         "no weight to prune: excluded": [path, out, "--exclude", "."],
         "cannot write": [path, str(tmp_path / "none" / "out.onnx")],
         "no such file": [str(tmp_path / "none.onnx"), out],

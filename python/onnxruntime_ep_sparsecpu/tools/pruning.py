@@ -25,6 +25,8 @@ from onnxruntime_ep_sparsecpu.tools.weights import Weight, find_weights, is_numb
 
 Array = npt.NDArray[Any]
 
+_SHOWN_NAMES = 8  # of nodes, in an error
+
 
 def prune(
     source: Source,
@@ -41,9 +43,9 @@ def prune(
     Weights are the constant ones of Conv, MatMul, Gemm and their INT8 forms, where zero is the zero point; depthwise
     convolutions stay as they are. A tensor that several nodes share is pruned once. Each weight gets the sparsity by
     itself. pattern: see magnitude.prune. exclude: regular expressions; a weight stays if one is found in its name or
-    in that of a node that uses it. feeds: inputs on which the CPU provider runs both models, to compare the outputs
-    once the file is written. tick: called with the share of the work that is done, 0..1. External data is written to
-    one file next to `out`, a tensor at a time. No file is left half written.
+    in that of a node that uses it, and each must be found somewhere. feeds: inputs on which the CPU provider runs both
+    models, to compare the outputs once the file is written. tick: called with the share of the work that is done, 0..1.
+    External data is written to one file next to `out`, a tensor at a time. No file is left half written.
 
     Without calibration the smallest weights go. calibration: inputs to run the model with (see samples.samples_of);
     then those go that change the outputs of their layers least on these inputs, and the other weights and the biases
@@ -61,7 +63,7 @@ def prune(
     model = onnx.ModelProto()
     model.CopyFrom(source.proto)
     weights = find_weights(model, source.folder)
-    chosen, kept = _choose(weights, [_expression(text) for text in exclude], calibration is not None)
+    chosen, kept = _choose(weights, [_expression(text, weights) for text in exclude], calibration is not None)
     if not chosen:
         raise UserError(f"{source.name} has no weight to prune: " + _why_none(kept))
     if calibration is None:
@@ -90,11 +92,17 @@ def prune(
     }
 
 
-def _expression(text: str) -> re.Pattern[str]:
+def _expression(text: str, weights: list[Weight]) -> re.Pattern[str]:
+    """Raises UserError for one that is none, and for one that finds nothing: a name has been mistyped."""
     try:
-        return re.compile(text)
+        expression = re.compile(text)
     except re.error as error:
         raise UserError(f"--exclude {text} is no regular expression: {error}") from error
+    if weights and not any(_found(expression, weight) for weight in weights):
+        names = [weight.names["node"] for weight in weights]
+        some = ", ".join(names[:_SHOWN_NAMES]) + (", ..." if len(names) > _SHOWN_NAMES else "")
+        raise UserError(f"--exclude {text} is found in the name of no weight and of no node that has one: {some}")
+    return expression
 
 
 def _choose(
@@ -112,9 +120,10 @@ def _choose(
 
 def _reason_to_keep(weight: Weight, exclude: list[re.Pattern[str]]) -> str:
     """Why a weight is not pruned; "" if it is."""
-    names = [weight.tensor.name, *(node.name for node in weight.nodes)]
-    if any(expression.search(name) for expression in exclude for name in names):
+    if any(_found(expression, weight) for expression in exclude):
         return "excluded"
+    if 0 in weight.tensor.dims:
+        return "empty"
     if weight.depthwise:
         return "depthwise: one input channel for each output, which no zero makes faster"
     if weight.is_input:
@@ -130,6 +139,12 @@ def _reason_to_keep(weight: Weight, exclude: list[re.Pattern[str]]) -> str:
 def _type_name(tensor: onnx.TensorProto) -> str:
     types = onnx.TensorProto.DataType
     return types.Name(tensor.data_type).lower() if tensor.data_type in types.values() else f"type {tensor.data_type}"
+
+
+def _found(expression: re.Pattern[str], weight: Weight) -> bool:
+    """In the weight's name or that of a node, as they are stored or as results call them."""
+    names = weight.names
+    return any(map(expression.search, {names["node"], names["weight"], *(node.name for node in weight.nodes)}))
 
 
 def _why_none(kept: list[dict[str, Any]]) -> str:
