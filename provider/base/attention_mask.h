@@ -11,7 +11,8 @@ enum class MaskKind {
   kKeeps,    // bools: scores at false are masked
   kDrops,    // bools: scores at true are masked
   kPadding,  // int32 [batch, keys] or [batch, queries, keys]: scores at numbers below 1 are masked
-  kLengths,  // int32 [batch]: scores of the keys from that number on are masked
+  kLengths,  // int32 [batch]: scores of the keys from that number on are masked; [2 * batch]: behind these numbers, of
+             // the keys before others, too; [3 * batch + 2]: behind them what onnxruntime's CPU provider does not read
 };
 
 }  // namespace sparsecpu

@@ -61,6 +61,13 @@ WindowLayout::WindowLayout(const Geometry& out, int64_t h, int64_t w, const Wind
   gathers_ = taps_lie_apart(rows, columns) && gathered_positions() < aligned_positions();
 }
 
+bool WindowLayout::reads_pixels_only() const {
+  const auto inside = [](const WindowAxis& axis, int64_t size, int64_t outputs) {
+    return axis.before <= 0 && (outputs - 1) * axis.stride - axis.before + axis.reach() < size;
+  };
+  return inside(rows_, aligned_.h, out_.h) && inside(columns_, aligned_.w, out_.w);
+}
+
 int64_t WindowLayout::slot(int64_t row, int64_t column) const {
   const int64_t r = row_rank_[static_cast<size_t>(row)], c = column_rank_[static_cast<size_t>(column)];
   return r < 0 || c < 0 ? live_ : r * live_columns_ + c;

@@ -33,6 +33,8 @@ class WindowLayout {
 
   const Geometry& aligned() const { return aligned_; }
   bool gathers() const { return gathers_; }
+  // No tap of any output lies beside the image.
+  bool reads_pixels_only() const;
   // Vectors that one vector of a pixel becomes, in a batch group; of windows that nobody can run, more than fit int64.
   double positions() const { return gathers_ ? gathered_positions() : aligned_positions(); }
 

@@ -239,9 +239,7 @@ WindowInput Layouts::window_of(int value, const Placed& out, const Window& windo
   const WindowLayout layout = window_layout(v.shape, out.blocks, window, extent);
   if (layout.gathers()) return gathered(value, out, window, layout, fill);
   const Geometry& need = layout.aligned();
-  const bool pointwise = window.kernel[0] * window.kernel[1] == 1;
-  const bool borderless = pointwise && need.origin_h >= 0 && need.origin_w >= 0;
-  const std::optional<FillBits> border = borderless ? std::nullopt : std::optional<FillBits>(fill);
+  const std::optional<FillBits> border = layout.reads_pixels_only() ? std::nullopt : std::optional<FillBits>(fill);
   if (const Version* found = v.find_version(Axes::kImage, need, border)) {
     return window_walk(found->tensor, need, window);
   }
@@ -249,7 +247,7 @@ WindowInput Layouts::window_of(int value, const Placed& out, const Window& windo
   const Version* complete = v.quantization ? nullptr : v.complete_version(Axes::kImage);
   if (complete == nullptr) return window_walk(imported(value, need, Axes::kImage, fill), need, window);
   // A strided 1x1 window reads one pixel an output: copy just those.
-  if (pointwise) return gathered(value, out, window, layout, fill);
+  if (window.kernel == std::array<int64_t, 2>{1, 1}) return gathered(value, out, window, layout, fill);
   const LaneTensor source = complete->tensor;
   const LaneTensor made = relaid(source, need, fill);
   v.versions.push_back({made, Axes::kImage, fill});

@@ -103,7 +103,7 @@ void Placement::demand_window(int value, const Placed& out, const Window& window
   if (layout.gathers() || !same_blocks(need, in.blocks)) return;
   const bool inside = need.origin_h >= 0 && need.origin_w >= 0 && need.origin_h + need.grid_h <= in.blocks.step_h &&
                       need.origin_w + need.grid_w <= in.blocks.step_w;
-  if (inside && window.kernel[0] * window.kernel[1] == 1) return;
+  if (inside && layout.reads_pixels_only()) return;
   if (in.halo && in.fill != fill) return;  // one fill a tensor; the other consumer gets a copy
   const Extent have = in.halo.value_or(Extent{0, 0, in.blocks.step_h, in.blocks.step_w});
   const Extent both{std::min(have.top, need.origin_h), std::min(have.left, need.origin_w),

@@ -12,11 +12,12 @@ struct FloatMask {
   int value;
   MaskKind kind;
   float masked;
-  int64_t keys;
+  int64_t batch, keys;
   TensorRef ref;
 
   bool is_like(const FloatMask& other) const {
-    return value == other.value && kind == other.kind && masked == other.masked && keys == other.keys;
+    return value == other.value && kind == other.kind && masked == other.masked && batch == other.batch &&
+           keys == other.keys;
   }
 };
 

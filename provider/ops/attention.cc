@@ -13,11 +13,18 @@ Shape output_of(const Attention& attention, const Shapes& inputs) {
     if (both) scores = *both;
     return both && scores.size() == 4 && scores[1] == attention.heads;
   };
-  if (attention.mask != MaskKind::kNone && !joins(mask_over_scores(attention.mask, inputs[3], k[1]))) {
+  bool fits = joins({k[0], 1, 1, 1}) && joins({v[0], 1, 1, 1});
+  if (attention.mask == MaskKind::kLengths) {
+    expect_rank(inputs[3], 1, 1);
+    const int64_t count = inputs[3][0], batch = scores[0];
+    if (count != batch && count != 2 * batch && count != 3 * batch + 2) {
+      throw Error("its mask has " + std::to_string(count) + " numbers; of a batch of " + std::to_string(batch) +
+                  " one each, two each or three each and two are expected");
+    }
+  } else if (attention.mask != MaskKind::kNone && !joins(mask_over_scores(attention.mask, inputs[3], q[0], k[1]))) {
     throw Error("its mask has shape " + dims_text(inputs[3]) + "; it has to broadcast to " + dims_text(scores));
   }
-  const bool fits = joins({k[0], 1, 1, 1}) && joins({v[0], 1, 1, 1}) && scores[3] == v[1] && k[2] == q[2] &&
-                    q[2] % attention.heads == 0 && v[2] % attention.heads == 0;
+  fits = fits && scores[3] == v[1] && k[2] == q[2] && q[2] % attention.heads == 0 && v[2] % attention.heads == 0;
   if (!fits) {
     throw Error("its queries, keys and values have shapes " + dims_text(q) + ", " + dims_text(k) + " and " +
                 dims_text(v) + "; [batch,queries,c], [batch,keys,c] and [batch,keys,d] of " +
@@ -36,11 +43,10 @@ Shape QuantizedAttention::shape(const Shapes& inputs) const {
   return result;
 }
 
-Shape mask_over_scores(MaskKind kind, const Shape& mask, int64_t keys) {
-  if (mask.empty() || (kind != MaskKind::kPadding && kind != MaskKind::kLengths)) return mask;
-  Shape result{mask[0], 1, mask.size() == 3 ? mask[1] : 1, keys};
-  if (kind == MaskKind::kPadding) result.back() = mask.back();
-  return result;
+Shape mask_over_scores(MaskKind kind, const Shape& mask, int64_t batch, int64_t keys) {
+  if (kind == MaskKind::kLengths) return {batch, 1, 1, keys};
+  if (mask.empty() || kind != MaskKind::kPadding) return mask;
+  return {mask[0], 1, mask.size() == 3 ? mask[1] : 1, mask.back()};
 }
 
 }  // namespace sparsecpu

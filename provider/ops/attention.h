@@ -87,6 +87,6 @@ struct QuantizedAttention : Attention {
 };
 
 // The shape in which the floats of a mask broadcast to the scores, [batch, heads, queries, keys].
-Shape mask_over_scores(MaskKind kind, const Shape& mask, int64_t keys);
+Shape mask_over_scores(MaskKind kind, const Shape& mask, int64_t batch, int64_t keys);
 
 }  // namespace sparsecpu

@@ -56,6 +56,8 @@ struct Binary {
   std::optional<LinearShape> layer() const { return std::nullopt; }
 };
 
+constexpr float kNoShift = -0.0f;  // added, it leaves zeros their sign
+
 // y = x * scale[c] + shift[c]; vectors of length 1 (scalar) or the channel count. BatchNormalization,
 // and Add/Sub/Mul/Div with a constant scalar or per-channel vector. inputs: {x}.
 struct Affine {

@@ -11,10 +11,12 @@ struct AverageQuantization {
 };
 
 enum class PoolKind { kMax, kAverage };
+// What an average divides by: the pixels of the image under the window, those of the padded image, or all taps.
+enum class PoolDivisor { kPixels, kPaddedPixels, kTaps };
 struct Pool {  // inputs: {x}, image axes
   PoolKind kind = PoolKind::kMax;
   Window window;
-  bool count_include_pad = false;
+  PoolDivisor divisor = PoolDivisor::kPixels;
   // QLinearAveragePool: the float sum of x.scale * float(q - zero point) over the window's pixels row by row, divided
   // by their number; y = clamp(RNE(average / y.scale + float(y zero point)))
   std::optional<AverageQuantization> bytes;

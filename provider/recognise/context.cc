@@ -52,6 +52,10 @@ std::optional<float> RecogniseContext::static_number(int index) const {
   return static_cast<float>(fact.proof_numbers->front());
 }
 
+std::optional<float> RecogniseContext::number_beside(int index, int other) const {
+  return rank(index) <= rank(other) ? static_number(index) : std::nullopt;
+}
+
 bool same_dim(const RecogniseContext& context, int a, int axis_a, int b, int axis_b) {
   const int64_t static_a = context.static_dim(a, axis_a), static_b = context.static_dim(b, axis_b);
   if (static_a >= 0 && static_b >= 0) return static_a == static_b;
@@ -77,11 +81,10 @@ int made_by(const Graph& graph, int value, const char* op) {
 std::optional<float> with_number(const RecogniseContext& context, const Node& node, int* activation) {
   if (node.inputs.size() != 2 || node.inputs[0] < 0 || node.inputs[1] < 0) return std::nullopt;
   for (const int number : {1, 0}) {
-    const auto factor = context.static_number(node.inputs[number]);
+    const auto factor = context.number_beside(node.inputs[number], node.inputs[1 - number]);
     if (!factor || (number == 0 && node.op == "Div")) continue;
     *activation = node.inputs[1 - number];
-    // A number of a higher rank would give the result its rank.
-    return context.rank(node.inputs[number]) <= context.rank(*activation) ? factor : std::nullopt;
+    return factor;
   }
   return std::nullopt;
 }

@@ -26,6 +26,8 @@ struct RecogniseContext {
   const Shape* proof(int index) const { return facts[index].proof ? &*facts[index].proof : nullptr; }
   // The only number of a value, constant or computed, if it is the same in every run.
   std::optional<float> static_number(int index) const;
+  // The same in arithmetic with `other`: a number of a higher rank would give the result its rank.
+  std::optional<float> number_beside(int index, int other) const;
 };
 
 // Equal in every run, as far as is known.

@@ -11,7 +11,9 @@
 namespace sparsecpu {
 namespace {
 
-// Clip's bound: an input from opset 11 on, an attribute before; absent: unbounded.
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Clip's bound: an input from opset 11 on, an attribute before; absent: unbounded. So is NaN, to onnxruntime.
 Check read_bound(const RecogniseContext& context, const Node& node, size_t input, const char* key, float unbounded,
                  float* bound) {
   *bound = node.attribute(key, unbounded);
@@ -20,7 +22,7 @@ Check read_bound(const RecogniseContext& context, const Node& node, size_t input
   const auto floats = constant_floats(*value);
   if (!floats) return decline("its bound cannot be used: " + floats.why());
   if (floats->size() != 1) return decline("its bound '" + value->name + "' is not a scalar");
-  *bound = floats->front();
+  *bound = std::isnan(floats->front()) ? std::copysign(kInfinity, unbounded) : floats->front();
   return {};
 }
 
@@ -64,7 +66,7 @@ Meaning recognise_celu(const Node& node, int x) {
   if (alpha == 1.0f) return accept(elu, {x}, node.outputs[0]);
   if (!(alpha > 0) || !std::isnormal(alpha) || !std::isnormal(1.0f / alpha))
     return decline("its alpha is out of range");
-  Affine scaled{Axes::kImage, {1.0f / alpha}, {0.0f}};
+  Affine scaled{Axes::kImage, {1.0f / alpha}, {kNoShift}};
   return Ops{{std::move(scaled), {x}, ~0, -1, ""}, {elu, {~0}, node.outputs[0], -1, ""}};
 }
 
@@ -92,7 +94,7 @@ constexpr std::array kPlainFunctions{
 
 Meaning with_constant(const RecogniseContext& context, const Node& node, int x, const Value& constant,
                       bool constant_first) {
-  Affine affine{Axes::kImage, {1.0f}, {0.0f}};
+  Affine affine{Axes::kImage, {1.0f}, {kNoShift}};
   std::vector<float> values;
   if (Check ok = read_vector(context, x, constant, &values, &affine.axes); !ok) {
     return ok.reason();
@@ -165,7 +167,6 @@ Check join_number(const Node& node, const Value& constant, int rank, std::option
 }
 
 OpData op_of_number(const Node& node, float number) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   if (node.op == "Sum") return Affine{Axes::kImage, {1.0f}, {number}};
   return node.op == "Max" ? Unary{UnaryKind::kClip, number, kInfinity} : Unary{UnaryKind::kClip, -kInfinity, number};
 }
@@ -221,7 +222,7 @@ Meaning recognise_activation(const RecogniseContext& context, const Node& node) 
     return unary(UnaryKind::kElu, gamma * node.attribute("alpha", 1.67326324f), gamma);
   }
   if (type == "Celu") return recognise_celu(node, x);
-  if (type == "Neg") return accept(Affine{Axes::kImage, {-1.0f}, {0.0f}}, {x}, output);
+  if (type == "Neg") return accept(Affine{Axes::kImage, {-1.0f}, {kNoShift}}, {x}, output);
   if (type == "Gelu" || type == "com.microsoft.Gelu") return recognise_gelu(node, x);
   if (type == "com.microsoft.QuickGelu" || type == "Swish") {
     const float alpha = node.attribute("alpha", type == "Swish" ? 1.0f : 1.702f);
@@ -283,8 +284,7 @@ Meaning recognise_several(const RecogniseContext& context, const Node& node) {
 }
 
 Meaning recognise_power(const RecogniseContext& context, const Node& node) {
-  if (context.static_number(node.inputs[1]) != 2.0f || context.rank(node.inputs[1]) > context.rank(node.inputs[0]))
-    return decline("its exponent is not the number 2");
+  if (context.number_beside(node.inputs[1], node.inputs[0]) != 2.0f) return decline("its exponent is not the number 2");
   return accept(Unary{UnaryKind::kSquare, 0, 0}, {node.inputs[0]}, node.outputs[0]);
 }
 

@@ -118,7 +118,7 @@ Meaning recognise_gemm(const RecogniseContext& context, const Node& node) {
   Ops result{{std::move(linear), {x}, ~0, -1, ""}};
   int addend = full;
   if (beta != 1.0f) {
-    result.push_back(Op{Affine{Axes::kTokens, {beta}, {0.0f}}, {full}, ~1, -1, ""});
+    result.push_back(Op{Affine{Axes::kTokens, {beta}, {kNoShift}}, {full}, ~1, -1, ""});
     addend = ~1;
   }
   result.push_back(Op{Binary{BinaryKind::kAdd}, {~0, addend}, node.outputs[0], -1, ""});

@@ -20,7 +20,12 @@ Meaning recognise_pool(const RecogniseContext& context, const Node& node) {
     return decline("its input has rank " + std::to_string(rank) + ", its window has " + std::to_string(spatial) +
                    " axes");
   }
-  pool.count_include_pad = node.attribute("count_include_pad", int64_t{0}) != 0;
+  if (node.attribute("count_include_pad", int64_t{0}) != 0) {
+    // As onnxruntime does. It matters where a window reaches past the padding.
+    const bool old = node.domain.empty() && node.since_version < 19 && !pool.window.ceil_mode;
+    pool.divisor =
+        old || node.op == "com.microsoft.QLinearAveragePool" ? PoolDivisor::kTaps : PoolDivisor::kPaddedPixels;
+  }
   return accept(pool, {node.inputs[0]}, node.outputs[0]);
 }
 

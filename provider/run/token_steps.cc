@@ -18,7 +18,7 @@ bool MaskStep::is_masked(int64_t i, const Frame& frame) const noexcept {
     case MaskKind::kPadding:
       return integers[i] <= 0;
     case MaskKind::kLengths:
-      return i % keys >= integers[i / keys];
+      return i % keys >= integers[i / keys] || (starts > 0 && i % keys < integers[starts + i / keys]);
     case MaskKind::kNone:
     case MaskKind::kAdded:
       break;

@@ -24,6 +24,7 @@ class MaskStep final : public Step {
   MaskKind kind = MaskKind::kKeeps;
   int64_t count = 0;  // of floats
   int64_t keys = 1;
+  int64_t starts = 0;  // kLengths: where the first keys' numbers begin; 0: there are none
   float masked = 0;
   TensorRef x, y;
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import onnx
-from case import Model, case, network, node, normal, sparse
+from case import MICROSOFT, Model, case, network, node, normal, sparse
 
 HEADS, DEPTH, TOKENS = 4, 8, 6
 WIDTH = HEADS * DEPTH
@@ -85,3 +85,27 @@ for lowest in -1.0, -1e4, -1e9:
 number = [node("Mul", ["m", "three"], ["mb"])]
 added = [node("Add", ["sd", "mb"], ["sm"])]
 case("one number added to scores", claims=("MatMul",))(partial(attention, number, added, np.float32, (1,)))
+
+
+def key_lengths(op: str, batch: int, lengths: list[int]) -> Model:
+    """A mask of one axis, declared [batch]: onnxruntime takes more numbers than these."""
+    constants = {"w": sparse(WIDTH, 3 * WIDTH), "b": normal(3 * WIDTH)}
+    inputs = ["x", "w", "b", "m"]
+    nodes = []
+    if op == "MultiHeadAttention":
+        nodes = [node("MatMul", ["x", f"w{i}"], [f"x{i}"]) for i in range(3)]
+        constants = {f"w{i}": sparse(WIDTH, WIDTH) for i in range(3)}
+        inputs = ["x0", "x1", "x2", "", "m"]
+    nodes.append(node(op, inputs, ["y"], domain=MICROSOFT, num_heads=HEADS))
+    feeds = {"x": normal(batch, TOKENS, WIDTH), "m": np.array(lengths, np.int32)}
+    return network(nodes, {"x": ["n", "t", WIDTH], "m": ["n"]}, constants, types={"m": np.int32}), [feeds]
+
+
+for op, batch, lengths in (
+    ("Attention", 2, [6, 4]),
+    ("Attention", 2, [5, 3, 0, 1]),
+    ("Attention", 1, [5, 0]),
+    ("MultiHeadAttention", 2, [3, 2, 0, 3, 5, 0, 2, 7]),
+    ("MultiHeadAttention", 1, [3, 0, 3, 0, 5]),
+):
+    case(f"{op} of {batch} with key lengths {lengths}")(partial(key_lengths, op, batch, lengths))

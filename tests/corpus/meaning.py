@@ -272,3 +272,78 @@ NAN = float("nan")
 for bounds in ((NAN, 0.5), (-0.1, NAN), (0.5, -0.3)):
     everywhere = ({}, {"min_sparsity": "0"}, {"neighbours": "off"})
     case(f"Clip from {bounds[0]} to {bounds[1]}", options=everywhere)(partial(unordered_clip, *bounds))
+
+
+def power_of_higher_rank(exponent: float) -> Model:
+    """An exponent of rank 4 gives a result of rank 4, also within a GELU or a norm that is written out."""
+    nodes = [node("MatMul", ["x", "w"], ["v"]), node("Pow", ["v", "e"], ["p"])]
+    if exponent == 3:
+        nodes += [
+            node("Mul", ["p", "cubic"], ["c"]),
+            node("Add", ["v", "c"], ["i"]),
+            node("Mul", ["i", "inner"], ["j"]),
+            node("Tanh", ["j"], ["t"]),
+            node("Add", ["t", "one"], ["g"]),
+            node("Mul", ["v", "g"], ["h"]),
+            node("Mul", ["h", "half"], ["n"]),
+        ]
+    else:
+        nodes += [
+            node("ReduceMean", ["p"], ["m"], axes=[-1]),
+            node("Sqrt", ["m"], ["d"]),
+            node("Div", ["v", "d"], ["q"]),
+            node("Mul", ["q", "scale"], ["n"]),
+        ]
+    nodes.append(node("MatMul", ["n", "w"], ["y"]))
+    numbers = {"cubic": 0.044715, "inner": 0.7978845608, "one": 1, "half": 0.5}
+    constants = {name: np.float32(number) for name, number in numbers.items()} | {
+        "w": sparse(64, 64),
+        "e": np.full((1, 1, 1, 1), exponent, np.float32),
+        "scale": np.ones(64, np.float32),
+    }
+    return network(nodes, {"x": ["n", 9, 64]}, constants, opset=13), [{"x": normal(2, 9, 64)}]
+
+
+case("exponent 3 of rank 4 in a GELU")(partial(power_of_higher_rank, 3))
+
+
+def clipped_unit(least: float, most: float) -> Model:
+    """A bound that is NaN is none."""
+    nodes = [
+        node("DequantizeLinear", ["x", *X], ["d"]),
+        node("DequantizeLinear", ["w", "ws"], ["wf"]),
+        node("Conv", ["d", "wf"], ["a"]),
+        node("Clip", ["a", "least", "most"], ["c"]),
+        node("QuantizeLinear", ["c", *Y], ["q"]),
+        node("DequantizeLinear", ["q", *Y], ["y"]),
+    ]
+    constants = numbers(0.02, 0.02, 0.03) | {
+        "w": sparse_bytes(64, 64, 1, 1),
+        "least": np.float32(least),
+        "most": np.float32(most),
+    }
+    # The CPU provider computes in floats: a byte here and there differs by a step.
+    return network(nodes, {"x": ["n", 64, 9, 9]}, constants, types={"x": np.uint8}), [{"x": bytes_of(1, 64, 9, 9)}]
+
+
+for bounds in ((NAN, 1.0), (-1.0, NAN), (NAN, NAN)):
+    case(f"QDQ Clip from {bounds[0]} to {bounds[1]}", bound=0.01)(partial(clipped_unit, *bounds))
+
+
+def signed_zeros(op: str) -> Model:
+    """The sign of a zero says which infinity its inverse is."""
+    making = [node("Mul", ["r", "less"], ["m"]), node(op, ["m"], ["s"])] if op == "Ceil" else [node(op, ["r"], ["s"])]
+    nodes = [
+        node("Conv", ["x", "w"], ["a"]),
+        node("Relu", ["a"], ["r"]),
+        *making,
+        node("Reciprocal", ["s"], ["i"]),
+        node("Clip", ["i", "low", "high"], ["y"]),
+    ]
+    numbers = {"less": -0.01, "low": -50, "high": 50}
+    constants = {name: np.float32(number) for name, number in numbers.items()} | {"w": sparse(64, 64, 1, 1)}
+    return network(nodes, {"x": ["n", 64, 6, 6]}, constants), [{"x": normal(1, 64, 6, 6)}]
+
+
+for op in ("Neg", "Ceil"):
+    case(f"signed zeros of {op}")(partial(signed_zeros, op))

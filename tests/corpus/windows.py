@@ -6,7 +6,8 @@ from functools import partial
 from itertools import product
 
 import numpy as np
-from case import Dims, Model, case, network, node, normal, sparse
+import onnx
+from case import Dims, Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
 
 
 def two_windows(size: int, stride: int) -> Model:
@@ -133,3 +134,42 @@ def same_with_dilations(op: str, auto_pad: str, opset: int) -> Model:
 for op, opset in (("MaxPool", 11), ("AveragePool", 19)):
     for auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         case(f"{op} {auto_pad} with dilations")(partial(same_with_dilations, op, auto_pad, opset))
+
+
+def end_pads(pads: list[int], layer: str, size: int) -> Model:
+    """A window of one pixel whose pads are past the image: what lies there is no rest of the layer before."""
+    before = [node("Conv", ["x", "w", "b"], ["a"], pads=[1] * 4), node("Relu", ["a"], ["r"])]
+    last = [node("Conv", ["r", "v", "b"], ["y"], pads=pads)]
+    if layer == "Pad":
+        last = [node("Pad", ["r", "p"], ["e"]), node("Conv", ["e", "v", "b"], ["y"])]
+    constants = {
+        "w": sparse(64, 64, 3, 3, zeros=0.95),
+        "v": sparse(64, 64, 1, 1, zeros=0.95),
+        "b": np.abs(normal(64)),
+        "p": np.array([0, 0, *pads[:2], 0, 0, *pads[2:]]),
+    }
+    return network(before + last, {"x": ["n", 64, size, size]}, constants), [{"x": normal(1, 64, size, size)}]
+
+
+def end_pads_of_bytes(size: int) -> Model:
+    def layer(x: str, y: str, weight: str, pads: int) -> onnx.NodeProto:
+        inputs = [x, "s", "z", weight, "s", "none", "s", "z", "c"]
+        return node("QLinearConv", inputs, [y], pads=[0, 0, pads, pads])
+
+    constants = {
+        "s": np.float32(0.05),
+        "z": np.uint8(100),
+        "none": np.int8(0),
+        "w": sparse_bytes(16, 8, 1, 1, zeros=0.5, largest=9),
+        "v": sparse_bytes(16, 16, 1, 1, zeros=0.5, largest=9),
+        "c": np.arange(-400, 400, 50, dtype=np.int32),
+    }
+    nodes = [layer("x", "a", "w", 0), layer("a", "y", "v", 1)]
+    x = bytes_of(2, 8, size, size) // 2
+    return network(nodes, {"x": ["n", 8, size, size]}, constants, types={"x": np.uint8, "y": np.uint8}), [{"x": x}]
+
+
+for layer, pads, size in product(("Conv", "Pad"), ([0, 0, 1, 1], [0, 0, 0, 2], [0, 0, 3, 0]), (7, 9)):
+    case(f"1x1 {layer} with pads {pads} of {size}")(partial(end_pads, pads, layer, size))
+for size in (7, 11):
+    case(f"1x1 of bytes with pads at the end of {size}", bound=0.0)(partial(end_pads_of_bytes, size))

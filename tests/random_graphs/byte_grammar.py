@@ -122,8 +122,11 @@ def convolution(c: Chain, x: Bytes) -> Bytes:
     inputs += c.parameters(scale, zero)
     if c.draw(st.booleans()):
         inputs.append(c.constant(c.random.integers(-500, 500, rows), np.int32))
-    name = c.emit("QLinearConv", inputs, pads=[kernel // 2] * 2 * spatial)
-    return Bytes(name, (x.shape[0], rows, *x.shape[2:]), scale, zero)
+    pads = [c.draw(st.integers(0, kernel)) for _ in range(2 * spatial)]
+    sizes = [size + pads[i] + pads[i + spatial] - kernel + 1 for i, size in enumerate(x.shape[2:])]
+    if min(sizes) < 1:
+        pads, sizes = [kernel // 2] * 2 * spatial, x.shape[2:]
+    return Bytes(c.emit("QLinearConv", inputs, pads=pads), (x.shape[0], rows, *sizes), scale, zero)
 
 
 def unary(c: Chain, x: Bytes) -> Bytes:

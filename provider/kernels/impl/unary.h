@@ -121,7 +121,7 @@ void unary(UnaryKind kind, float a, float b, const float* x, float* y, int64_t c
     case UnaryKind::kCeil:
       return map(x, y, count, [&](Vec v) {
         const Vec near = round(v);
-        return select(less(near, v), add(near, one), near);
+        return with_sign(select(less(near, v), add(near, one), near), v);
       });
   }
 }

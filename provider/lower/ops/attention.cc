@@ -89,9 +89,11 @@ TensorRef byte_mask(int value, Planner& p) {
 }
 
 // What a mask of bools or int32 adds.
-TensorRef added_by_mask(TensorRef source, const Shape& shape, const Attention& attention, int64_t keys, Planner& p) {
+TensorRef added_by_mask(TensorRef source, const Shape& shape, const Attention& attention, int64_t batch, int64_t keys,
+                        Planner& p) {
   auto step = std::make_unique<MaskStep>();
-  step->count = elements_of(mask_over_scores(attention.mask, shape, keys));
+  step->count = elements_of(mask_over_scores(attention.mask, shape, batch, keys));
+  if (attention.mask == MaskKind::kLengths && shape[0] == 2 * batch) step->starts = batch;
   step->kind = attention.mask;
   step->keys = keys;
   step->masked = attention.masked;
@@ -104,17 +106,17 @@ TensorRef added_by_mask(TensorRef source, const Shape& shape, const Attention& a
 }
 
 // A mask of bools, int32 or bytes is converted once for all that use it alike.
-TensorRef float_mask(int value, const Attention& attention, int64_t keys, Planner& p) {
+TensorRef float_mask(int value, const Attention& attention, int64_t batch, int64_t keys, Planner& p) {
   const TensorRef source = p.layouts.dense_of(value);
   const Placed& mask = p.placement.at(value);
   const bool adds = attention.mask == MaskKind::kAdded;
   if (adds && mask.type == ElementType::kFloat) return source;
-  const FloatMask wanted{value, attention.mask, attention.masked, keys, {}};
+  const FloatMask wanted{value, attention.mask, attention.masked, batch, keys, {}};
   for (const FloatMask& made : p.float_masks) {
     if (made.is_like(wanted)) return made.ref;
   }
   p.float_masks.push_back(wanted);
-  p.float_masks.back().ref = adds ? byte_mask(value, p) : added_by_mask(source, mask.shape, attention, keys, p);
+  p.float_masks.back().ref = adds ? byte_mask(value, p) : added_by_mask(source, mask.shape, attention, batch, keys, p);
   return p.float_masks.back().ref;
 }
 
@@ -148,8 +150,8 @@ void add_attention(const Stage& stage, const Attention& attention, FillBits fill
   step->v = operand_lanes(inputs[2], out[0], step->keys, p);
   step->y = p.layouts.new_lanes(stage.op.output);
   if (attention.mask != MaskKind::kNone) {
-    const Shape shape = mask_over_scores(attention.mask, p.placement.shape(inputs[3]), step->keys);
-    step->mask = AttentionMask{float_mask(inputs[3], attention, step->keys, p), mask_steps(shape)};
+    const Shape shape = mask_over_scores(attention.mask, p.placement.shape(inputs[3]), out[0], step->keys);
+    step->mask = AttentionMask{float_mask(inputs[3], attention, out[0], step->keys, p), mask_steps(shape)};
   }
   // A microsecond computes about eight times as many multiply-adds as it moves floats.
   const int64_t multiplies = step->slots() * step->tile * kLanes * (step->depth + step->value_depth);

@@ -17,20 +17,18 @@ FillBits pool_fill(const Pool& pool, ElementType type) {
   return fill_of(pool.kind == PoolKind::kMax ? std::numeric_limits<float>::lowest() : 0.0f);  // as onnxruntime begins
 }
 
-// Pixels under the window along one axis, for each output index: inside the image, or inside the padded image, in place
-// of which onnxruntime counts the whole window on bytes.
+// What counts of the window along one axis, for each output index.
 std::vector<float> pixels_covered(const Pool& pool, size_t axis, int64_t size, const WindowExtent& extent,
                                   int64_t outputs) {
   std::vector<float> counts;
   const int64_t before = extent.pads[axis], after = extent.pads[axis + 2];
-  const bool whole = pool.count_include_pad && pool.bytes;
-  const int64_t low = pool.count_include_pad ? -before : 0;
-  const int64_t high = pool.count_include_pad ? size + after : size;
+  const bool padded = pool.divisor == PoolDivisor::kPaddedPixels, all = pool.divisor == PoolDivisor::kTaps;
+  const int64_t low = padded ? -before : 0, high = padded ? size + after : size;
   for (int64_t o = 0; o < outputs; ++o) {
     int64_t n = 0;
     for (int64_t k = 0; k < pool.window.kernel[axis]; ++k) {
       const int64_t pixel = o * pool.window.stride[axis] - before + k * pool.window.dilation[axis];
-      n += whole || (pixel >= low && pixel < high);
+      n += all || (pixel >= low && pixel < high);
     }
     counts.push_back(static_cast<float>(n));
   }

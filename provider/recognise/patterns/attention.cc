@@ -196,8 +196,8 @@ class AttentionMatcher {
       return {};
     }
     drops_ = leads_to_product(masking.inputs[2]);
-    const auto masked = context_.static_number(masking.inputs[drops_ ? 1 : 2]);
     *scores = masking.inputs[drops_ ? 2 : 1];
+    const auto masked = context_.number_beside(masking.inputs[drops_ ? 1 : 2], *scores);
     mask_.value = masking.inputs[0];
     if (!masked || !(*masked < 0))
       return decline("the Where before its Softmax does not mask scores with a negative number");

@@ -67,10 +67,12 @@ std::optional<Quantization> quantization_of(const RecogniseContext& context, int
 std::optional<Link> nan_guard_of(const RecogniseContext& context, int value) {
   const Graph& graph = context.graph;
   const int guard = made_by(graph, value, "Where");
-  if (guard < 0 || context.static_number(graph.nodes[guard].inputs[1]) != 0.0f) return std::nullopt;
-  const int test = made_by(graph, graph.nodes[guard].inputs[0], "IsNaN");
+  if (guard < 0) return std::nullopt;
+  const Node& where = graph.nodes[guard];
+  if (context.number_beside(where.inputs[1], where.inputs[2]) != 0.0f) return std::nullopt;
+  const int test = made_by(graph, where.inputs[0], "IsNaN");
   if (test < 0) return std::nullopt;
-  Link link{{guard, test}, graph.nodes[guard].inputs[2], value, Affine{Axes::kTokens, {1.0f}, {0.0f}}};
+  Link link{{guard, test}, where.inputs[2], value, Affine{Axes::kTokens, {1.0f}, {kNoShift}}};
   const int tested = graph.nodes[test].inputs[0];
   if (tested == link.input) return link;
   // onnxruntime gives each of the two a DequantizeLinear of its own.
@@ -102,7 +104,7 @@ std::optional<Link> link_of(const RecogniseContext& context, int value, bool qua
     const auto number = with_number(context, node, &link.input);
     if (!number) return std::nullopt;
     (node.op == "Div" ? link.divisor : link.factor) = *number;
-    link.function = Affine{Axes::kTokens, {link.factor / link.divisor}, {0.0f}};
+    link.function = Affine{Axes::kTokens, {link.factor / link.divisor}, {kNoShift}};
   } else if (!only_moves(node) && !selects(context, node, value)) {
     return std::nullopt;
   }

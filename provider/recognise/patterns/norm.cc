@@ -35,7 +35,7 @@ class Backwards {
   // Power `exponent` of x: Pow, or for 2 and 3 products of x with itself.
   int take_power(int value, int exponent) {
     if (const int pow = made_by(graph_, value, "Pow"); pow >= 0) {
-      const auto found = context_.static_number(at(pow).inputs[1]);
+      const auto found = context_.number_beside(at(pow).inputs[1], at(pow).inputs[0]);
       if (!found || *found != static_cast<float>(exponent)) return -1;
       return at(take(pow)).inputs[0];
     }
@@ -159,7 +159,7 @@ class LayerNormMatcher : Backwards {
   // 1 / deviation: the node.
   int inverse_of(int value) const {
     const int div = made_by(graph_, value, "Div");
-    if (div >= 0 && context_.static_number(at(div).inputs[0]) == 1.0f) return div;
+    if (div >= 0 && context_.number_beside(at(div).inputs[0], at(div).inputs[1]) == 1.0f) return div;
     return made_by(graph_, value, "Reciprocal");
   }
 
