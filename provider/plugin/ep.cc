@@ -1,6 +1,7 @@
 #include "plugin/ep.h"
 
 #include <string_view>
+#include <utility>
 
 #include "abi/ort_api.h"
 #include "base/cpu.h"
@@ -113,6 +114,7 @@ void Ep::get_capability(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo*
     fuse(support, nodes, /*drop_weights=*/true);
   }
   log_claims(graph, claimed.result);
+  if (parent.empty()) warn_of_unknown_axes();
 }
 
 void Ep::claim_anything(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo* support) {
@@ -123,6 +125,16 @@ void Ep::claim_anything(const ort::OrtGraph* handle, ort::OrtEpGraphSupportInfo*
     return fuse(support, {node}, /*drop_weights=*/false);
   }
   log_.write(LogLevel::kError, option_error_);
+}
+
+// Once the main graph is seen, which is after the bodies of its nodes. No error: to find a size in no graph is certain
+// only when all have been claimed.
+void Ep::warn_of_unknown_axes() {
+  if (std::exchange(warned_of_axes_, true)) return;
+  for (const auto& [name, size] : options_.claim.assume) {
+    if (report_->assumes(name)) continue;
+    log_.write(LogLevel::kWarning, "option 'assume' names '" + name + "'; no graph has an open axis of that name");
+  }
 }
 
 void Ep::log_claims(const Graph& graph, const ClaimResult& result) const {

@@ -24,12 +24,14 @@ class Ep : public ort::OrtEp {
                ort::OrtNodeComputeInfo** infos);
   void set_dynamic_options(const char* const* keys, const char* const* values, size_t count);
   void log_claims(const Graph& graph, const ClaimResult& result) const;
+  void warn_of_unknown_axes();
 
   Log log_;
   Options options_;
   // A bad option, reported by Compile: ORT answers an error of CreateEp or GetCapability with a session on
   // the CPU provider, which nobody would notice.
   std::string option_error_;
+  bool warned_of_axes_ = false;
   Ledger ledger_;
   std::shared_ptr<SessionThreads> threads_;
   std::shared_ptr<SessionReport> report_;

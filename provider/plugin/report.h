@@ -50,6 +50,8 @@ class SessionReport {
   size_t add_graph(const Graph& graph, const std::string& parent_node, const ClaimResult& result);
   // Whether the region is still one: ONNX Runtime may show a graph again, as if nothing had been claimed.
   bool shows(size_t number) const;
+  // Whether a graph has the axis, so that a prediction used a size of it.
+  bool assumes(const std::string& axis) const;
   // Layers whose weights were packed for this session, not shared with one that was there.
   void add_packed(int64_t layers);
   // What became of the nodes of region `number`, which Compile has put into `node`.

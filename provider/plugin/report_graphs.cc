@@ -173,6 +173,11 @@ size_t SessionReport::add_graph(const Graph& graph, const std::string& parent_no
   return first_region;
 }
 
+bool SessionReport::assumes(const std::string& axis) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return assumed_.count(axis) > 0;
+}
+
 void SessionReport::add_packed(int64_t layers) {
   const std::lock_guard<std::mutex> lock(mutex_);
   layers_packed_ += layers;

@@ -300,6 +300,26 @@ def test_log_is_shown_on_request(option: str, variable: str | None, shown: set[s
     assert ("CumSum" in result.stderr) == ("verbose" in shown)
 
 
+@pytest.mark.parametrize(("name", "warned"), [("batch", False), ("inner", False), ("n", True), ("x[0]", True)])
+def test_an_assumed_axis_that_no_graph_has_is_a_warning(name: str, warned: bool) -> None:
+    """Once; not of one that the body of an If has."""
+    model = onnx.load_from_string(branching_model())
+    body = model.graph.node[1].attribute[0].g
+    body.initializer.append(numpy_helper.from_array(np.ones(20, bool), "keep"))
+    body.node[0].input[0] = "kept"
+    body.node.insert(0, helper.make_node("Compress", ["h", "keep"], ["kept"], axis=0))
+    body.value_info.append(helper.make_tensor_value_info("kept", TensorProto.FLOAT, ["inner", SIZE]))
+    body.output[0].type.tensor_type.shape.dim[0].dim_param = "inner"
+    code = (
+        "import base64, onnxruntime as ort, onnxruntime_ep_sparsecpu\n"
+        f"model = base64.b64decode('{base64.b64encode(model.SerializeToString()).decode()}')\n"
+        f"ort.InferenceSession(model, providers=[('{NAME}', {{'assume': '{name}=3'}})])\n"
+    )
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count(f"option 'assume' names '{name}'; no graph has") == warned, result.stderr
+
+
 @pytest.mark.parametrize("variable", ["SPARSECPU_LOG", "SPARSECPU_ISA"])
 def test_a_bad_environment_is_an_error(variable: str) -> None:
     code = (
