@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import exports
 import numpy as np
 import onnx
 import pytest
@@ -152,6 +151,7 @@ def metadata(node: onnx.NodeProto) -> dict[str, str]:
 
 def test_annotated_copy(tmp_path: Path) -> None:
     """A torch export: nodes that stay, that are merged into others, that are folded; the copy computes the same."""
+    exports = pytest.importorskip("exports")
     path = exports.random_bert(tmp_path / "bert.onnx")
     out = str(tmp_path / "annotated.onnx")
     source = tools.open_source(str(path))
