@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,34 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
     assert {path.name for path in tmp_path.iterdir()} == {"data.npz", "m.onnx", "out.onnx"}
+
+
+def test_layers_that_lose_most_and_how_to_leave_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of four layers over one input, one whose weights are all needed."""
+    rng = np.random.default_rng(1)
+    g = models.GraphBuilder(seed=1)
+    sizes = [np.where(rng.random((32, 32)) < 0.3, 1, 1e-4)] * 3 + [np.ones((32, 32))]
+    parts = [g.op("MatMul", ["x", g.constant((g.floats((32, 32)) * size).astype(np.float32))]) for size in sizes]
+    y = g.op("Concat", parts, axis=1)
+    path = small_models.save(g.model({"x": ["n", 32]}, {y: ["n", 128]}), tmp_path / "m.onnx")
+    np.savez(tmp_path / "data.npz", x=rng.normal(size=(200, 32)).astype(np.float32), labels=np.ones(200))
+    command = [
+        "prune",
+        path,
+        str(tmp_path / "out.onnx"),
+        "--sparsity",
+        "0.6",
+        "--calibrate",
+        str(tmp_path / "data.npz"),
+    ]
+    assert cli.main(command) == 0
+    captured = capsys.readouterr()
+    assert "not used, since no input has the name: labels" in captured.err
+    (line,) = [line for line in captured.out.splitlines() if "--exclude" in line]
+    assert f"By far the largest errors: {parts[3]} (" in captured.out
+    assert cli.main([*command, *shlex.split(line)]) == 0
+    text = capsys.readouterr().out
+    assert f"kept, excluded: {parts[3]}" in text and "By far" not in text
 
 
 def test_every_kind_of_data_gives_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import onnx
 import pytest
 from harness import PROVIDER, child, run_child
-from onnxruntime_ep_sparsecpu import cli, models
+from onnxruntime_ep_sparsecpu import cli, models, tools
 from onnxruntime_ep_sparsecpu.commands import COMMANDS
 
 
@@ -57,6 +57,76 @@ def test_explain_json(encoder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(node["reason"] for node in nodes)
 
 
+def test_explain_takes_shapes_as_the_commands_that_run_a_model(
+    encoder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["explain", encoder, "--json", "--shape", "s=16"]) == 0
+    explained = json.loads(capsys.readouterr().out)
+    assert explained["assumed"] == {"n": 1, "s": 16}
+    assert cli.main(["benchmark", encoder, "--json", "--shape", "s=16", "-t", "0.01", "-w", "0.01"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["options"] == explained["options"] == {"assume": "n=1,s=16"}
+    assert measured["totals"] == explained["totals"]
+
+
+def test_axes_of_inner_graphs_and_values_may_be_assumed() -> None:
+    """Those that the model file declares: of what is computed, and of the body of an If."""
+    g = models.GraphBuilder(sparsity=0.9)
+    model = g.model({"x": ["n", 64]}, {g.op("Relu", [g.gemm("x", 64, 64)]): ["m", 64]})
+    float32 = onnx.TensorProto.FLOAT
+    y = model.graph.output[0].name
+    inner = onnx.helper.make_node("MatMul", [y, "w"], ["inner"])
+    outer = onnx.helper.make_node("Add", ["inner", "inner"], ["outer"])
+    body = onnx.helper.make_graph(
+        [inner, outer],
+        "body",
+        [],
+        [onnx.helper.make_tensor_value_info("outer", float32, ["k", 64])],
+        value_info=[onnx.helper.make_tensor_value_info("inner", float32, [None, 64])],
+    )
+    model.graph.node.append(onnx.helper.make_node("If", ["condition"], ["z"], then_branch=body, else_branch=body))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("condition", onnx.TensorProto.BOOL, []))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("w", float32, [64, 64]))
+    for known in ("n", "m", "k", "inner[0]"):
+        tools.explain(model, {"assume": f" {known} = 4"})
+    for unknown in ("x[1]", "inner[1]", "outer[0]", "body"):
+        with pytest.raises(tools.UserError, match="no such symbolic axis"):
+            tools.explain(model, {"assume": f"{unknown}=4"})
+
+
+def test_layers_that_wait_for_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A product that gains with 128 tokens and loses with one: explain says what stating the sizes would bring."""
+    model = models.bert(0.85, batch="n", sequence="s", layers=1, hidden=256, heads=4)
+    path = tmp_path / "m.onnx"
+    onnx.save(model, path)
+    waiting = tools.explain(path)["totals"]
+    stated = tools.explain(path, {"assume": "n=1,s=128"})["totals"]
+    assert stated["left_for_sizes"] == 0 < waiting["left_for_sizes"]
+    assert stated["claimed_nodes"] == waiting["claimed_nodes"] + waiting["left_for_sizes"]
+    assert cli.main(["explain", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert f"{waiting['left_for_sizes']} nodes more would run here" in text and "assume=n=1,s=128" in text
+
+
+def test_a_model_in_every_form(encoder: str, tmp_path: Path) -> None:
+    """A path, as text or not, what is in memory, and what open_source makes of one of these."""
+    out, dense = tmp_path / "out.onnx", models.bert(0.0, sequence=16, layers=1, hidden=64, heads=2)
+    onnx.save(dense, tmp_path / "dense.onnx")
+    every = {"min_sparsity": "0"}
+    for form in (str, Path, onnx.load, tools.open_source):
+        source, target = form(tmp_path / "dense.onnx"), out if form is Path else str(out)
+        tools.prune(source, target, 0.9)
+        pruned = form(out)
+        report = tools.explain(pruned, every)
+        assert report["totals"]["claimed_nodes"] > 0
+        assert sum(tools.annotate(pruned, report, tmp_path / "annotated.onnx").values()) == len(dense.graph.node)
+        feeds = tools.make_feeds(pruned)
+        assert tools.compare(pruned, options=every)["equal"] and tools.compare(pruned, feeds, every)["equal"]
+        assert tools.benchmark(pruned, seconds=0.01, warm_up=0.01)["results"]
+        assert tools.profile(pruned, options=every, runs=1)["rows"]
+        assert tools.evaluate(source, pruned, [feeds], seconds=0.01)["outputs"]
+
+
 def test_explain_shows_names_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Brackets in names are no markup."""
     g = models.GraphBuilder(sparsity=0.9)
@@ -76,6 +146,14 @@ def test_mistakes(encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
         "KEY=VALUE": ["explain", encoder, "--option", "isa"],
         "isa": ["explain", encoder, "--option", "isa=mmx"],
         "colour": ["explain", encoder, "--option", "colour=red"],
+        "assume=q=...: the model has no such symbolic axis (there are: n, s)": [
+            "explain",
+            encoder,
+            "--option",
+            "assume=n=1,q=3",
+        ],
+        "no input has such a symbolic axis (there are: n, s)": ["explain", encoder, "--shape", "q=3"],
+        "not by both": ["explain", encoder, "--shape", "s=3", "--option", "assume=n=2"],
     }
     for part, arguments in mistakes.items():
         assert cli.main(arguments) == 2
@@ -110,7 +188,7 @@ def environment() -> dict[str, str]:
     return {**plain, "PYTHONUNBUFFERED": "1", "TERM": "xterm-256color"}
 
 
-COMMAND = [sys.executable, "-m", "onnxruntime_ep_sparsecpu.cli"]
+COMMAND = [sys.executable, "-m", "onnxruntime_ep_sparsecpu"]
 
 
 @pytest.mark.parametrize("disposition", [signal.SIG_DFL, signal.SIG_IGN])

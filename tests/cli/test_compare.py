@@ -13,6 +13,8 @@ import pytest
 import small_models
 from harness import PROVIDER, available_levels, sparse_session
 from onnxruntime_ep_sparsecpu import cli, models, tools
+from onnxruntime_ep_sparsecpu.commands.compare import show
+from onnxruntime_ep_sparsecpu.commands.output import console
 from onnxruntime_ep_sparsecpu.tools.comparison import difference
 from onnxruntime_ep_sparsecpu.tools.feeds import assuming
 
@@ -144,17 +146,66 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = small_models.save(small_models.convolutional(), tmp_path / "m.onnx")
     np.savez(tmp_path / "y.npz", y=np.ones(3))
     np.savez(tmp_path / "x.npz", x=np.ones((1, 2), np.float32))
+    x = np.ones((1, 32, 16, 16))
+    np.savez(tmp_path / "complex.npz", x=x.astype(np.complex64))
+    dense = small_models.save(small_models.convolutional(0.0), tmp_path / "dense.onnx")
     mistakes = {
-        "the inputs are x": ["--input", str(tmp_path / "y.npz")],
-        "cannot run": ["--input", str(tmp_path / "x.npz")],
-        "no such file": ["--input", str(tmp_path / "none.npz")],
-        "all shapes are fixed": ["--shape", "n=2"],
+        "the inputs are x": [path, "--input", str(tmp_path / "y.npz")],
+        "x has the shape [1, 2]; expected [1, 32, 16, 16]": [path, "--input", str(tmp_path / "x.npz")],
+        "x is complex64; expected float32": [path, "--input", str(tmp_path / "complex.npz")],
+        "no such file": [path, "--input", str(tmp_path / "none.npz")],
+        "all shapes are fixed": [path, "--shape", "n=2"],
+        "claims no node of": [dense],
     }
     for part, arguments in mistakes.items():
-        assert cli.main(["compare", path, *arguments]) == 2
+        assert cli.main(["compare", *arguments]) == 2
         error = capsys.readouterr().err
         assert part in error
         assert len(error.splitlines()) == 1
+
+
+def test_a_file_with_labels_and_doubles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small_models.save(small_models.convolutional(), tmp_path / "m.onnx")
+    np.savez(tmp_path / "x.npz", x=np.ones((1, 32, 16, 16)), right=np.ones(1), wrong=np.ones(1))
+    assert cli.main(["compare", path, "--input", str(tmp_path / "x.npz"), *EVERYTHING]) == 0
+    error = capsys.readouterr().err
+    assert "x.npz: not used, since no input has the name: right, wrong (" in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["compare", "benchmark", "profile"])
+def test_random_inputs_that_a_model_does_not_take(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    g = models.GraphBuilder(sparsity=0.9)
+    y = g.op("Reshape", [g.gemm("x", 64, 64), g.ints(3, 7, 64)])
+    path = small_models.save(g.model({"x": ["n", 64]}, {y: [3, 7, 64]}), tmp_path / "m.onnx")
+    assert cli.main([command, path, *EVERYTHING]) == 2
+    error = capsys.readouterr().err
+    assert "on random inputs, x 1x64; --shape gives other sizes than n=1, and --input" in error
+    np.savez(tmp_path / "x.npz", x=np.ones((2, 64), np.float32))
+    assert cli.main([command, path, *EVERYTHING, "--input", str(tmp_path / "x.npz")]) == 2
+    assert "on random inputs" not in capsys.readouterr().err
+
+
+def test_what_is_claimed_and_what_a_program_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small_models.save(small_models.encoder(), tmp_path / "m.onnx")
+    assert cli.main(["compare", path, "--shape", "s=9", *EVERYTHING]) == 0
+    text = capsys.readouterr().out
+    assert "claims 6 of 6 matrix products" in text
+    assert "With assume=n=1,s=9: a program needs this option, too." in text
+
+
+def test_a_difference_that_the_cpu_provider_has_from_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    result = tools.compare(small_models.convolutional(), options={"min_sparsity": "0"}, per_op=True, tolerance=1e-12)
+    (output,) = result["outputs"]
+    assert result["rounding"] == (output["relative_error"] <= 2 * result["cpu_changes"][output["value"]])
+    assert not result["saturates"], "no layer is INT8"
+    for rounding in (True, False):
+        show({**result, "rounding": rounding, "saturates": rounding}, console())
+        text = capsys.readouterr().out
+        assert ("what the CPU provider differs from itself by" in text) == rounding
+        assert (f"Different, first: {result['first_different']}" in text) == (not rounding)
+        assert ("without VNNI" in text) == rounding
 
 
 def test_difference_of_integers() -> None:
@@ -186,4 +237,5 @@ def test_a_model_without_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str
     same = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [2])
     model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [same], [same]), ir_version=8)
     onnx.save(model, tmp_path / "m.onnx")
-    assert compared(capsys, 0, str(tmp_path / "m.onnx"), "--per-op")["per_op"] == []
+    assert cli.main(["compare", str(tmp_path / "m.onnx"), "--per-op"]) == 2
+    assert "claims no node" in capsys.readouterr().err

@@ -147,6 +147,28 @@ def test_table(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_labels_that_are_not_asked_for(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models_ = [str(files / f"scores{number}.onnx") for number in range(2)]
+    assert cli.main(["evaluate", *models_, "--inputs", str(files / "data.npz"), *QUICK]) == 0
+    captured = capsys.readouterr()
+    assert "not used, since no input has the name: right (labels: sparsecpu evaluate --labels NAME)" in captured.err
+    assert "has no cosine" not in captured.out
+
+
+def test_outputs_without_a_vector_for_each_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    g = models.GraphBuilder(sparsity=0.9)
+    y = g.op("MatMul", ["x", g.constant(g.floats((8, 8)))])
+    model = g.model({"x": ["n", "t", 8]}, {y: ["n", "t", 8]})
+    (row,) = evaluate(model, model, {"x": np.ones((20, 5, 8), np.float32)}, seconds=0.01)["outputs"]
+    assert row["cosine"] is None and "it is float32 [16, 5, 8]; expected" in row["no_vectors"]
+    onnx.save(model, tmp_path / "m.onnx")
+    np.savez(tmp_path / "x.npz", x=np.ones((20, 5, 8), np.float32))
+    m = str(tmp_path / "m.onnx")
+    assert cli.main(["evaluate", m, m, "--inputs", str(tmp_path / "x.npz"), *QUICK]) == 0
+    text = capsys.readouterr().out
+    assert f"{y} has no cosine, classes or neighbours" in text and max(map(len, text.splitlines())) <= 100
+
+
 def test_mistakes(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b, data = str(files / "scores0.onnx"), str(files / "scores1.onnx"), str(files / "x.npz")
     g = models.GraphBuilder()
@@ -162,7 +184,7 @@ def test_mistakes(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "labels have the shape [3]; expected [40]": [a, b, "--inputs", data, "--labels", str(files / "few.npz")],
         "--labels left: no such file, and": [a, b, "--inputs", data, "--labels", "left"],
         "expected one array": [a, b, "--inputs", data, "--labels", str(files / "data.npz")],
-        "holds x, right; the inputs are x": [a, b, "--inputs", str(files / "data.npz")],
+        "holds right; the inputs are x": [a, b, "--inputs", str(files / "labels.npz")],
         "none.npz: no such file": [a, b, "--inputs", str(files / "none.npz")],
         "there is no provider Fast": [a, b, "--inputs", data, "--vs", "Fast"],
     }

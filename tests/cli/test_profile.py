@@ -92,7 +92,7 @@ def test_bodies_of_an_if_are_counted_once(tmp_path: Path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, tmp_path / "if.onnx")
     result = profiled(str(tmp_path / "if.onnx"), {}, options={"min_sparsity": "0"})
-    assert [row["op_type"] for row in rows_of(result, "cpu")] == ["If"]
+    assert not rows_of(result, "cpu"), "the If counts by what runs in it"
     (kernel,) = rows_of(result, "kernel")
     assert kernel["name"] == "yes_product", "only the branch that ran"
     events = [event for event in result["events"] if event["name"] in ("model_run", "choice_kernel_time")]

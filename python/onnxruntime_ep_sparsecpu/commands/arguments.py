@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from textwrap import wrap
 from typing import Any, TypeVar
 
 from onnxruntime_ep_sparsecpu import models, provider_options
-from onnxruntime_ep_sparsecpu.tools import feeds
-from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools import feeds, samples
+from onnxruntime_ep_sparsecpu.tools.errors import RunError, UserError
 from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
 
 _Number = TypeVar("_Number", int, float)
@@ -99,9 +101,14 @@ def _pairs(argument: str, texts: Iterable[str], example: str) -> Iterable[tuple[
         yield key, value
 
 
-def add_feeds(parser: argparse.ArgumentParser) -> None:
-    """--shape, repeated, and --input: read with feeds_of."""
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """--shape, repeated: read with axes_of."""
     add_repeated(parser, "--shape", "AXIS=SIZE", "size of a symbolic axis, else 1 image, 224 pixels, 128 tokens")
+
+
+def add_feeds(parser: argparse.ArgumentParser) -> None:
+    """--shape and --input: read with feeds_of."""
+    add_shape(parser)
     parser.add_argument("--input", metavar="FILE.npz", help="inputs by their names (else random ones)")
 
 
@@ -122,7 +129,33 @@ def feeds_of(arguments: argparse.Namespace, source: Source) -> dict[str, Any]:
         return feeds.make_feeds(source.proto, axes)
     if axes:
         raise UserError("--shape is for random inputs; --input has its own shapes")
+    note_unused(arguments.input, source)
     return feeds.load_feeds(arguments.input, source.proto)
+
+
+def note_unused(path: str, source: Source) -> None:
+    """Says on standard error which arrays of a file, or folder of files, are left out, since no input is called so."""
+    names = samples.unused(path, source.proto)
+    if names:
+        print(
+            f"sparsecpu: {path}: not used, since no input has the name: {', '.join(names)} (labels: sparsecpu evaluate "
+            "--labels NAME)",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def running_on(inputs: Mapping[str, Any], arguments: argparse.Namespace, source: Source) -> Iterator[None]:
+    """Around runs on what feeds_of has made: where a model does not take random inputs, says what they were."""
+    try:
+        yield
+    except RunError as error:
+        if arguments.input is not None:
+            raise
+        shapes = ", ".join(f"{name} {'x'.join(map(str, array.shape))}" for name, array in inputs.items())
+        axes = ", ".join(f"{axis}={size}" for axis, size in feeds.axes_in(inputs, source.proto).items())
+        sizes = f"--shape gives other sizes than {axes}, and " if axes else ""
+        raise UserError(f"{error} (on random inputs, {shapes}; {sizes}--input FILE.npz gives inputs)") from error
 
 
 def add_threads(parser: argparse.ArgumentParser, *aliases: str) -> None:

@@ -15,7 +15,7 @@ from onnxruntime_ep_sparsecpu import _native
 from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
-from onnxruntime_ep_sparsecpu.commands.explain import claims
+from onnxruntime_ep_sparsecpu.commands.explain import what_runs
 from onnxruntime_ep_sparsecpu.commands.output import Column
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.feeds import model_inputs
@@ -123,7 +123,7 @@ def _show(result: Mapping[str, Any], quiet: bool, out: Console) -> None:
     if not quiet:
         out.print(_headline(result), markup=False)
         if result["totals"]:
-            out.print(f"{sparsecpu.get_ep_name()} claims {claims(result['totals'])}.\n", markup=False)
+            out.print(f"{what_runs(result)}\n", markup=False)
     out.print(latency_table(result["results"]))
     if result["comparison"]:
         out.print(f"\n{verdict(result['comparison'])}")
@@ -132,7 +132,7 @@ def _show(result: Mapping[str, Any], quiet: bool, out: Console) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     source, feeds = _model_and_feeds(arguments)
     streams = _streams(arguments)
-    with output.progress() as progress:
+    with output.progress() as progress, shared.running_on(feeds, arguments, source):
         progress.disable |= arguments.quiet
         task = progress.add_task("measuring", total=1.0)
         result = benchmark(

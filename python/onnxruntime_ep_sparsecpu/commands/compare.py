@@ -14,6 +14,7 @@ from rich.text import Text
 from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
+from onnxruntime_ep_sparsecpu.commands.explain import what_runs
 from onnxruntime_ep_sparsecpu.commands.output import Column
 from onnxruntime_ep_sparsecpu.tools.comparison import TOLERANCE, compare
 
@@ -83,13 +84,14 @@ def _show_operators(result: Mapping[str, Any], out: Console) -> None:
         )
     if any(row["fused"] for row in rows) and different:
         out.print("Several nodes are one where fused; --option neighbours=off compares each layer alone.")
-    if not different and not all(row["equal"] for row in result["outputs"]):
+    if not different and not result["rounding"] and not all(row["equal"] for row in result["outputs"]):
         out.print("No kernel differs by itself: look at layers that share a step, or at the nodes of other providers.")
     out.print()
 
 
-def _show(result: Mapping[str, Any], out: Console) -> None:
-    out.print(f"{result['model']}: {result['provider']} against CPUExecutionProvider\n", markup=False)
+def show(result: Mapping[str, Any], out: Console) -> None:
+    out.print(f"{result['model']}: {result['provider']} against CPUExecutionProvider", markup=False)
+    out.print(f"{what_runs(result)}\n", markup=False)
     if result["per_op"] is not None:
         _show_operators(result, out)
     out.print(output_table(result["outputs"]))
@@ -107,22 +109,32 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
     if result["equal"]:
         integers = f"integers within {result['steps']}" if result["steps"] else "integers the same"
         out.print(f"[bold]Equal[/bold]: floats within {result['tolerance']:g} of the largest value, {integers}.")
+        return
+    if result["saturates"]:
+        out.print("INT8: without VNNI, as on this CPU, u8*s8 products saturate in the CPU provider, and not here.")
+    if result["rounding"]:
+        out.print(
+            "[bold red]Different[/bold red], but no more than twice what the CPU provider differs from itself by: "
+            "the network amplifies rounding, and no operator need be wrong."
+        )
     else:
         out.print(f"[bold red]Different[/bold red], first: {escape(result['first_different'])}")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     source = shared.source_of(arguments)
-    result = compare(
-        source,
-        shared.feeds_of(arguments, source),
-        shared.options_of(arguments),
-        per_op=arguments.per_op,
-        tolerance=arguments.tolerance,
-        steps=arguments.steps,
-        threads=arguments.threads,
-    )
-    output.print_result(result, arguments.json, _show)
+    feeds = shared.feeds_of(arguments, source)
+    with shared.running_on(feeds, arguments, source):
+        result = compare(
+            source,
+            feeds,
+            shared.options_of(arguments),
+            per_op=arguments.per_op,
+            tolerance=arguments.tolerance,
+            steps=arguments.steps,
+            threads=arguments.threads,
+        )
+    output.print_result(result, arguments.json, show)
     return _EQUAL if result["equal"] else _DIFFERENT
 
 
@@ -131,7 +143,7 @@ COMMAND = Command(
     help="compare the outputs with those of the CPU provider",
     description="Run a model on SparseCPUProvider and on the CPU provider and compare the outputs; with --per-op\n"
     "also what every node that runs here makes.\n\nExit status: 0 equal, 1 different, 2 could not be compared (a mistake, "
-    "or a model that one of\nthe two does not load or run).",
+    "a model that one of\nthe two does not load or run, or none of whose nodes run here).",
     examples="""
 sparsecpu compare model.onnx --per-op
 sparsecpu compare model.onnx --per-op --option neighbours=off --option isa=avx2

@@ -88,6 +88,8 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
     for row in result["outputs"]:
         if row["note"]:
             out.print(f"{row['value']}: {row['note']}", markup=False)
+        if row["no_vectors"]:
+            out.print(f"{row['value']} has no cosine, classes or neighbours: {row['no_vectors']}.", markup=False)
     out.print(
         "\nerror: largest difference, as a share of A's largest value; rms: root of the mean square; same class: samples "
         f"whose largest entry is the same; neighbours: share of the {NEIGHBOURS} nearest samples that stay.\n",
@@ -104,6 +106,8 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     inputs, labels = _inputs_and_labels(arguments)
     reference, candidate = open_source(arguments.reference), open_source(arguments.candidate)
+    if labels is None:
+        shared.note_unused(arguments.inputs, reference)
     with output.progress() as progress:
         task = progress.add_task("evaluating", total=1.0)
         result = evaluate(

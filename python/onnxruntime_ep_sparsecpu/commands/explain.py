@@ -18,13 +18,17 @@ from onnxruntime_ep_sparsecpu.commands.command import Command
 from onnxruntime_ep_sparsecpu.commands.output import Column
 from onnxruntime_ep_sparsecpu.tools.annotation import annotate
 from onnxruntime_ep_sparsecpu.tools.assignment import Node, arithmetic_here, explain, is_here
+from onnxruntime_ep_sparsecpu.tools.errors import UserError
+from onnxruntime_ep_sparsecpu.tools.feeds import assume_option, axis_sizes
 from onnxruntime_ep_sparsecpu.tools.page import html_page
+from onnxruntime_ep_sparsecpu.tools.source import Source
 
 _SHOWN_TO_PRUNE = 10
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model(parser)
+    shared.add_shape(parser)
     shared.add_options(parser)
     parser.add_argument("--all", action="store_true", help="also the QuantizeLinears around quantized operators")
     parser.add_argument("--html", metavar="FILE", help="write a page with a chart of the layers")
@@ -149,6 +153,17 @@ def claims(totals: Mapping[str, Any]) -> str:
     return ", ".join(parts) or "no layer: the model has no convolution or matrix product with constant weights"
 
 
+def stated(options: Mapping[str, str]) -> str:
+    """What a program must do to run as a command has; "" if no more than to name the provider. options: of it."""
+    return f"With assume={options['assume']}: a program needs this option, too." if "assume" in options else ""
+
+
+def what_runs(result: Mapping[str, Any]) -> str:
+    """Of a result with the `options` and `totals` of SparseCPUProvider."""
+    claimed = f"{sparsecpu.get_ep_name()} claims {claims(result['totals'])}."
+    return "\n".join(filter(None, [claimed, stated(result["options"])]))
+
+
 def summary(report: Mapping[str, Any]) -> str:
     """The sums in a few lines of plain text."""
     sums = report["totals"]
@@ -165,7 +180,13 @@ def summary(report: Mapping[str, Any]) -> str:
         )
     if report["assumed"]:
         sizes = ", ".join(f"{axis} = {size}" for axis, size in report["assumed"].items())
-        lines.append(f"Predicted for {sizes}; other sizes: --option assume=NAME=SIZE.")
+        lines.append(f"Predicted for {sizes}; other sizes: --shape NAME=SIZE.")
+    if sums["left_for_sizes"]:
+        assume = assume_option(report["assumed"]).get("assume", "NAME=SIZE,...")
+        lines.append(
+            f"{sums['left_for_sizes']} nodes more would run here, were these sizes certain: state them, in a program by "
+            f"the option\nassume={assume}, for explain by --shape."
+        )
     return "\n".join(lines)
 
 
@@ -184,9 +205,17 @@ def _show(report: Mapping[str, Any], every: bool, out: Console) -> None:
     out.print(summary(report), markup=False)
 
 
+def _options(arguments: argparse.Namespace, source: Source) -> dict[str, str]:
+    """--shape becomes `assume`, with the sizes of all axes, as the commands that run a model set it."""
+    options, axes = shared.options_of(arguments), shared.axes_of(arguments)
+    if axes and "assume" in options:
+        raise UserError("give sizes by --shape or by --option assume, not by both")
+    return {**options, **assume_option(axis_sizes(source.proto, axes))} if axes else options
+
+
 def _run(arguments: argparse.Namespace) -> None:
     source = shared.source_of(arguments)
-    report = explain(source, shared.options_of(arguments))
+    report = explain(source, _options(arguments, source))
     if arguments.json:
         output.print_json(report)
     out = output.console(stderr=arguments.json)
@@ -214,7 +243,7 @@ COMMAND = Command(
     "pruned, and how far, to gain.",
     examples="""
 sparsecpu explain model.onnx
-sparsecpu explain model.onnx --option min_sparsity=0 --option assume=batch=8,height=320
+sparsecpu explain model.onnx --option min_sparsity=0 --shape batch=8 --shape height=320
 sparsecpu explain model.onnx --json | jq .totals
 sparsecpu explain model.onnx --html explain.html --annotate for_netron.onnx
 """,

@@ -13,6 +13,7 @@ from rich.text import Text
 from onnxruntime_ep_sparsecpu.commands import arguments as shared
 from onnxruntime_ep_sparsecpu.commands import output
 from onnxruntime_ep_sparsecpu.commands.command import Command
+from onnxruntime_ep_sparsecpu.commands.explain import stated
 from onnxruntime_ep_sparsecpu.commands.output import Column
 from onnxruntime_ep_sparsecpu.tools.profiling import profile
 
@@ -107,6 +108,7 @@ def summary(result: Mapping[str, Any]) -> str:
     peak = result["peak"]
     best = [f"{peak[kind] / 1e9:.0f} GMAC/s {kind}" for kind in ("fp32", "int8") if peak[kind]]
     threads = "1 thread" if result["threads"] == 1 else f"{result['threads']} threads"
+    needed = stated(result["report"]["options"])
     return (
         f"A run takes {result['total_us'] / 1e3:.2f} ms on {threads} (median of {result['runs']}, neither measured nor "
         f"profiled).\n"
@@ -114,14 +116,14 @@ def summary(result: Mapping[str, Any]) -> str:
         f"{milliseconds('layout')}, our calls {milliseconds('call')},\nCPU nodes {milliseconds('cpu')}. Between the "
         f"nodes, mostly for profiling them: {milliseconds('rest')}.\n"
         f"Peak of {threads}, measured just now: {', '.join(best) or 'unknown'}, {peak['read'] / 1e9:.0f} GB/s of "
-        "weights.\nGMAC/s counts the multiply-adds with weights that are not zero."
+        "weights.\nGMAC/s counts the multiply-adds with weights that are not zero." + ("\n" + needed if needed else "")
     )
 
 
 def _run(arguments: argparse.Namespace) -> None:
     source = shared.source_of(arguments)
     feeds = shared.feeds_of(arguments, source)
-    with output.progress() as bar:
+    with output.progress() as bar, shared.running_on(feeds, arguments, source):
         task = bar.add_task("measuring", total=arguments.runs)
         result = profile(
             source,

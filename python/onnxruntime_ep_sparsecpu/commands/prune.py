@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from shlex import quote
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +20,8 @@ from onnxruntime_ep_sparsecpu.commands.output import Column
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
 from onnxruntime_ep_sparsecpu.tools.pruning import prune
 from onnxruntime_ep_sparsecpu.tools.source import Source, open_source
+
+_FAR, _LARGE = 3, 0.05  # an error worth a word: so many times the usual one, and at least so large
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +62,22 @@ def layer_table(layers: list[dict[str, Any]]) -> Table:
     return table
 
 
+def worst(layers: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those whose errors are by far the largest, at most three."""
+    ordered = sorted(layers, key=lambda layer: -layer["error"])
+    usual = median(layer["error"] for layer in ordered)
+    return [layer for layer in ordered[:3] if layer["error"] > max(_FAR * usual, _LARGE)]
+
+
+def _show_worst(layers: Sequence[Mapping[str, Any]], out: Console) -> None:
+    """With what leaves them dense."""
+    if layers:
+        errors = ", ".join(f"{layer['node']} ({layer['error']:.0%})" for layer in layers)
+        names = "|".join(re.escape(layer["node"]) for layer in layers)
+        out.print(f"By far the largest errors: {errors}. This leaves them dense:", markup=False)
+        out.print(f"  --exclude {quote(f'^({names})$')}", markup=False, soft_wrap=True)
+
+
 def _show(result: Mapping[str, Any], out: Console) -> None:
     layers, kept = result["layers"], result["kept"]
     out.print(layer_table(layers))
@@ -80,6 +101,7 @@ def _show(result: Mapping[str, Any], out: Console) -> None:
     if result["calibration"] is None:
         out.print(f"Next: sparsecpu benchmark {result['out']} --vs CPUExecutionProvider", markup=False)
     else:
+        _show_worst(worst(layers), out)
         out.print(f"Next: sparsecpu evaluate {result['model']} {result['out']} --inputs HELD_OUT.npz", markup=False)
 
 
@@ -107,6 +129,8 @@ def _feeds(arguments: argparse.Namespace, source: Source) -> tuple[Mapping[str, 
 def _run(arguments: argparse.Namespace) -> None:
     source = open_source(arguments.model, 0.0 if arguments.model in models.NETWORKS else None)
     feeds, unchecked = _feeds(arguments, source)
+    if arguments.calibrate:
+        shared.note_unused(arguments.calibrate, source)
     with output.progress() as progress:
         task = progress.add_task("pruning", total=1.0)
         result = prune(

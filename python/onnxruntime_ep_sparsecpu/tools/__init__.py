@@ -1,4 +1,5 @@
-"""What the commands of `sparsecpu` compute, as functions that return plain data. A mistake of the caller raises
+"""What the commands of `sparsecpu` compute, as functions that return plain data. They take a model as the path of
+its file, the name of a built-in network, an onnx.ModelProto or what open_source returns. A mistake of the caller raises
 UserError, whose text is one sentence."""
 
 from onnxruntime_ep_sparsecpu.tools.annotation import annotate

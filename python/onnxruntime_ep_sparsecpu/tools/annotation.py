@@ -12,7 +12,7 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from onnxruntime_ep_sparsecpu.tools.assignment import Node, is_here
 from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
-from onnxruntime_ep_sparsecpu.tools.source import Source
+from onnxruntime_ep_sparsecpu.tools.source import Model, Source, as_source
 from onnxruntime_ep_sparsecpu.tools.weights import stored_tensors, subgraphs
 
 _PREFIX = "sparsecpu."
@@ -22,7 +22,7 @@ _GONE = (
 )
 
 
-def annotate(source: Source, report: Mapping[str, Any], out: str) -> dict[str, int]:
+def annotate(model: Model, report: Mapping[str, Any], out: str | Path) -> dict[str, int]:
     """Writes a copy of the model to `out`, with what the report says in the metadata_props of each node, under keys that
     begin with "sparsecpu.".
 
@@ -31,18 +31,19 @@ def annotate(source: Source, report: Mapping[str, Any], out: str) -> dict[str, i
     (``same``), are now part of another (``merged``) or have ``gone``. Raises UserError when `out` cannot be written, and
     when it is the model itself.
     """
+    source = as_source(model)
     data = Path(f"{out}.data")
     read = _files(source)
     if Path(out).resolve() in read or data.resolve() in read:
         raise UserError(f"{out} would overwrite {source.name}: give the annotated copy another name")
-    model = source.load()
+    copy = source.load()
     counts: Counter[str] = Counter(same=0, merged=0, gone=0)
-    _annotate_graph(model.graph, "", report, counts)
+    _annotate_graph(copy.graph, "", report, counts)
     external = len(read) > 1
     try:
         if external:
             data.unlink(missing_ok=True)  # onnx appends to a file that exists
-        onnx.save(model, out, save_as_external_data=external, location=data.name)
+        onnx.save(copy, str(out), save_as_external_data=external, location=data.name)
     except Exception as error:
         raise UserError(f"cannot write {out}: {first_line(error)}") from error
     return dict(counts)

@@ -8,17 +8,19 @@ from typing import Any
 
 import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu.tools import sessions
-from onnxruntime_ep_sparsecpu.tools.source import Source
+from onnxruntime_ep_sparsecpu.tools.source import Model, as_source
 
 Node = dict[str, Any]
 
+_STATE_SIZES = "(say which sizes run with the option assume)"  # a reason ends so, in provider/claim/reasons.cc
 _CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger")
 
 
-def explain(source: Source, options: Mapping[str, str] | None = None) -> dict[str, Any]:
+def explain(model: Model, options: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The report of a session for the model (see onnxruntime_ep_sparsecpu.report), with two more keys:
 
-    - ``totals``: ``nodes``, ``claimed_nodes`` and ``regions``; of the layers (operators with constant weights)
+    - ``totals``: ``nodes``, ``claimed_nodes`` and ``regions``; ``left_for_sizes`` (nodes that would be claimed at the
+      assumed sizes, were they sure to be those of the runs); of the layers (operators with constant weights)
       ``convolutions``, ``claimed_convolutions``, ``products`` and ``claimed_products`` (matrix products);
       ``multiply_adds`` of all matrix operators and ``claimed_multiply_adds``; of the claimed nodes ``dense_bytes``,
       ``packed_bytes``, ``claimed_cpu_us`` and ``claimed_here_us``; ``left_cpu_us`` of the others (predicted
@@ -29,7 +31,7 @@ def explain(source: Source, options: Mapping[str, str] | None = None) -> dict[st
 
     options: of the provider. Raises UserError when the session cannot be created.
     """
-    session = sessions.create(source, sparsecpu.get_ep_name(), options)
+    session = sessions.create(as_source(model), sparsecpu.get_ep_name(), options)
     report = with_totals(sparsecpu.report(session))
     return {**report, "to_prune": to_prune(report)}
 
@@ -62,6 +64,7 @@ def with_totals(report: Mapping[str, Any]) -> dict[str, Any]:
         "nodes": len(nodes),
         "claimed_nodes": len(here),
         "regions": len({node["region"] for node in here}),
+        "left_for_sizes": sum(node["reason"].endswith(_STATE_SIZES) for node in nodes),
         "dense_bytes": sum(node["dense_bytes"] for node in here),
         "packed_bytes": sum(node["packed_bytes"] for node in here),
         "claimed_cpu_us": sum(node["cpu_us"] for node in here),

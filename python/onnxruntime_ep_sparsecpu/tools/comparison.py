@@ -13,10 +13,11 @@ import onnxruntime as ort
 
 import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu.tools import sessions
-from onnxruntime_ep_sparsecpu.tools.assignment import Node, is_here
+from onnxruntime_ep_sparsecpu.tools.assignment import Node, is_here, nodes_of, with_totals
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
-from onnxruntime_ep_sparsecpu.tools.feeds import assuming
-from onnxruntime_ep_sparsecpu.tools.source import Source
+from onnxruntime_ep_sparsecpu.tools.feeds import assuming, make_feeds
+from onnxruntime_ep_sparsecpu.tools.hardware import has_vnni
+from onnxruntime_ep_sparsecpu.tools.source import Model, Source, as_source
 
 Array = npt.NDArray[Any]
 
@@ -25,8 +26,8 @@ _SMALLEST_MAGNITUDE = 1e-6  # below it, errors are compared with this instead of
 
 
 def compare(
-    source: Source,
-    feeds: Mapping[str, Any],
+    model: Model,
+    feeds: Mapping[str, Any] | None = None,
     options: Mapping[str, str] | None = None,
     *,
     per_op: bool = False,
@@ -36,7 +37,7 @@ def compare(
 ) -> dict[str, Any]:
     """Runs the model here and on the CPU provider, and compares what comes out.
 
-    options: of the provider; `assume` is set to the shapes of the feeds. tolerance, steps: see difference.
+    feeds: random ones if None. options: of the provider; `assume` is set to the shapes of the feeds. tolerance, steps: see difference.
     per_op: compares also every value that a kernel makes here, with that of the CPU provider on a copy of the model
     that has these values as outputs. A value inside a fusion (a Conv's output that goes into a fused Relu) or inside a
     QDQ unit is in no memory; the fused whole is compared. With the option neighbours=off nothing is fused, so that each
@@ -45,15 +46,21 @@ def compare(
     makes those computed from it differ, too: the first is the one to look at. The bodies of If and Loop are not looked
     into.
 
-    Returns `model`, `provider`, `options`, `outputs` (see difference), `cpu_changes` (where outputs differ: the
+    Returns `model`, `provider`, `options`, `totals` (what is claimed, see explain), `outputs` (see difference),
+    `cpu_changes` (where outputs differ: the
     relative errors, by output, of the CPU provider without its own fusions, None where it cannot run so: how much the
     network makes of rounding), `per_op` (the same as outputs with `node`, `op_type`, `kernel` and `fused`, the other
     nodes in it by `node` and `op_type`; None if not asked for), `unchecked` (names of nodes whose value the model file
     does not have: ONNX Runtime has made them), `inside` (how many values of nodes that run here are in no memory),
-    `first_different` (name of a node or output, or None), `tolerance`, `steps` and `equal`. Raises UserError when a
-    session cannot be created or run.
+    `first_different` (name of a node or output, or None), `rounding` (whether the outputs differ, but
+    the CPU provider without its fusions differs from itself by half as much at least), `saturates` (whether INT8 layers
+    run here on a CPU without VNNI, where products of ONNX Runtime's saturate), `tolerance`, `steps` and `equal`. Raises
+    UserError when a session cannot be created or run, and when nothing runs here: there is nothing to compare then.
     """
-    return _Comparison(source, feeds, assuming(feeds, source.proto, options), tolerance, steps, threads).result(per_op)
+    source = as_source(model)
+    inputs = make_feeds(source) if feeds is None else feeds
+    given = assuming(inputs, source.proto, options)
+    return _Comparison(source, inputs, given, tolerance, steps, threads).result(per_op)
 
 
 @dataclass(frozen=True)
@@ -68,22 +75,32 @@ class _Comparison:
     threads: int
 
     def result(self, per_op: bool) -> dict[str, Any]:
-        here, there = self._session_here(self.source), self._session_there(self.source)
-        expected = self._run(there)
+        here = self._session_here(self.source)
+        report = with_totals(sparsecpu.report(here))
+        if not report["totals"]["claimed_nodes"]:
+            raise UserError(
+                f"{sparsecpu.get_ep_name()} claims no node of {self.source.name}, so there is nothing to compare "
+                "(sparsecpu explain tells why; the option min_sparsity=0 takes whatever is supported)"
+            )
+        expected = self._run(self._session_there(self.source))
         outputs = differences(self._run(here), expected, self.tolerance, self.steps)
         rows, unchecked, inside = self._operators(here) if per_op else (None, [], 0)
         different = [row["node"] for row in rows or () if not row["equal"]]
-        unequal = [row["value"] for row in outputs if not row["equal"]]
+        unequal = [row for row in outputs if not row["equal"]]
+        changes = self._cpu_changes(expected) if unequal else None
         return {
             "model": self.source.name,
             "provider": sparsecpu.get_ep_name(),
             "options": self.options,
+            "totals": report["totals"],
             "outputs": outputs,
-            "cpu_changes": self._cpu_changes(expected) if unequal else None,
+            "cpu_changes": changes,
             "per_op": rows,
             "unchecked": unchecked,
             "inside": inside,
-            "first_different": next(iter([*different, *unequal]), None),
+            "first_different": next(iter([*different, *(row["value"] for row in unequal)]), None),
+            "rounding": bool(unequal) and all(_is_rounding(row, (changes or {}).get(row["value"])) for row in unequal),
+            "saturates": not has_vnni() and any(_is_int8(node) for node in nodes_of(report) if is_here(node)),
             "tolerance": self.tolerance,
             "steps": self.steps,
             "equal": not different and not unequal,
@@ -144,6 +161,15 @@ class _Comparison:
         model.graph.output.extend(onnx.ValueInfoProto(name=value) for value in values if value not in present)
         outputs = self._run(self._session_there(self.source.changed(model)))
         return {value: outputs[value] for value in values}
+
+
+def _is_rounding(row: Mapping[str, Any], change: float | None) -> bool:
+    """change: the relative error of the CPU provider from itself."""
+    return change is not None and row["relative_error"] is not None and row["relative_error"] <= 2 * change
+
+
+def _is_int8(node: Node) -> bool:
+    return node["group_sparsity"] is not None
 
 
 def _name(node: Node) -> str:

@@ -10,6 +10,10 @@ class UserError(Exception):
     """One sentence that names what was found and what was expected. The command line ends with exit status 2."""
 
 
+class RunError(UserError):
+    """ONNX Runtime does not run a model on the inputs that it is given."""
+
+
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
     """Around work on what a model file says of `what`: files may say anything, so any exception becomes a UserError."""

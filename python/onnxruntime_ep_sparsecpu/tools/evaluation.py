@@ -13,9 +13,9 @@ import numpy.typing as npt
 import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu.tools import comparison, sessions, timing
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
-from onnxruntime_ep_sparsecpu.tools.feeds import model_inputs
+from onnxruntime_ep_sparsecpu.tools.feeds import assuming, model_inputs
 from onnxruntime_ep_sparsecpu.tools.samples import MASK, Feeds, samples_of
-from onnxruntime_ep_sparsecpu.tools.source import Source
+from onnxruntime_ep_sparsecpu.tools.source import Model, Source, as_source
 
 Array = npt.NDArray[Any]
 Run = tuple[Feeds, dict[str, Array]]
@@ -27,8 +27,8 @@ _UNIT = 1e-3  # by which the length of a unit vector may differ from 1
 
 
 def evaluate(
-    reference: Source,
-    candidate: Source,
+    reference: Model,
+    candidate: Model,
     inputs: Any,
     labels: npt.ArrayLike | None = None,
     *,
@@ -56,20 +56,21 @@ def evaluate(
     outputs, in order: `value` and what comparison.difference says of the two, with `cosine` (mean over the samples),
     `same_class` (share of samples whose largest entry is the same), `neighbours` (mean share of the 10 nearest samples,
     by cosine, that stay), `accuracy` ([reference, candidate]: share of labels that are the class with the largest
-    score, or for embeddings the most frequent label of the 10 nearest); None where that makes no sense. What counts of
-    the outputs is kept in memory, for a metric all of them. Raises UserError for models that do not have the same inputs and outputs, for inputs
-    that do not fit, and for labels that are not one for each sample.
+    score, or for embeddings the most frequent label of the 10 nearest), None where that makes no sense, and
+    `no_vectors` (why there are none of them: it has no vector for each sample; or ""). What counts of the outputs is kept
+    in memory, for a metric all of them. Raises UserError for models that do not have the same inputs and outputs, for
+    inputs that do not fit, and for labels that are not one for each sample.
     """
-    models = {"reference": reference, "candidate": candidate}
+    models = {"reference": as_source(reference), "candidate": as_source(candidate)}
     providers = {"reference": versus, "candidate": engine or sparsecpu.get_ep_name()}
-    _check_inputs(reference, candidate)
-    samples = list(samples_of(inputs, reference.proto, "evaluation"))
+    _check_inputs(**models)
+    samples = list(samples_of(inputs, models["reference"].proto, "evaluation"))
     if not samples:
         raise UserError("there are no samples to evaluate with; expected some inputs of the models")
     first = samples[0][1]
     candidates, outputs, metrics = {}, {}, {}
     for step, (name, model) in enumerate(models.items()):
-        candidates[name] = timing.create(model, providers[name], first, options, threads)
+        candidates[name] = timing.create(model, providers[name], assuming(first, model.proto, options), threads)
         runs = _runs(candidates[name], samples, model)
         outputs[name], metrics[name] = _collect(runs, metric, partial(_tell, tick, step, len(samples)))
     rows = _rows(outputs["reference"], outputs["candidate"], None if labels is None else np.asarray(labels))
@@ -120,9 +121,10 @@ def _runs(session: Any, samples: list[tuple[str, Feeds]], model: Source) -> Iter
 
 @dataclass
 class _Output:
-    """An output of a model over all runs. parts: what counts of it, run by run, in one row. vectors: one of each
-    sample, [samples, features], if it has some."""
+    """An output of a model over all runs. kind: its type and shape in the first. parts: what counts of it, run by run,
+    in one row. vectors: one of each sample, [samples, features], if it has some."""
 
+    kind: str
     parts: list[Array] = field(default_factory=list)
     vectors: list[Array] = field(default_factory=list)
     pooled: bool = False
@@ -150,7 +152,7 @@ def _collect(
         for name, array in outputs.items():
             if not isinstance(array, np.ndarray):
                 raise UserError(f"output {name} is a {type(array).__name__}; expected a tensor")
-            collected.setdefault(name, _Output()).add(array, feeds.get(MASK))
+            collected.setdefault(name, _Output(f"{array.dtype} {list(array.shape)}")).add(array, feeds.get(MASK))
         if metric is not None:
             kept.append((feeds, outputs))
         tick(done)
@@ -170,14 +172,12 @@ def _rows(reference: dict[str, _Output], candidate: dict[str, _Output], labels: 
 
 
 def _vector_measures(reference: _Output, candidate: _Output, labels: Array | None) -> dict[str, Any]:
-    """`cosine`, `same_class`, `neighbours` and `accuracy` of evaluate."""
+    """`cosine`, `same_class`, `neighbours`, `accuracy` and `no_vectors` of evaluate."""
     result: dict[str, Any] = {"cosine": None, "same_class": None, "neighbours": None, "accuracy": None}
-    sizes = {part.shape[1] for part in reference.vectors}
-    if len(sizes) != 1 or [part.shape for part in candidate.vectors] != [part.shape for part in reference.vectors]:
+    result["no_vectors"] = _why_no_vectors(reference, candidate)
+    if result["no_vectors"]:
         return result
     want, got = (np.concatenate(each.vectors).astype(np.float32) for each in (reference, candidate))
-    if not (np.isfinite(want).all() and np.isfinite(got).all()):
-        return result
     if labels is not None and labels.shape != want.shape[:1]:
         raise UserError(f"labels have the shape {list(labels.shape)}; expected [{len(want)}], one for each sample")
     units = [_units(vectors) for vectors in (want, got)]
@@ -194,6 +194,19 @@ def _vector_measures(reference: _Output, candidate: _Output, labels: Array | Non
     elif labels is not None and nearest is not None:
         result["accuracy"] = [_voted(each, labels[:_MOST_ROWS]) for each in nearest]
     return result
+
+
+def _why_no_vectors(reference: _Output, candidate: _Output) -> str:
+    shapes = [[part.shape for part in each.vectors] for each in (reference, candidate)]
+    if not reference.vectors:
+        return f"it is {reference.kind}; expected floats [samples, features], or with an input {MASK} of tokens"
+    if shapes[0] != shapes[1]:
+        return "the two models make other shapes of it"
+    if len({features for _, features in shapes[0]}) > 1:
+        return "its features are not as many in every run"
+    if not all(np.isfinite(part).all() for each in (reference, candidate) for part in each.vectors):
+        return "it has infinities or NaN"
+    return ""
 
 
 def _units(vectors: Array) -> Array:

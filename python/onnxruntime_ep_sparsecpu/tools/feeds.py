@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import onnx
 from onnx import TensorProto
 
 from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line, reading
+from onnxruntime_ep_sparsecpu.tools.source import Model, as_source
+from onnxruntime_ep_sparsecpu.tools.weights import subgraphs
 
 Array = npt.NDArray[Any]
 
@@ -54,18 +56,27 @@ def symbolic_axes(model: onnx.ModelProto) -> dict[str, int]:
     return sizes
 
 
-def make_feeds(model: onnx.ModelProto, axes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Array]:
+def axis_sizes(model: onnx.ModelProto, axes: Mapping[str, int] | None) -> dict[str, int]:
+    """The sizes of symbolic_axes with those of `axes` instead. Raises UserError for an axis that no input has."""
+    sizes = symbolic_axes(model)
+    for axis in axes or {}:
+        if axis not in sizes:
+            raise UserError(f"--shape {axis}: no input has such a symbolic axis ({_listed(sizes)})")
+    return {**sizes, **(axes or {})}
+
+
+def _listed(axes: Iterable[str]) -> str:
+    return "there are: " + (", ".join(axes) or "none: all shapes are fixed")
+
+
+def make_feeds(model: Model, axes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Array]:
     """Random feeds for every input: normal floats; integers below the size of the table they index, masks all ones.
 
     axes: sizes of symbolic axes (see symbolic_axes, whose sizes the others get). Raises UserError for an axis that no
     input has, and for an input of a type that no array has.
     """
-    sizes = symbolic_axes(model)
-    for axis in axes or {}:
-        if axis not in sizes:
-            known = ", ".join(sizes) or "none: all shapes are fixed"
-            raise UserError(f"--shape {axis}: no input has such a symbolic axis (there are: {known})")
-    sizes.update(axes or {})
+    model = as_source(model).proto
+    sizes = axis_sizes(model, axes)
     rng = np.random.default_rng(seed)
     limits = _index_limits(model)
     return {value.name: _random(value, sizes, limits.get(value.name), rng) for value in model_inputs(model)}
@@ -130,18 +141,54 @@ def _opened(path: str) -> Iterator[Any]:
         raise UserError(f"{path} is no .npz file that can be read: {first_line(error)}") from error
 
 
-def check_names(label: str, feeds: Mapping[str, Array], model: onnx.ModelProto) -> None:
-    """Raises UserError if an input is missing, or an array is none. label: where the feeds come from."""
+def unused_arrays(path: str, model: onnx.ModelProto) -> list[str]:
+    """Names of the arrays in an .npz file that are no inputs, as labels are none; none where an input is missing."""
+    inputs = {value.name for value in model_inputs(model)}
+    with _opened(path) as arrays:
+        return [name for name in arrays.files if name not in inputs] if inputs <= set(arrays.files) else []
+
+
+def inputs_among(label: str, arrays: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, Array]:
+    """Those of the arrays that are inputs. Raises UserError if one is missing. label: where the arrays come from."""
     wanted = [value.name for value in model_inputs(model)]
-    if set(feeds) != set(wanted):
-        raise UserError(f"{label} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(wanted)}")
+    if not set(wanted) <= set(arrays):
+        raise UserError(f"{label} holds {', '.join(arrays) or 'nothing'}; the inputs are {', '.join(wanted)}")
+    return {name: arrays[name] for name in wanted}
+
+
+def fitted(label: str, feeds: Mapping[str, Array], model: onnx.ModelProto, any_batch: bool = False) -> dict[str, Array]:
+    """The feeds with the types of the inputs. any_batch: the size of the first axis does not matter. Raises UserError
+    for one that is missing, does not fit or is no input."""
+    inputs = {value.name: value for value in model_inputs(model)}
+    if set(feeds) != set(inputs):
+        raise UserError(f"{label} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(inputs)}")
+    return {name: _fitted_array(label, array, inputs[name], any_batch) for name, array in feeds.items()}
+
+
+def _fitted_array(label: str, array: Array, value: onnx.ValueInfoProto, any_batch: bool) -> Array:
+    tensor = value.type.tensor_type
+    sizes = [None if any_batch and axis == 0 else fixed_size(dim) for axis, dim in enumerate(tensor.shape.dim)]
+    fits = len(sizes) == array.ndim and all(
+        want in (None, size) for want, size in zip(sizes, array.shape, strict=False)
+    )
+    if tensor.HasField("shape") and not fits:
+        named = (
+            dim.dim_param or "any" if size is None else str(size)
+            for dim, size in zip(tensor.shape.dim, sizes, strict=True)
+        )
+        raise UserError(f"{label}: {value.name} has the shape {list(array.shape)}; expected [{', '.join(named)}]")
+    dtype = element_type(value)
+    if dtype is None or array.dtype == dtype:
+        return array
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise UserError(f"{label}: {value.name} is {array.dtype}; expected {dtype}")
+    return array.astype(dtype)
 
 
 def load_feeds(path: str, model: onnx.ModelProto) -> dict[str, Array]:
-    """The arrays of an .npz file, by the names of the inputs. Raises UserError if one is missing or too many."""
-    feeds = load_arrays(path)
-    check_names(path, feeds, model)
-    return feeds
+    """The inputs among the arrays of an .npz file, with the types that the model takes. Raises UserError if one is
+    missing or does not fit."""
+    return fitted(path, inputs_among(path, load_arrays(path), model), model)
 
 
 def axes_in(feeds: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, int]:
@@ -157,7 +204,30 @@ def axes_in(feeds: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, int
 
 def assuming(feeds: Mapping[str, Array], model: onnx.ModelProto, options: Mapping[str, str] | None) -> dict[str, str]:
     """Provider options with `assume` set to the sizes of these feeds, unless the options have it already: layers are
-    then chosen for the shapes that run. Sizes of 0, and axes whose name the option cannot hold, are left out."""
-    known = axes_in(feeds, model)
-    sizes = ",".join(f"{axis}={size}" for axis, size in known.items() if size and not {",", "="} & set(axis))
-    return {**({"assume": sizes} if sizes else {}), **(options or {})}
+    then chosen for the shapes that run."""
+    return {**assume_option(axes_in(feeds, model)), **(options or {})}
+
+
+def assume_option(sizes: Mapping[str, int]) -> dict[str, str]:
+    """The provider option for these sizes. Those of 0, and axes whose name it cannot hold, are left out."""
+    text = ",".join(f"{axis}={size}" for axis, size in sizes.items() if size and not {",", "="} & set(axis))
+    return {"assume": text} if text else {}
+
+
+def check_assumed(text: str, model: onnx.ModelProto) -> None:
+    """Raises UserError if the value of the option `assume` names an axis that no graph of the model has. The provider
+    says what else is wrong with it."""
+    known = set(_open_axes(model.graph))
+    for name in (pair.partition("=")[0].strip() for pair in text.split(",") if "=" in pair):
+        if name not in known:
+            raise UserError(f"assume={name}=...: the model has no such symbolic axis ({_listed(symbolic_axes(model))})")
+
+
+def _open_axes(graph: onnx.GraphProto) -> Iterator[str]:
+    """Names of the symbolic axes of all values whose shapes are declared."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if fixed_size(dim) is None:
+                yield _axis_name(value, axis)
+    for inner in (body for node in graph.node for body in subgraphs(node)):
+        yield from _open_axes(inner)

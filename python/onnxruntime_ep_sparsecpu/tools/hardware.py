@@ -72,6 +72,11 @@ def cpu_name() -> str:
     return _cpu_info().get("model name", platform.machine())
 
 
+def has_vnni() -> bool:
+    """Whether the CPU adds up products of bytes without saturating, in either encoding of the instructions."""
+    return bool({"avx512_vnni", "avx_vnni"} & set(_cpu_info().get("flags", "").split()))
+
+
 def _cpu_info() -> dict[str, str]:
     """The first processor of /proc/cpuinfo; empty where there is none."""
     try:

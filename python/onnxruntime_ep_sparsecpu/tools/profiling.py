@@ -7,7 +7,8 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,8 @@ import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu import _native
 from onnxruntime_ep_sparsecpu.tools import sessions
 from onnxruntime_ep_sparsecpu.tools.assignment import nodes_of
-from onnxruntime_ep_sparsecpu.tools.feeds import Array, assuming
-from onnxruntime_ep_sparsecpu.tools.source import Source
+from onnxruntime_ep_sparsecpu.tools.feeds import Array, assuming, make_feeds
+from onnxruntime_ep_sparsecpu.tools.source import Model, Source, as_source
 
 _WARM_UP = 3
 _SUFFIX = "_kernel_time"  # of a node's event in ONNX Runtime's profile
@@ -46,15 +47,16 @@ class _Run(NamedTuple):
 
 
 def profile(
-    source: Source,
-    feeds: Mapping[str, Array],
+    model: Model,
+    feeds: Mapping[str, Array] | None = None,
     *,
     options: Mapping[str, str] | None = None,
     threads: int = 0,
     runs: int = 20,
     on_run: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Measures `runs` runs on these feeds. threads: of the session, 0 for all cores. on_run: called after each run.
+    """Measures `runs` runs on these feeds, random ones if None. options: of the provider; `assume` is set to the shapes
+    of the feeds. threads: of the session, 0 for all cores. on_run: called after each run.
 
     Every number is the median over the runs, in microseconds. Returns a dict with
 
@@ -64,15 +66,18 @@ def profile(
       multiply-adds a second (None without VNNI), ``read`` bytes a second from as much memory as all packed weights;
     - ``rows``, in the order of execution. ``kind`` is "kernel" (one of ours, with ``fused``: the indices of the other
       nodes it computes), "layout" (all changes of one sort in a region), "call" (what remains of a region: its call,
-      waking threads), "cpu" (a node of another provider) or "rest" (between the nodes, mostly for profiling them). Each
-      has ``us``, ``region``, ``graph`` and ``node`` (indices into the report, or -1), ``name``, ``op_type``, ``kernel``.
-      Of a matrix operator ``rate`` is useful multiply-adds a second, zero weights not counted (of a kernel at the shapes
-      that ran, of a CPU node at the assumed ones), and ``of_peak`` its share of the peak. Of ours, ``bytes_rate`` is packed weights read a second, ``bound`` says which of "arithmetic" and
-      "weights" would take longer at the peak, and ``efficiency`` which share of the time that would be;
+      waking threads), "cpu" (a node of another provider, but for an If or Loop whose body has rows) or "rest" (between
+      the nodes, mostly for profiling them). Each has ``us``, ``region``, ``graph`` and ``node`` (indices into the
+      report, or -1), ``name``, ``op_type``, ``kernel``. Of a matrix operator ``rate`` is useful multiply-adds a second,
+      zero weights not counted (of a kernel at the shapes that ran, of a CPU node at the assumed ones), and ``of_peak``
+      its share of the peak. Of ours, ``bytes_rate`` is packed weights read a second, ``bound`` says which of
+      "arithmetic" and "weights" would take longer at the peak, and ``efficiency`` which share of the time that would be;
     - ``report``: of the session, and ``events``: the measured runs as Chrome trace events.
 
     Raises UserError when the model cannot be run.
     """
+    source = as_source(model)
+    feeds = make_feeds(source) if feeds is None else feeds
     given = assuming(feeds, source.proto, options)
     measured, total_us = _measure(source, feeds, given, threads, runs, on_run)
     report = measured[-1].report
@@ -144,26 +149,20 @@ def _name(event: Event) -> str:
     return str(event["name"]).removesuffix(_SUFFIX)
 
 
-def _own_times(events: Sequence[Event]) -> list[float]:
-    """Microseconds of each event without those inside it: the nodes in the body of an If are inside its event."""
-    own = [float(event["dur"]) for event in events]
-    open_events: list[int] = []
-    for index, event in enumerate(events):
-        while open_events and events[open_events[-1]]["ts"] + events[open_events[-1]]["dur"] <= event["ts"]:
-            open_events.pop()
-        if open_events:
-            own[open_events[-1]] -= event["dur"]
-        open_events.append(index)
-    return own
+def _without_bodies(events: Sequence[Event]) -> Iterator[Event]:
+    """But for an If or Loop around others: these count, and what is left of it is mostly for profiling them."""
+    for event, next_one in zip_longest(events, events[1:]):
+        if next_one is None or next_one["ts"] >= event["ts"] + event["dur"]:
+            yield event
 
 
 def _times(run: _Run) -> dict[_Key, float]:
     """Microseconds of every row in one run."""
     times: dict[_Key, float] = defaultdict(float)
     fused = {region["fused_node"] for region in run.report["regions"]}
-    for event, own in zip(run.nodes, _own_times(run.nodes), strict=True):
+    for event in _without_bodies(run.nodes):
         if _name(event) not in fused:
-            times[_Key("cpu", name=_name(event), op_type=event["args"].get("op_name", ""))] += own
+            times[_Key("cpu", name=_name(event), op_type=event["args"].get("op_name", ""))] += event["dur"]
     for index, region in enumerate(run.report["regions"]):
         calls = region["measured_runs"]
         if calls == 0:  # in a branch that was not taken

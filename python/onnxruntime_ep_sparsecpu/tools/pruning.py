@@ -20,7 +20,7 @@ from onnxruntime_ep_sparsecpu.tools.one_shot.pruner import OneShot
 from onnxruntime_ep_sparsecpu.tools.one_shot.stages import reason_to_leave
 from onnxruntime_ep_sparsecpu.tools.samples import Sample, samples_of
 from onnxruntime_ep_sparsecpu.tools.saving import check_name, save
-from onnxruntime_ep_sparsecpu.tools.source import Source
+from onnxruntime_ep_sparsecpu.tools.source import Model, Source, as_source
 from onnxruntime_ep_sparsecpu.tools.weights import Weight, find_weights, is_number
 
 Array = npt.NDArray[Any]
@@ -29,8 +29,8 @@ _SHOWN_NAMES = 8  # of nodes, in an error
 
 
 def prune(
-    source: Source,
-    out: str,
+    model: Model,
+    out: str | Path,
     sparsity: float,
     pattern: str = "unstructured",
     exclude: Iterable[str] = (),
@@ -59,24 +59,25 @@ def prune(
     feeds on the first of the calibration, None without either) and `unchecked` (why the outputs could not be compared, or None).
     Raises UserError if nothing is left to prune, or a file cannot be read or written.
     """
+    source, out = as_source(model), str(out)
     check_name(source, out)
-    model = onnx.ModelProto()
-    model.CopyFrom(source.proto)
-    weights = find_weights(model, source.folder)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(source.proto)
+    weights = find_weights(copy, source.folder)
     chosen, kept = _choose(weights, [_expression(text, weights) for text in exclude], calibration is not None)
     if not chosen:
         raise UserError(f"{source.name} has no weight to prune: " + _why_none(kept))
     if calibration is None:
         prunes = _Magnitude(chosen, sparsity, pattern, tick)
-        data, seen = save(model, source, out, prunes), None
+        data, seen = save(copy, source, out, prunes), None
         layers = prunes.layers
     else:
-        one_shot = OneShot(model, source, chosen, sparsity, pattern, tick)
-        samples = samples_of(calibration, model, "calibration")
+        one_shot = OneShot(copy, source, chosen, sparsity, pattern, tick)
+        samples = samples_of(calibration, copy, "calibration")
         first = list(islice(samples, 1))
         layers = _one_shot(one_shot, chain(first, samples))
         feeds = first[0][1] if feeds is None else feeds
-        data, seen = save(model, source, out, partial(_replaced, arrays=one_shot.changed)), one_shot.samples
+        data, seen = save(copy, source, out, partial(_replaced, arrays=one_shot.changed)), one_shot.samples
     outputs, unchecked = (None, None) if feeds is None else _output_difference(source, out, feeds)
     return {
         "model": source.name,

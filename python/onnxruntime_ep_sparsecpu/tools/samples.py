@@ -11,7 +11,14 @@ import numpy.typing as npt
 import onnx
 
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
-from onnxruntime_ep_sparsecpu.tools.feeds import check_names, element_type, fixed_size, load_arrays, model_inputs
+from onnxruntime_ep_sparsecpu.tools.feeds import (
+    fitted,
+    fixed_size,
+    inputs_among,
+    load_arrays,
+    model_inputs,
+    unused_arrays,
+)
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
@@ -28,9 +35,9 @@ def samples_of(data: Any, model: onnx.ModelProto, what: str) -> Iterator[Sample]
     """The samples for a model. what: they are for, for messages.
 
     data: the path of an .npz file or of a folder of them, with an array for each input: of samples along the first
-    axis, or of one sample without it; or a dict of such arrays. Or an iterable of feeds, each the inputs of one run, or
-    an object with get_next as onnxruntime's CalibrationDataReader. Arrays get the type of their input. Raises UserError
-    for a file that cannot be read, and for arrays that do not fit the inputs.
+    axis, or of one sample without it; or a dict of such arrays. Others, as labels, may be among them. Or an iterable of
+    feeds, each the inputs of one run, or an object with get_next as onnxruntime's CalibrationDataReader. Arrays get the
+    type of their input. Raises UserError for a file that cannot be read, and for arrays that do not fit the inputs.
     """
     if isinstance(data, str | Path):
         for path in _files(Path(data)):
@@ -42,7 +49,12 @@ def samples_of(data: Any, model: onnx.ModelProto, what: str) -> Iterator[Sample]
     feeds: Iterable[Mapping[str, Any]] = iter(data.get_next, None) if hasattr(data, "get_next") else data
     for number, feed in enumerate(feeds, 1):
         label = f"{what} feed {number}"
-        yield label, _fitted(label, {name: np.asarray(array) for name, array in feed.items()}, model)
+        yield label, _filled(label, fitted(label, {name: np.asarray(array) for name, array in feed.items()}, model))
+
+
+def unused(path: str, model: onnx.ModelProto) -> list[str]:
+    """Names of arrays in the file, or in the first of the folder, that are no inputs."""
+    return unused_arrays(str(_files(Path(path))[0]), model)
 
 
 def _files(path: Path) -> list[Path]:
@@ -56,15 +68,15 @@ def _files(path: Path) -> list[Path]:
 
 def _pieces(label: str, arrays: Feeds, model: onnx.ModelProto) -> Iterator[Sample]:
     """A file's arrays as feeds: cut along the first axis where samples lie along it, else as they are, as one feed."""
-    check_names(label, arrays, model)
+    arrays = inputs_among(label, arrays, model)
     inputs = {value.name: value for value in model_inputs(model)}
     if all(array.ndim + 1 == len(inputs[name].type.tensor_type.shape.dim) for name, array in arrays.items()):
         arrays = {name: array[None] for name, array in arrays.items()}
     batch = _batch(arrays, inputs)
     if batch is None:
-        yield label, _fitted(label, arrays, model)
+        yield label, _filled(label, fitted(label, arrays, model))
         return
-    arrays = _fitted(label, arrays, model, any_batch=True)
+    arrays = _filled(label, fitted(label, arrays, model, any_batch=True))
     count = len(next(iter(arrays.values())))
     if batch and count % batch:
         raise UserError(f"{label} has {count} samples; expected a multiple of {batch}, the batch of the model")
@@ -87,31 +99,8 @@ def _batch(arrays: Feeds, inputs: Mapping[str, onnx.ValueInfoProto]) -> int | No
     return next(iter(fixed), 0)
 
 
-def _fitted(label: str, feeds: Feeds, model: onnx.ModelProto, any_batch: bool = False) -> Feeds:
-    """The feeds with the types of the inputs. any_batch: the size of the first axis does not matter. Raises UserError
-    for one that does not fit."""
-    check_names(label, feeds, model)
-    inputs = {value.name: value for value in model_inputs(model)}
-    return {name: _fitted_array(label, array, inputs[name], any_batch) for name, array in feeds.items()}
-
-
-def _fitted_array(label: str, array: Array, value: onnx.ValueInfoProto, any_batch: bool) -> Array:
-    tensor = value.type.tensor_type
-    if array.size == 0:
-        raise UserError(f"{label}: {value.name} has no samples; expected some")
-    sizes = [None if any_batch and axis == 0 else fixed_size(dim) for axis, dim in enumerate(tensor.shape.dim)]
-    fits = len(sizes) == array.ndim and all(
-        want in (None, size) for want, size in zip(sizes, array.shape, strict=False)
-    )
-    if tensor.HasField("shape") and not fits:
-        named = (
-            dim.dim_param or "any" if size is None else str(size)
-            for dim, size in zip(tensor.shape.dim, sizes, strict=True)
-        )
-        raise UserError(f"{label}: {value.name} has the shape {list(array.shape)}; expected [{', '.join(named)}]")
-    dtype = element_type(value)
-    if dtype is None or array.dtype == dtype:
-        return array
-    if not np.can_cast(array.dtype, dtype, "same_kind"):
-        raise UserError(f"{label}: {value.name} is {array.dtype}; expected {dtype}")
-    return array.astype(dtype)
+def _filled(label: str, feeds: Feeds) -> Feeds:
+    for name, array in feeds.items():
+        if array.size == 0:
+            raise UserError(f"{label}: {name} has no samples; expected some")
+    return feeds

@@ -8,8 +8,11 @@ from typing import Any
 import onnxruntime as ort
 
 import onnxruntime_ep_sparsecpu as sparsecpu
-from onnxruntime_ep_sparsecpu.tools.errors import UserError, first_line
+from onnxruntime_ep_sparsecpu.tools.errors import RunError, UserError, first_line
+from onnxruntime_ep_sparsecpu.tools.feeds import check_assumed
 from onnxruntime_ep_sparsecpu.tools.source import Source
+
+_ORT_FORMAT = ".ort"  # of files that ONNX Runtime alone reads
 
 CPU_PROVIDER = "CPUExecutionProvider"
 
@@ -29,11 +32,14 @@ def create(
     """An InferenceSession on `provider` and, behind it, the CPU provider.
 
     options: of the provider. settings: SessionOptions instead of those of session_options(threads).
-    Raises UserError when the session cannot be created.
+    Raises UserError when the session cannot be created, and for a size of an axis that the model does not have.
     """
     chosen = [(provider, dict(options or {}))]
     if provider != CPU_PROVIDER:
         _register()
+        assumed = (options or {}).get("assume")
+        if assumed and (source.path is None or source.path.suffix != _ORT_FORMAT):
+            check_assumed(assumed, source.proto)
         chosen.append((CPU_PROVIDER, {}))
     settings = settings or session_options(threads)
     if source.path is None and source.folder:
@@ -46,11 +52,11 @@ def create(
 
 
 def run(session: Any, feeds: Mapping[str, Any], source: Source) -> list[Any]:
-    """All outputs. Raises UserError, naming the model, when a run fails."""
+    """All outputs. Raises RunError, naming the model, when a run fails."""
     try:
         return list(session.run(None, dict(feeds)))
     except Exception as error:
-        raise UserError(f"cannot run {source.name}: {first_line(error)}") from error
+        raise RunError(f"cannot run {source.name}: {first_line(error)}") from error
 
 
 def _register() -> None:

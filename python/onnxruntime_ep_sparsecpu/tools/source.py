@@ -64,12 +64,24 @@ class Source:
             raise UserError(f"{self.name} is no ONNX model that can be read: {first_line(error)}") from error
 
 
-def open_source(text: str, sparsity: float | None = None, int8: bool = False) -> Source:
-    """The model at the path `text`, or the built-in network of that name (`models.NETWORKS`).
+Model = Source | str | Path | onnx.ModelProto
+"""What every tool takes for a model: see as_source."""
+
+
+def as_source(model: Model) -> Source:
+    """A source as it is, a path or the name of a built-in network as open_source has it, or what is in memory."""
+    if isinstance(model, onnx.ModelProto):
+        return Source(model.graph.name or "the model", model)
+    return model if isinstance(model, Source) else open_source(model)
+
+
+def open_source(path_or_name: str | Path, sparsity: float | None = None, int8: bool = False) -> Source:
+    """The model at the path, or the built-in network of that name (`models.NETWORKS`).
 
     sparsity: share of zero weights, 0..1, of a built-in network (0.9). int8: quantize it (QDQ). Raises UserError when
     there is no such file, and when one of the two is given for a file.
     """
+    text = str(path_or_name)
     if text in models.NETWORKS:
         share = _DEFAULT_SPARSITY if sparsity is None else sparsity
         model = models.NETWORKS[text](share)

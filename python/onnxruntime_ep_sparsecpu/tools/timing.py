@@ -14,9 +14,9 @@ import onnxruntime_ep_sparsecpu as sparsecpu
 from onnxruntime_ep_sparsecpu.tools import sessions
 from onnxruntime_ep_sparsecpu.tools.assignment import totals_of
 from onnxruntime_ep_sparsecpu.tools.errors import UserError
-from onnxruntime_ep_sparsecpu.tools.feeds import assuming
+from onnxruntime_ep_sparsecpu.tools.feeds import assuming, make_feeds
 from onnxruntime_ep_sparsecpu.tools.hardware import cpu_name
-from onnxruntime_ep_sparsecpu.tools.source import Source
+from onnxruntime_ep_sparsecpu.tools.source import Model, Source, as_source
 
 ROUNDS = 10
 _PERCENTILES = (50, 90, 95, 99)
@@ -31,8 +31,8 @@ class Round(NamedTuple):
 
 
 def benchmark(
-    source: Source,
-    feeds: Mapping[str, Any],
+    model: Model,
+    feeds: Mapping[str, Any] | None = None,
     *,
     engine: str | None = None,
     versus: str | None = None,
@@ -45,26 +45,29 @@ def benchmark(
 ) -> dict[str, Any]:
     """Times runs of the model on the provider `engine` (SparseCPUProvider if None), in turns with `versus` if given.
 
-    options: of SparseCPUProvider; `assume` is set to the shapes of the feeds. threads: of a session, 0 for all cores.
+    feeds: random ones if None. options: of SparseCPUProvider; `assume` is set to the shapes of the feeds. threads: of a session, 0 for all cores.
     streams: 1 runs one after another (sync); more keep as many runs in flight, from threads of the caller on one
     session (async). seconds: of measurement, and warm_up: before it, for each provider. The time is spent in ten
     rounds, in which the providers take turns, so that a machine that drifts slows both alike. tick: called with the
     share of the work that is done, 0..1.
 
     Returns `model`, `inputs` (name -> shape), `batch` (first axis of the first input), `scenario`, `streams`,
-    `threads`, `seconds`, `rounds`, `machine`, `totals` (what SparseCPUProvider claims, see explain; None if it is
-    neither), `results` and `comparison`. results, by provider: `runs`,
+    `threads`, `seconds`, `rounds`, `machine`, `options` and `totals` (those of SparseCPUProvider, and what it claims,
+    see explain; {} and None if it is neither), `results` and `comparison`. results, by provider: `runs`,
     `items_per_second`, `load_ms` and `latency_ms` with `mean`, `std`, `min`, `p50`, `p90`, `p95`, `p99`, `max`.
     comparison (None without versus): `engine`, `versus`, and how many times as fast the engine is: `ratio` (median of
     the rounds), `ratio_min`, `ratio_max`; from the medians of latency in sync, from throughput in async.
     Raises UserError when a session cannot be created or run, and for a provider that does not exist.
     """
+    source = as_source(model)
+    feeds = make_feeds(source) if feeds is None else feeds
+    options = assuming(feeds, source.proto, options)
     ours = sparsecpu.get_ep_name()
     names = [engine or ours, *([versus] if versus else [])]
     candidates, load = {}, {}
     for name in names:
         begin = time.perf_counter()
-        candidates[name] = create(source, name, feeds, options, threads)
+        candidates[name] = create(source, name, options, threads)
         load[name] = (time.perf_counter() - begin) * 1e3
         sessions.run(candidates[name], feeds, source)
     rounds = measure(candidates, feeds, seconds=seconds, warm_up=warm_up, streams=streams, tick=tick)
@@ -81,19 +84,18 @@ def benchmark(
         "machine": _machine(),
         "results": {name: {**summary(rounds[name], batch), "load_ms": load[name]} for name in names},
         "comparison": compare_rounds(rounds, names[0], versus, streams) if versus else None,
+        "options": options if ours in candidates else {},
         "totals": totals_of(candidates[ours]) if ours in candidates else None,
     }
 
 
-def create(
-    source: Source, provider: str, feeds: Mapping[str, Any], options: Mapping[str, str] | None, threads: int
-) -> Any:
-    """A session on the provider, which if it is ours has these options, and `assume` set to the shapes of the feeds.
+def create(source: Source, provider: str, options: Mapping[str, str], threads: int) -> Any:
+    """A session on the provider, which if it is ours has these options.
     Raises UserError for a provider that does not exist, and when the session cannot be created."""
     ours = provider == sparsecpu.get_ep_name()
     if not ours and provider not in ort.get_available_providers():
         raise UserError(f"there is no provider {provider}; there are {', '.join(ort.get_available_providers())}")
-    return sessions.create(source, provider, assuming(feeds, source.proto, options) if ours else None, threads)
+    return sessions.create(source, provider, options if ours else None, threads)
 
 
 def measure(
