@@ -36,6 +36,16 @@ def test_quickstart(encoder: str) -> None:
     assert "SparseCPUProvider:" in output_of("quickstart.py", encoder)
 
 
+def test_quickstart_on_integers(tmp_path: Path) -> None:
+    """Of 32 bits, that choose rows of a table."""
+    g = models.GraphBuilder()
+    y = g.gemm(g.op("Gather", [g.constant(g.floats((9, 16))), "ids"]), 16, 4)
+    model = g.model({"ids": ["n"]}, {y: ["n", 4]})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT32
+    onnx.save(model, tmp_path / "m.onnx")
+    assert "largest difference: " in output_of("quickstart.py", str(tmp_path / "m.onnx"))
+
+
 def test_torch_to_server() -> None:
     text = output_of("torch_to_server.py", "--channels", "32", "--size", "64", "--requests", "6", "--port", "0")
     assert "pruned 9 weights to 80% zeros" in text
