@@ -98,7 +98,11 @@ class Claimer {
       const Recognised& node = recognised_.nodes[i];
       NodeDecision& decision = result_.decisions[i];
       decision.pattern = node.pattern;
-      decision.reason = node.ok() ? place_problem(graph_, graph_.nodes[i]) : node.reason;
+      if (!node.ok()) {
+        decision.reason = node.reason;
+      } else if (Check place = check_place(graph_, graph_.nodes[i]); !place) {
+        decision.reason = place.why();
+      }
       if (const auto refused = refused_.find(static_cast<int>(i)); refused != refused_.end()) {
         decision.reason = refused->second;
       }
@@ -124,8 +128,9 @@ class Claimer {
     const std::vector<bool> alone = pricing_.candidate;
     for (size_t i = 0; i < count; ++i) {
       if (!alone[i]) continue;
-      result_.decisions[i].reason = integer_reason(graph_, alone, graph_.nodes[i]);
-      pricing_.candidate[i] = result_.decisions[i].reason.empty();
+      const Check separable = check_separable(graph_, alone, graph_.nodes[i]);
+      if (!separable) result_.decisions[i].reason = separable.why();
+      pricing_.candidate[i] = static_cast<bool>(separable);
     }
   }
 

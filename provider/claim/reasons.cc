@@ -53,24 +53,24 @@ int unordered_clip_behind(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-std::string place_problem(const Graph& graph, const Node& node) {
-  if (node.assigned_elsewhere) return "another provider has taken it already";
-  if (node.has_subgraph) return "it has a subgraph";
+Check check_place(const Graph& graph, const Node& node) {
+  if (node.assigned_elsewhere) return decline("another provider has taken it already");
+  if (node.has_subgraph) return decline("it has a subgraph");
   bool used = false;
   for (int output : node.outputs) {
     used |= graph.values[output].is_graph_output || !graph.values[output].consumers.empty();
     for (int consumer : graph.values[output].consumers) {
-      if (graph.nodes[consumer].has_subgraph) return "a subgraph uses its output";
+      if (graph.nodes[consumer].has_subgraph) return decline("a subgraph uses its output");
     }
   }
-  if (!used) return "nobody uses what it makes";
+  if (!used) return decline("nobody uses what it makes");
   const int clip = unordered_clip_behind(graph, node);
-  if (clip < 0) return "";
-  return "onnxruntime runs Clip '" + graph.nodes[clip].name +
-         "', whose min is not below its max, only as a part of this node";
+  if (clip < 0) return {};
+  return decline("onnxruntime runs Clip '" + graph.nodes[clip].name +
+                 "', whose min is not below its max, only as a part of this node");
 }
 
-std::string integer_reason(const Graph& graph, const std::vector<bool>& candidate, const Node& node) {
+Check check_separable(const Graph& graph, const std::vector<bool>& candidate, const Node& node) {
   IndexList neighbours;
   if (node.op == "QuantizeLinear") {
     neighbours = {graph.producer(node.inputs[0])};
@@ -79,10 +79,10 @@ std::string integer_reason(const Graph& graph, const std::vector<bool>& candidat
   }
   for (int neighbour : neighbours) {
     if (neighbour < 0 || candidate[neighbour] || !in_integers(graph, graph.nodes[neighbour])) continue;
-    return "it goes with " + graph.nodes[neighbour].op_type + " '" + graph.nodes[neighbour].name +
-           "', which the CPU provider computes in integers";
+    return decline("it goes with " + graph.nodes[neighbour].op_type + " '" + graph.nodes[neighbour].name +
+                   "', which the CPU provider computes in integers");
   }
-  return "";
+  return {};
 }
 
 std::string claimed_reason(const NodeCost& cost, bool forced) {

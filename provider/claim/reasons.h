@@ -4,16 +4,17 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "claim/select.h"
 #include "facts/assume.h"
 
 namespace sparsecpu {
 
-// Why no plugin may take the node, whatever it is; "" if it may.
-std::string place_problem(const Graph& graph, const Node& node);
-// Why a QuantizeLinear or DequantizeLinear that could run here stays with its neighbour, which cannot: the CPU provider
-// computes what lies between the two in integers, and without them in floats. "" if it need not. candidate: by node.
-std::string integer_reason(const Graph& graph, const std::vector<bool>& candidate, const Node& node);
+// Whether a plugin may take the node, whatever it is.
+Check check_place(const Graph& graph, const Node& node);
+// Whether a QuantizeLinear or DequantizeLinear that could run here need not stay with its neighbour, which cannot: the
+// CPU provider computes what lies between the two in integers, and without them in floats. candidate: by node.
+Check check_separable(const Graph& graph, const std::vector<bool>& candidate, const Node& node);
 // Of a node that is claimed.
 std::string claimed_reason(const NodeCost& cost, bool forced);
 // Of a layer that is not.

@@ -28,7 +28,7 @@ bool same_quantization(const Quantization& x, const Quantization& y) {
 uint8_t quantize_one(float value, const Quantization& y) {
   const float low = static_cast<float>(y.lowest() - y.zero_point),
               high = static_cast<float>(y.highest() - y.zero_point);
-  const float scaled = std::min(std::max(value / y.scale, low), high);
+  const float scaled = std::min(std::max(low, value / y.scale), high);  // NaN: the lowest, as onnxruntime has it
   return static_cast<uint8_t>(static_cast<int32_t>(std::nearbyint(scaled)) + y.zero_point);
 }
 

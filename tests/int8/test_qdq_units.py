@@ -124,6 +124,8 @@ MORE_UNITS: dict[str, tuple[dict[str, Any], bool]] = {
     "HardSwish": ({}, False),
     "HardSigmoid": ({}, False),
     "Tanh": ({}, False),
+    **{op: ({}, True) for op in ("Abs", "Sqrt", "Reciprocal", "Floor", "Ceil", "Round")},
+    **{op: ({}, False) for op in ("Elu", "Selu", "Exp", "Erf", "Softplus", "Softsign")},
     "ReduceMean": ({"axes": [2, 3]}, False),
 }
 
