@@ -21,7 +21,7 @@ QUANTIZING = ("QuantizeLinear", "DynamicQuantizeLinear")
 
 
 def nudged_model(model: bytes, draw: int) -> bytes:
-    """The model with other last bits in its float weights; the floats that it quantizes, in functions and bodies too,
+    """The model with other last bits in its float weights, dequantized ones, too; the floats that it quantizes, in functions and bodies too,
     are all larger or all smaller."""
     result = onnx.load_from_string(model)
     random = np.random.default_rng(draw)
@@ -30,6 +30,7 @@ def nudged_model(model: bytes, draw: int) -> bytes:
             tensor.CopyFrom(
                 numpy_helper.from_array(other_last_bits(numpy_helper.to_array(tensor), random), tensor.name)
             )
+    nudge_dequantized(result.graph, random)
     for nodes in (result.graph.node, *(function.node for function in result.functions)):
         nudge(nodes, 1 + (QUANTIZED if draw % 2 else -QUANTIZED))
     return bytes(result.SerializeToString())
@@ -60,6 +61,22 @@ def nudge(nodes: Any, factor: float) -> None:
             nodes.append(helper.make_node("Mul", [source, f"{name}_by"], [name]))
             node.input[0] = name
         nodes.append(node)
+
+
+def nudge_dequantized(graph: onnx.GraphProto, random: np.random.Generator) -> None:
+    """Other last bits in the weights that are dequantized, too: their products with bytes may cancel out exactly where
+    integers are summed, and in floats but for a rounding, which a large scale makes large."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer if len(tensor.dims) >= 2}
+    before = [copy.deepcopy(node) for node in graph.node]
+    del graph.node[:]
+    for node in before:
+        graph.node.append(node)
+        if node.op_type == "DequantizeLinear" and node.input[0] in shapes:
+            name = node.output[0]
+            factors = other_last_bits(np.ones(shapes[node.input[0]], np.float32), random)
+            graph.initializer.append(numpy_helper.from_array(factors, f"nudged_{name}_by"))
+            graph.node[-1].output[0] = f"nudged_{name}"
+            graph.node.append(helper.make_node("Mul", [f"nudged_{name}", f"nudged_{name}_by"], [name]))
 
 
 def touched(model: bytes) -> bytes:
