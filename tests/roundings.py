@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 QUANTIZED = 2.0**-17  # change of the floats that are quantized, as a share: sums in another order differ by less
 LAST_BITS = 2.0**-21  # change of every input and weight by itself, as a share
-DRAWS = 4
+DRAWS = 12
 QUANTIZING = ("QuantizeLinear", "DynamicQuantizeLinear")
 
 
