@@ -47,6 +47,7 @@ void LaneCopyStep::compute(const float* in, float* out, PositionRange::At, const
   std::memcpy(out, in, static_cast<size_t>(vectors) * kLanes * sizeof(float));
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a variant that is never without a value
 void LaneElementwiseStep::compute(const float* in, float* out, PositionRange::At at,
                                   const Frame& frame) const noexcept {
   for (int64_t first = 0; first < vectors; first += kFunctionFloats / kLanes) {
@@ -73,6 +74,7 @@ void LaneElementwiseStep::compute(const float* in, float* out, PositionRange::At
   }
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a variant that is never without a value
 void FlatStep::run(int chunk, const Frame& frame) const noexcept {
   const Share share = share_of(ceil_div(count, kLanes), chunk, chunks);
   const int64_t end = std::min(share.end * kLanes, count);

@@ -10,8 +10,6 @@
 #include "kernels/quantized.h"
 #include "kernels_elementwise.h"
 
-void bind_attention_kernels(pybind11::module_& module);
-
 namespace py = pybind11;
 using namespace sparsecpu;
 

@@ -102,7 +102,7 @@ SPARSECPU_INLINE Mask less(Vec a, Vec b) {
   return each_bit([&](int l) { return a.lane[l] < b.lane[l]; });
 }
 SPARSECPU_INLINE Mask nan_lanes(Vec a) {
-  return each_bit([&](int l) { return a.lane[l] != a.lane[l]; });
+  return each_bit([&](int l) { return a.lane[l] != a.lane[l]; });  // NOLINT(misc-redundant-expression)
 }
 SPARSECPU_INLINE bool any(Mask m) { return m.bits != 0; }
 SPARSECPU_INLINE Vec select(Mask m, Vec a, Vec b) {
