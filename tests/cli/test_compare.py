@@ -68,6 +68,7 @@ def test_the_first_node_that_differs(tmp_path: Path, capsys: pytest.CaptureFixtu
     first = next(node for node in model.graph.node if node.op_type == "Conv")
     assert result["first_different"] == first.name
     assert "infinities or NaN" in result["per_op"][0]["note"]
+    assert not result["rounding"]
     assert cli.main(["compare", *arguments]) == 1
     text = capsys.readouterr().out
     assert f"Different, first: {first.name}" in text

@@ -148,10 +148,13 @@ def unused_arrays(path: str, model: onnx.ModelProto) -> list[str]:
         return [name for name in arrays.files if name not in inputs] if inputs <= set(arrays.files) else []
 
 
-def inputs_among(label: str, arrays: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, Array]:
-    """Those of the arrays that are inputs. Raises UserError if one is missing. label: where the arrays come from."""
+def inputs_among(
+    label: str, arrays: Mapping[str, Array], model: onnx.ModelProto, others: bool = True
+) -> dict[str, Array]:
+    """Those of the arrays that are inputs. Raises UserError if one is missing, and for others where there may be none.
+    label: where the arrays come from."""
     wanted = [value.name for value in model_inputs(model)]
-    if not set(wanted) <= set(arrays):
+    if not set(wanted) <= set(arrays) or (len(arrays) > len(wanted) and not others):
         raise UserError(f"{label} holds {', '.join(arrays) or 'nothing'}; the inputs are {', '.join(wanted)}")
     return {name: arrays[name] for name in wanted}
 
@@ -159,10 +162,8 @@ def inputs_among(label: str, arrays: Mapping[str, Array], model: onnx.ModelProto
 def fitted(label: str, feeds: Mapping[str, Array], model: onnx.ModelProto, any_batch: bool = False) -> dict[str, Array]:
     """The feeds with the types of the inputs. any_batch: the size of the first axis does not matter. Raises UserError
     for one that is missing, does not fit or is no input."""
-    inputs = {value.name: value for value in model_inputs(model)}
-    if set(feeds) != set(inputs):
-        raise UserError(f"{label} holds {', '.join(feeds) or 'nothing'}; the inputs are {', '.join(inputs)}")
-    return {name: _fitted_array(label, array, inputs[name], any_batch) for name, array in feeds.items()}
+    feeds = inputs_among(label, feeds, model, others=False)
+    return {value.name: _fitted_array(label, feeds[value.name], value, any_batch) for value in model_inputs(model)}
 
 
 def _fitted_array(label: str, array: Array, value: onnx.ValueInfoProto, any_batch: bool) -> Array:
