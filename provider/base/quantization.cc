@@ -27,7 +27,7 @@ Quantization dynamic_quantization(float least, float most) {
   least = std::min(least, 0.0f);
   most = std::max(most, 0.0f);
   const float scale = most == least ? 1.0f : (most - least) / 255.0f;
-  const float zero_point = std::clamp(0.0f - least / scale, 0.0f, 255.0f);
+  const float zero_point = std::max(0.0f, std::min(255.0f, 0.0f - least / scale));  // NaN: 255, as onnxruntime has it
   return {scale, static_cast<int>(std::nearbyint(zero_point))};
 }
 

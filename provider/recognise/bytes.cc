@@ -62,7 +62,9 @@ Meaning recognise_quantized_average(const RecogniseContext& context, const Node&
     std::get<GlobalAverage>(result->front().data).bytes = AverageQuantization{x, y};
     return result;
   }
-  std::get<Pool>(result->front().data).bytes = AverageQuantization{x, y};
+  Pool& pool = std::get<Pool>(result->front().data);
+  pool.bytes = AverageQuantization{x, y};
+  if (pool.divisor != PoolDivisor::kPixels) pool.divisor = PoolDivisor::kTaps;  // as onnxruntime counts on bytes
   return result;
 }
 

@@ -22,9 +22,8 @@ Meaning recognise_pool(const RecogniseContext& context, const Node& node) {
   }
   if (node.attribute("count_include_pad", int64_t{0}) != 0) {
     // As onnxruntime does. It matters where a window reaches past the padding.
-    const bool old = node.domain.empty() && node.since_version < 19 && !pool.window.ceil_mode;
-    pool.divisor =
-        old || node.op == "com.microsoft.QLinearAveragePool" ? PoolDivisor::kTaps : PoolDivisor::kPaddedPixels;
+    const bool all = node.since_version < 19 && !pool.window.ceil_mode;
+    pool.divisor = all ? PoolDivisor::kTaps : PoolDivisor::kPaddedPixels;
   }
   return accept(pool, {node.inputs[0]}, node.outputs[0]);
 }

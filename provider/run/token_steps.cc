@@ -49,8 +49,8 @@ AttentionKeys AttentionStep::keys_of(Sequence sequence, const Frame& frame) cons
   now.depth = depth;
   now.value_depth = value_depth;
   now.first_lane = static_cast<int>(first % kLanes);
-  now.k = head_of(k, first / kLanes, sequence.head * depth, frame);
-  now.v = head_of(v, first / kLanes, sequence.head * value_depth, frame);
+  now.k = head_of(k, first / kLanes, sequence.head * depth / channels_of_vector(), frame);
+  now.v = head_of(v, first / kLanes, sequence.head * value_depth / channels_of_vector(), frame);
   now.k_stride = k.group_stride();
   now.v_stride = v.group_stride();
   now.scale = scale;
@@ -68,8 +68,8 @@ AttentionQueries AttentionStep::queries_of(Sequence sequence, int64_t tile_index
     const int64_t vector = first + i;
     const int64_t skipped = std::max<int64_t>(0, begin - vector * kLanes);
     const int64_t used = std::min<int64_t>(kLanes, end - vector * kLanes);
-    now.q[i] = head_of(q, vector, sequence.head * depth, frame);
-    now.y[i] = head_of(y, vector, sequence.head * value_depth, frame);
+    now.q[i] = head_of(q, vector, sequence.head * depth / channels_of_vector(), frame);
+    now.y[i] = head_of(y, vector, sequence.head * value_depth / result_channels_of_vector(), frame);
     now.lanes[i] = static_cast<uint16_t>((1u << used) - (1u << skipped));
     now.vectors = i + 1;
   }

@@ -62,8 +62,9 @@ class AttentionStep : public Step {
   virtual void prepare(const AttentionKeys& now, float* memory) const noexcept = 0;
   virtual float* scores_in(const AttentionKeys& now, float* memory) const noexcept = 0;
   virtual void attend(const AttentionKeys& now, const AttentionQueries& block, float* memory) const noexcept = 0;
-  // Lane tensors hold one channel a vector, or four.
+  // Channels that a vector of a lane tensor holds: one, or of bytes four. Of the operands, and of the result.
   virtual int64_t channels_of_vector() const = 0;
+  virtual int64_t result_channels_of_vector() const { return channels_of_vector(); }
 
   // Query tiles of a sequence, wherever in a vector it begins; the last may be empty.
   int64_t tiles() const;
@@ -75,8 +76,9 @@ class AttentionStep : public Step {
   int64_t first_vector(Sequence sequence, int64_t tile_index) const noexcept {
     return sequence.index * queries / kLanes + tile_index * tile;
   }
-  float* head_of(const LaneTensor& tensor, int64_t vector, int64_t channel, const Frame& frame) const noexcept {
-    return frame.at(tensor.ref) + vector * tensor.group_stride() + channel / channels_of_vector() * kLanes;
+  // Vectors: those of the channels before the head.
+  static float* head_of(const LaneTensor& tensor, int64_t vector, int64_t vectors, const Frame& frame) noexcept {
+    return frame.at(tensor.ref) + vector * tensor.group_stride() + vectors * kLanes;
   }
 };
 
@@ -122,6 +124,7 @@ class ByteAttentionStep final : public AttentionStep {
     kernels->quantized->attend(now, bytes, block, scratch_in(now, memory));
   }
   int64_t channels_of_vector() const override { return 4; }
+  int64_t result_channels_of_vector() const override { return bytes.float_output ? 1 : 4; }
 
   std::array<std::vector<float>, 3> tables_;
 };

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import onnx
-from case import MICROSOFT, Model, case, network, node, normal, sparse
+from case import MICROSOFT, Model, case, network, node, normal, sparse, sparse_bytes
 
 HEADS, DEPTH, TOKENS = 4, 8, 6
 WIDTH = HEADS * DEPTH
@@ -109,3 +110,48 @@ for op, batch, lengths in (
     ("MultiHeadAttention", 1, [3, 0, 3, 0, 5]),
 ):
     case(f"{op} of {batch} with key lengths {lengths}")(partial(key_lengths, op, batch, lengths))
+
+
+def byte_attention(heads: int, scores: bool, result: bool, kind: type) -> Model:
+    """Attention between bytes; with a pair around its scores or not, its result quantized or not."""
+    width = heads * DEPTH
+    zero = kind(128) if kind == np.uint8 else kind(0)
+    constants: dict[str, np.ndarray] = {
+        "s": np.float32(0.03),
+        "z": zero,
+        "ps": np.float32(1 / 255),
+        "pz": np.uint8(0) if kind == np.uint8 else np.int8(-128),
+        "ws": np.float32(0.01),
+        "wz": np.int8(0),
+        "scale": np.float32(DEPTH**-0.5),
+        "split": np.array([0, 0, heads, DEPTH]),
+        "joined": np.array([0, 0, width]),
+    }
+    made: list[onnx.NodeProto] = []
+
+    def pair(value: str, scale: str = "s", zero: str = "z") -> str:
+        made.append(node("QuantizeLinear", [value, scale, zero], [value + "_q"]))
+        made.append(node("DequantizeLinear", [value + "_q", scale, zero], [value + "_d"]))
+        return value + "_d"
+
+    x = pair("x")
+    for name in "qkv":
+        constants[f"w{name}"] = sparse_bytes(width, width)
+        made.append(node("DequantizeLinear", [f"w{name}", "ws", "wz"], [f"{name}w"]))
+        made.append(node("MatMul", [x, f"{name}w"], [f"{name}1"]))
+        made.append(node("Reshape", [pair(f"{name}1"), "split"], [f"{name}2"]))
+        made.append(node("Transpose", [f"{name}2"], [f"{name}3"], perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]))
+    made.append(node("MatMul", ["q3", "k3"], ["sc"]))
+    made.append(node("Mul", [pair("sc") if scores else "sc", "scale"], ["sm"]))
+    made.append(node("Softmax", ["sm"], ["p"], axis=-1))
+    made.append(node("MatMul", [pair("p", "ps", "pz"), "v3"], ["o"]))
+    made.append(node("Transpose", ["o"], ["ot"], perm=[0, 2, 1, 3]))
+    made.append(node("Reshape", ["ot", "joined"], ["y"]))
+    output = pair("y") if result else "y"
+    return network(made, {"x": ["n", "t", width]}, constants, [output]), [{"x": normal(2, TOKENS, width)}]
+
+
+for heads, scores, result, kind in product((1, 2, 3), (False, True), (False, True), (np.uint8, np.int8)):
+    title = f"{kind.__name__} attention of {heads}, {'scores, ' * scores}{'result' if result else 'floats'}"
+    # A byte of the softmax may differ by a step.
+    case(title, options=({"min_sparsity": "0"},), bound=0.05)(partial(byte_attention, heads, scores, result, kind))

@@ -347,3 +347,17 @@ def signed_zeros(op: str) -> Model:
 
 for op in ("Neg", "Ceil"):
     case(f"signed zeros of {op}")(partial(signed_zeros, op))
+
+
+@case("dynamic quantization of minus infinity")
+def dynamic_minus_infinity() -> Model:
+    nodes = [
+        node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        node("MatMulInteger", ["q", "w", "z"], ["i"]),
+        node("Cast", ["i"], ["c"], to=onnx.TensorProto.FLOAT),
+        node("Mul", ["s", "ws"], ["sw"]),
+        node("Mul", ["c", "sw"], ["y"]),
+    ]
+    x = normal(5, 64)
+    x[2, 3] = -np.inf
+    return network(nodes, {"x": ["n", 64]}, {"w": sparse_bytes(64, 64), "ws": np.float32(0.01)}), [{"x": x}]

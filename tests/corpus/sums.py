@@ -125,3 +125,12 @@ def norm_of_equal_values() -> Model:
     equal = np.repeat(sparse(48, 1, zeros=0.5), 48, axis=1)
     constants = {"w": equal, "scale": np.ones(48, np.float32), "shift": np.full(48, 0.5, np.float32)}
     return network(nodes, {"x": ["n", 48]}, constants), [{"x": 1000 * normal(40, 48)}, {"x": 1000 * normal(1, 48)}]
+
+
+@case("layer norm of squares that overflow", claims=("LayerNormalization",), options=({"min_sparsity": "0"},))
+def norm_of_huge_values() -> Model:
+    nodes = [node("MatMul", ["x", "w"], ["a"]), node("LayerNormalization", ["a", "scale", "shift"], ["y"])]
+    weights = np.repeat(sparse(48, 1, zeros=0.5), 48, axis=1)
+    weights[:, 7] *= 1e36
+    constants = {"w": weights, "scale": np.ones(48, np.float32), "shift": np.full(48, 0.5, np.float32)}
+    return network(nodes, {"x": ["n", 48]}, constants), [{"x": normal(40, 48)}, {"x": normal(1, 48)}]

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import onnx
-from case import Dims, Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
+from case import MICROSOFT, Dims, Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
 
 
 def two_windows(size: int, stride: int) -> Model:
@@ -173,3 +173,18 @@ for layer, pads, size in product(("Conv", "Pad"), ([0, 0, 1, 1], [0, 0, 0, 2], [
     case(f"1x1 {layer} with pads {pads} of {size}")(partial(end_pads, pads, layer, size))
 for size in (7, 11):
     case(f"1x1 of bytes with pads at the end of {size}", bound=0.0)(partial(end_pads_of_bytes, size))
+
+
+def byte_average(pixels: int, window: int, stride: int, ceil: int) -> Model:
+    """onnxruntime divides sums of bytes by all taps where pads count, wherever the window lies."""
+    inputs = ["x", "s", "z", "s", "z"]
+    attributes = {"kernel_shape": [1, window], "strides": [1, stride], "ceil_mode": ceil, "count_include_pad": 1}
+    nodes = [node("QLinearAveragePool", inputs, ["y"], domain=MICROSOFT, **attributes)]
+    constants = {"s": np.float32(0.1), "z": np.uint8(0)}
+    model = network(nodes, {"x": ["n", 8, "h", "w"]}, constants, types={"x": np.uint8, "y": np.uint8})
+    return model, [{"x": np.full((1, 8, 1, pixels), 100, np.uint8)}]
+
+
+for pixels, window, stride, ceil in ((7, 2, 3, 1), (2, 3, 2, 0), (5, 3, 2, 1)):
+    title = f"average of bytes, {pixels} pixels, window {window} in steps of {stride}{', ceil' * ceil}"
+    case(title, bound=0.0, options=({"min_sparsity": "0"},))(partial(byte_average, pixels, window, stride, ceil))

@@ -44,12 +44,14 @@ SPARSECPU_INLINE Sum sum_of(int64_t count, F term) {
   return sum[0];
 }
 
-// A distance from the rounded mean becomes (distance - offset) * factor.
+// A distance from the rounded mean becomes (distance - offset) * factor; 0 where squares overflow.
 struct NormUnit {
   Vec offset, factor;
   SPARSECPU_INLINE NormUnit(Vec distances, Vec squares, Vec share, float epsilon) : offset(mul(distances, share)) {
-    const Vec variance = max(sub(mul(squares, share), mul(offset, offset)), zero());
-    factor = div(set1(1.0f), sqrt(add(variance, set1(epsilon))));
+    const Vec mean_square = mul(squares, share);
+    const Vec variance = max(sub(mean_square, mul(offset, offset)), zero());
+    const Mask finite = less(mean_square, set1(__builtin_inff()));
+    factor = div(set1(1.0f), sqrt(add(select(finite, variance, mean_square), set1(epsilon))));
   }
   SPARSECPU_INLINE Vec of(Vec distance) const { return mul(sub(distance, offset), factor); }
 };
