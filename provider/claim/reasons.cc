@@ -18,6 +18,16 @@ std::string microseconds(double us) {
   return text;
 }
 
+// Whether all that reads the node's value quantizes it, if need be behind a Relu or Clip that onnxruntime may drop.
+bool is_quantized(const Graph& graph, int value, bool limited = false) {
+  const IndexList& readers = graph.values[value].consumers;
+  return !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](int reader) {
+    const Node& node = graph.nodes[reader];
+    if (node.op == "QuantizeLinear") return true;
+    return !limited && (node.op == "Relu" || node.op == "Clip") && is_quantized(graph, node.outputs[0], true);
+  });
+}
+
 // Whether the CPU provider computes the node in integers, given what is before and behind it.
 bool in_integers(const Graph& graph, const Node& node) {
   bool dequantized = false;
@@ -27,13 +37,8 @@ bool in_integers(const Graph& graph, const Node& node) {
     dequantized = true;
   }
   const bool to_floats = node.op == "MatMul" || node.op == "Gemm";
-  return dequantized && std::all_of(node.outputs.begin(), node.outputs.end(), [&](int output) {
-           if (output < 0 || to_floats) return true;
-           const IndexList& readers = graph.values[output].consumers;
-           return !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](int reader) {
-             return graph.nodes[reader].op == "QuantizeLinear";
-           });
-         });
+  return dequantized && std::all_of(node.outputs.begin(), node.outputs.end(),
+                                    [&](int output) { return output < 0 || to_floats || is_quantized(graph, output); });
 }
 
 // A Clip behind the node whose bounds are attributes in the wrong order, or NaN: onnxruntime creates no kernel for it,

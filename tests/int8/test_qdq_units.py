@@ -151,3 +151,13 @@ def test_more_units(op: str, dtype: Any, y: tuple[float, int]) -> None:
         exact(g.model(outputs), feeds, op)
     else:
         near(g.model(outputs), feeds, 0.0, op)
+
+
+@pytest.mark.parametrize("limit", ["Relu", "Clip"])
+def test_softmax_that_the_cpu_provider_computes_in_integers(limit: str) -> None:
+    """It drops what is no limit behind it, and needs the DequantizeLinear before."""
+    g = ByteGraph()
+    x = g.dequantize(g.mix(g.input("x", (4, 12, 8, 6), U8), 12, U8, (0.05, 3)), 0.05, 3, U8)
+    bounds = [g.constant(0.0, F32), g.constant(9.0, F32)] if limit == "Clip" else []
+    y = g.quantize(g.op(limit, g.op("Softmax", x, axis=-1), *bounds), 1 / 255, 0, U8)
+    exact(g.model({y: U8}), [{"x": random_bytes(g.random, (4, 12, 8, 6), U8)}])
