@@ -134,7 +134,11 @@ def write(target: Path, trial: Trial, verdict: Verdict) -> None:
     (target / "model.onnx").write_bytes(trial.model)
     arrays = {f"{run}/{name}": array for run, feed in enumerate(trial.feeds) for name, array in feed.items()}
     np.savez(target / "feeds.npz", **arrays)
-    lines = [*verdict.failures, f"bound {trial.bound} steps {trial.steps}", f"options {list(trial.options)}"]
+    lines = [
+        *verdict.failures,
+        f"bound {trial.bound} steps {trial.steps} level {trial.level}",
+        f"options {list(trial.options)}",
+    ]
     try:
         lines.append(onnx.printer.to_text(onnx.load_from_string(trial.model))[:20_000])
     except Exception as error:  # noqa: BLE001
@@ -148,9 +152,10 @@ def read(folder: Path) -> Trial:
         run, name = key.split("/", 1)
         feeds.setdefault(int(run), {})[name] = array
     report = (folder / "report.txt").read_text()
-    bound, steps = re.search(r"^bound (\S+) steps (\d+)$", report, re.MULTILINE).groups()  # type: ignore[union-attr]
+    pattern = re.compile(r"^bound (\S+) steps (\d+) level (\S+)$", re.MULTILINE)
+    bound, steps, level = pattern.search(report).groups()  # type: ignore[union-attr]
     trial = Trial((folder / "model.onnx").read_bytes(), list(feeds.values()) or [{}], OPTIONS, float(bound), int(steps))
-    return replace(trial, any_for_nan=folder.name.startswith("files"))
+    return replace(trial, any_for_nan=folder.name.startswith("files"), level=level)
 
 
 def batches(what: str, first: int, step: int) -> Iterator[tuple[str, int]]:

@@ -1,7 +1,8 @@
 """What files do that no exporter was asked for: each twist changes a model, and the CPU provider runs it still.
 
 Dead nodes, values with several readers, operands that are broadcast, declared shapes that are not true, one symbol for
-sizes that differ, axes of no size, bodies of If and Loop, functions, operators of other domains, outputs cut off."""
+sizes that differ, axes of no size, bodies of If and Loop, functions, operators of other domains, outputs cut off, what
+onnxruntime saves."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
+from saving import SAVER
 from subject import Subject, Values
 
 Draw = st.DrawFn
@@ -284,9 +286,43 @@ def as_function(draw: Draw, s: Subject, values: Values) -> None:
     s.model.graph.node.extend([*nodes[:begin], call, *nodes[begin + len(part) :]])
 
 
+def as_saved(draw: Draw, s: Subject, values: Values) -> None:
+    """As onnxruntime saves what it has optimized: with its own operators, each for several."""
+    level = draw(st.sampled_from(["ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_EXTENDED"]))
+    saved = SAVER.save(s.model.SerializeToString(), level)
+    if saved is not None:
+        s.model = onnx.load_from_string(saved)
+
+
+def without_names(draw: Draw, s: Subject, values: Values) -> None:
+    """Nodes are named alike, or not at all."""
+    name = draw(st.sampled_from(["", "node"]))
+    for node in s.model.graph.node:
+        node.name = name
+
+
+def given_constant(draw: Draw, s: Subject, values: Values) -> None:
+    """A constant is the default of an input, or what a node makes, instead of an initializer."""
+    graph = s.model.graph
+    index = draw(st.integers(0, len(graph.initializer) - 1)) if graph.initializer else -1
+    if index < 0:
+        return
+    tensor = graph.initializer[index]
+    if draw(st.booleans()):
+        graph.node.insert(0, helper.make_node("Constant", [], [tensor.name], name=s.unique("constant"), value=tensor))
+        del graph.initializer[index]
+        return
+    graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    array = numpy_helper.to_array(tensor)
+    factor = draw(st.sampled_from([1, 0.5])) if is_float(array) else 1
+    for feed in s.feeds:
+        feed[tensor.name] = (array * factor).astype(array.dtype)
+
+
 INNER: list[Twist] = [
     dead_node, dead_node, another_reader, another_reader, inner_output, broadcast, broadcast, lie, lie, equal_symbols,
-    cut_outputs, as_function,
+    cut_outputs, as_function, as_saved, as_saved, as_saved, without_names,
+    given_constant, given_constant,
 ]  # fmt: skip
 OUTER: list[Twist] = [in_if, in_loop, no_size]
 
