@@ -11,6 +11,7 @@ from network import Draw, Network
 from onnx import TensorProto
 from token_grammar import Tokens, norm
 
+WIDTHS = st.one_of(st.integers(1, 20), st.sampled_from([4, 8, 16, 20]))  # of bytes, multiples of 4 run here
 Feeds = list[dict[str, np.ndarray]]
 MASKS: dict[str, list[int | str]] = {
     "keys": ["n", 1, 1, "k"],
@@ -41,7 +42,7 @@ class Form:
 
 @st.composite
 def forms(draw: Draw) -> Form:
-    heads, width, cross = draw(st.integers(1, 5)), draw(st.integers(1, 20)), draw(st.booleans())
+    heads, width, cross = draw(st.integers(1, 5)), draw(WIDTHS), draw(st.booleans())
     one_layer = not cross and draw(st.booleans())
     operator = draw(st.integers(0, 3)) == 0
     joined = not operator and draw(st.integers(0, 4)) == 0
@@ -49,7 +50,7 @@ def forms(draw: Draw) -> Form:
     return Form(
         heads=heads,
         width=width,
-        value_width=width if one_layer else draw(st.one_of(st.just(width), st.integers(1, 20))),
+        value_width=width if one_layer else draw(st.one_of(st.just(width), WIDTHS)),
         features=draw(st.integers(1, 40)),
         cross=cross,
         one_layer=one_layer,

@@ -363,7 +363,9 @@ def networks(draw: Draw, opsets: Sequence[int] = OPSETS) -> tuple[onnx.ModelProt
     """A model with input "x" and one or two outputs, and the shapes of x to run it with."""
     g = Network(draw, draw(st.integers(0, 1000)), draw(st.sampled_from([0.5, 0.9])), draw(st.sampled_from(opsets)))
     runs, axes = draw(st.integers(1, 3)), draw(st.sampled_from(["hw", "hw", "hw", "w"]))
-    names, tops = ["n", *axes], [8, *([90] if axes == "w" else [30, 30])]
+    # Lanes are blocks of an image, or images of a batch.
+    tops = draw(st.sampled_from({"w": [[8, 90], [8, 400], [40, 9]], "hw": [[8, 30, 30]] * 2 + [[40, 7, 7]]}[axes]))
+    names = ["n", *axes]
     symbolic = [draw(st.booleans()) and runs > 1 for _ in names]
     sizes = [[draw(st.integers(1, top)) for _ in range(runs)] for top in tops]
     sizes = [axis if free else axis[:1] * runs for axis, free in zip(sizes, symbolic, strict=True)]

@@ -33,7 +33,7 @@ def subjects(draw: st.DrawFn) -> Subject:
     else:
         model, shapes = draw(grammar.networks() if kind == "images" else token_networks())
         subject = Subject(model, [normal(shape) for shape in shapes])
-    return twist(draw, quantized(draw, subject) if draw(st.integers(0, 3)) == 0 else subject)
+    return twist(draw, quantized(draw, subject) if draw(st.integers(0, 2)) == 0 else subject)
 
 
 def trial_of(subject: Subject) -> Trial:
