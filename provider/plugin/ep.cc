@@ -161,7 +161,7 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
   std::vector<std::unique_ptr<FusedNode>> nodes;
   for (size_t i = 0; i < count; ++i) {
     const std::string name = ort::get_string(api().Node_GetName, fused_nodes[i]);
-    Ledger::Entry entry = ledger_.take(made_values(node_handles(graphs[i])), name);
+    Ledger::Entry entry = ledger_.take(made_values(node_handles(graphs[i])), made_values({fused_nodes[i]}), name);
     nodes.push_back(std::make_unique<FusedNode>(fused_nodes[i], std::move(entry.region), threads_, scratch_));
     report_->add_compiled(entry.number, *nodes.back());
   }

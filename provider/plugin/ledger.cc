@@ -6,6 +6,14 @@
 #include "base/error.h"
 
 namespace sparsecpu {
+namespace {
+
+bool gives(const Region& region, Ledger::Names outputs) {
+  for (int value : region.ops().outputs) outputs.erase(region.ops().values[static_cast<size_t>(value)].name);
+  return outputs.empty();
+}
+
+}  // namespace
 
 LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options) {
   Refusals refused;
@@ -31,9 +39,10 @@ void Ledger::erase_if(const std::function<bool(size_t number)>& gone) {
   std::erase_if(entries_, [&](const Entry& entry) { return gone(entry.number); });
 }
 
-Ledger::Entry Ledger::take(const Names& values, const std::string& fused_node) {
-  const auto found =
-      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.values == values; });
+Ledger::Entry Ledger::take(const Names& values, const Names& outputs, const std::string& fused_node) {
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.values == values && gives(*entry.region, outputs);
+  });
   if (found == entries_.end()) {
     throw Error("fused node '" + fused_node + "': no group that was claimed makes exactly its " +
                 std::to_string(values.size()) + " values" +

@@ -21,8 +21,10 @@ struct LoweredClaim {
 LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options);
 
 // Regions by the names of all values that their nodes make: a graph makes each once, and ONNX Runtime keeps them when
-// it fuses nodes. Two branches of an If may use the same names: the first that has not been compiled yet is meant. ONNX
-// Runtime compiles all that it takes in one call, or, of a file in its own format, each fused node in one.
+// it fuses nodes. Two branches of an If may use the same names: the first that has not been compiled yet is meant. A
+// body in a model with functions is shown twice, with nodes duplicated in between, which may read of a region what
+// nobody read before: the region that is meant gives all that is read now. ONNX Runtime compiles all that it takes in
+// one call, or, of a file in its own format, each fused node in one.
 class Ledger {
  public:
   using Names = std::set<std::string>;
@@ -33,8 +35,8 @@ class Ledger {
   };
 
   void add(Entry entry) { entries_.push_back(std::move(entry)); }
-  // Throws Error naming the fused node if no entry has these values.
-  Entry take(const Names& values, const std::string& fused_node);
+  // Throws Error naming the fused node if no entry has these values and gives those outputs.
+  Entry take(const Names& values, const Names& outputs, const std::string& fused_node);
   // Without the regions of these numbers.
   void erase_if(const std::function<bool(size_t number)>& gone);
 

@@ -361,3 +361,41 @@ def dynamic_minus_infinity() -> Model:
     x = normal(5, 64)
     x[2, 3] = -np.inf
     return network(nodes, {"x": ["n", 64]}, {"w": sparse_bytes(64, 64), "ws": np.float32(0.01)}), [{"x": x}]
+
+
+@case("body shown twice, another result of its layers read", claims=("MatMul",))
+def shown_twice() -> Model:
+    """ONNX Runtime shows a body to providers before and after it puts the model's functions in; between the two, what
+    dequantizes a value for several readers is made one node for each."""
+    body = [
+        node("Negate", ["x"], ["n"], domain="my.lib"),
+        node("MatMul", ["n", "w"], ["a"]),
+        node("LayerNormalization", ["a", "one"], ["l"]),
+        node("QuantizeLinear", ["l", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        node("MatMul", ["d", "w"], ["b"]),
+        node("QuantizeLinear", ["b", "s", "z"], ["b8"]),
+        node("DequantizeLinear", ["b8", "s", "z"], ["bd"]),
+        node("Add", ["w", "bd"], ["k"]),
+        node("QuantizeLinear", ["k", "s", "z"], ["k8"]),
+        node("DequantizeLinear", ["k8", "s", "z"], ["kd"]),
+        node("Add", ["kd", "d"], ["e"]),
+        node("QuantizeLinear", ["e", "s", "z"], ["e8"]),
+        node("Concat", ["b8", "e8"], ["f"], axis=0),
+        node("Identity", ["going"], ["go_on"]),
+        node("Identity", ["x"], ["next"]),
+    ]
+    floats = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [16, 16])
+    turn = [helper.make_tensor_value_info("turn", onnx.TensorProto.INT64, [])]
+    turn.append(helper.make_tensor_value_info("going", onnx.TensorProto.BOOL, []))
+    outputs = [onnx.ValueInfoProto(name=name) for name in ("go_on", "next", "f")]
+    graph = onnx.GraphProto(name="body", node=body, input=[*turn, floats], output=outputs)
+    opset = helper.make_opsetid("", 17)
+    negate = helper.make_function("my.lib", "Negate", ["v"], ["m"], [node("Neg", ["v"], ["m"])], [opset])
+    nodes = [node("Loop", ["turns", "c", "start"], ["last", "y"], body=graph)]
+    constants = {"w": sparse(16, 16, zeros=0.5), "one": np.ones(16, np.float32), "turns": np.array(1)}
+    constants |= {"s": np.float32(0.02), "z": np.uint8(128)}
+    inputs, types = {"start": [16, 16], "c": []}, {"c": bool, "y": np.uint8}
+    return network(nodes, inputs, constants, types=types, functions=[negate]), [
+        {"start": normal(16, 16), "c": np.array(True)}
+    ]
