@@ -177,6 +177,11 @@ def status_bytes(key: str) -> int:
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(key + ":"))
 
 
+# onnxruntime looks in a body for dequantized weights that are outside it. Whether it gets so far depends on what other
+# transformations have made of the nodes around, and so on which are its own.
+OUTSIDE_WEIGHTS = "TransposeDQWeightsForMatMulNBits Missing required weight"
+
+
 def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[-300:]
 
@@ -226,6 +231,8 @@ def examine(trial: Trial, tell: Callable[[str], None] = lambda _: None) -> Verdi
             check(options, *ran[0])  # outside, since it takes memory of its own
         if growth > allowed and not sanitized():
             verdict.failures.append(f"{options}: memory: {growth >> 20} MiB, allowed are {allowed >> 20}")
+    if any(OUTSIDE_WEIGHTS in failure for failure in verdict.failures):
+        return Verdict(cpu_error=OUTSIDE_WEIGHTS, claimed=verdict.claimed)
     if any(": creation: " in failure for failure in verdict.failures) and (refused := refused_once_touched(trial)):
         return Verdict(cpu_error=refused, claimed=verdict.claimed)
     refused, differs = (any(stage in failure for failure in verdict.failures) for stage in (": run: ", ": values: "))
