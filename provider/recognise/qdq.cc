@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "facts/constants.h"
 #include "recognise/bytes.h"
@@ -215,7 +216,9 @@ class UnitReader {
       const std::vector<float> unit = multipliers(x_[0].scale, weight.scale, nullptr, rows);
       for (size_t r = 0; r < float_bias_.size(); ++r) {
         const double q = std::nearbyint(static_cast<double>(float_bias_[r] / unit[r]));
-        linear.bias.push_back(static_cast<int32_t>(std::clamp(q, -2147483648.0, 2147483520.0)));
+        if (!(std::fabs(q) < std::numeric_limits<int32_t>::max()))
+          return decline("its bias of " + std::to_string(float_bias_[r]) + " is too many steps of x_scale * w_scale");
+        linear.bias.push_back(static_cast<int32_t>(q));
       }
       linear.y = y_;
       linear.multiplier = multipliers(x_[0].scale, weight.scale, &y_.scale, rows);

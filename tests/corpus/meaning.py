@@ -361,3 +361,17 @@ def dynamic_minus_infinity() -> Model:
     x = normal(5, 64)
     x[2, 3] = -np.inf
     return network(nodes, {"x": ["n", 64]}, {"w": sparse_bytes(64, 64), "ws": np.float32(0.01)}), [{"x": x}]
+
+
+@case("bias of floats past 32 bits of its unit")
+def bias_past_its_unit() -> Model:
+    """Weights of zeros have a scale of almost nothing."""
+    nodes = [
+        node("DequantizeLinear", ["x", *X], ["d"]),
+        node("DequantizeLinear", ["w", "ws", "wz"], ["wf"]),
+        node("Gemm", ["d", "wf", "b"], ["g"]),
+        node("QuantizeLinear", ["g", *Y], ["y"]),
+    ]
+    constants = numbers(0.02, 1.7e-8, 0.02) | {"wz": np.int8(0), "w": np.zeros((34, 66), np.int8), "b": normal(1, 66)}
+    types = {"x": np.uint8, "y": np.uint8}
+    return network(nodes, {"x": ["n", 34]}, constants, types=types), [{"x": bytes_of(7, 34)}]
