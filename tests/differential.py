@@ -49,9 +49,8 @@ class Trial:
     bound: largest difference of float outputs, as a share of the largest finite value.
     steps: largest difference of integer outputs.
     claims: op types of which at least one node must be claimed with every set of options that has min_sparsity=0.
-    any_for_nan: where the CPU provider gives NaN, any value is right: a mutation may make weights infinite and others
-        zero, and zero times infinity is zero on SparseCPUProvider (README).
-
+    any_for_nan: where the CPU provider gives NaN, any value is right: a mutation, or functions of functions, may make
+        values infinite or NaN, and zero times those is zero on SparseCPUProvider (README).
     level: of the optimizations of both sessions, as ONNX Runtime names it.
 
     What the last bits of its sums change is allowed, too (roundings.py)."""
