@@ -27,9 +27,7 @@ std::vector<OpenSizes> other_sizes(const OpenAxes& open) {
     if (open.tokens) sizes.push_back({usual.batch, usual.pixels, rows});
     if (open.batch && rows > 1) sizes.push_back({rows, usual.pixels, open.tokens ? 1 : usual.tokens});
   }
-  if (open.image || open.features) {
-    for (const int64_t part : {2, 7}) sizes.push_back({usual.batch, usual.pixels / part, usual.tokens});
-  }
+  if (open.image || open.features) sizes.push_back({usual.batch, usual.pixels / 2, usual.tokens});
   if (open.features && !open.image) sizes.push_back({usual.batch, usual.pixels / 32, usual.tokens});
   return sizes;
 }
