@@ -375,3 +375,19 @@ def bias_past_its_unit() -> Model:
     constants = numbers(0.02, 1.7e-8, 0.02) | {"wz": np.int8(0), "w": np.zeros((34, 66), np.int8), "b": normal(1, 66)}
     types = {"x": np.uint8, "y": np.uint8}
     return network(nodes, {"x": ["n", 34]}, constants, types=types), [{"x": bytes_of(7, 34)}]
+
+
+def five_axes(op: str) -> Model:
+    """A number for all of a value that is no image."""
+    inputs, attributes = {"Sum": (["r", "c"], {}), "Celu": (["r"], {"alpha": 0.5})}.get(op, (["r"], {}))
+    nodes = [
+        node("MatMul", ["x", "w"], ["m"]),
+        node("Reshape", ["m", "shape"], ["r"]),
+        node(op, inputs, ["y"], **attributes),
+    ]
+    constants = {"w": sparse(30, 60), "shape": np.array([0, 0, 3, 5, 4]), "c": np.float32(0.5)}
+    return network(nodes, {"x": ["n", "s", 30]}, constants), [{"x": normal(1, 1, 30)}, {"x": normal(2, 9, 30)}]
+
+
+for op in ("Neg", "Sum", "Celu"):
+    case(f"{op} of five axes")(partial(five_axes, op))
