@@ -66,8 +66,9 @@ Meaning recognise_celu(const Node& node, int x) {
   if (alpha == 1.0f) return accept(elu, {x}, node.outputs[0]);
   if (!(alpha > 0) || !std::isnormal(alpha) || !std::isnormal(1.0f / alpha))
     return decline("its alpha is out of range");
-  Affine scaled{Axes::kImage, {1.0f / alpha}, {kNoShift}};
-  return Ops{{std::move(scaled), {x}, ~0, -1, ""}, {elu, {~0}, node.outputs[0], -1, ""}};
+  OpChain chain;
+  chain.add(elu, {chain.add(Affine{Axes::kImage, {1.0f / alpha}, {kNoShift}}, {x})});
+  return chain.finish(node.outputs[0]);
 }
 
 // Functions without parameters.
@@ -240,7 +241,9 @@ Meaning recognise_biased_gelu(const RecogniseContext& context, const Node& node)
   if (Check ok = read_vector(context, x, context.value(node.inputs[1]), &add.shift, &add.axes); !ok) {
     return ok.reason();
   }
-  return Ops{{std::move(add), {x}, ~0, -1, ""}, {gelu, {~0}, output, -1, ""}};
+  OpChain chain;
+  chain.add(gelu, {chain.add(std::move(add), {x})});
+  return chain.finish(output);
 }
 
 Meaning recognise_arithmetic(const RecogniseContext& context, const Node& node) {
@@ -265,22 +268,17 @@ Meaning recognise_several(const RecogniseContext& context, const Node& node) {
     const int rank = context.rank(activations[0]);
     if (Check ok = join_number(node, context.value(input), rank, &number); !ok) return ok.reason();
   }
-  Ops result;
+  OpChain chain;
   int value = activations[0];
-  const auto add = [&](OpData data, std::vector<int> inputs) {
-    value = ~static_cast<int>(result.size());
-    result.push_back({std::move(data), std::move(inputs), value, -1, ""});
-  };
   for (size_t i = 1; i < activations.size(); ++i) {
     if (Check ok = check_operands(context, activations[0], activations[i]); !ok) return ok.reason();
     if (activations.size() > 2 && !same_shape(context, activations[0], activations[i]))
       return decline("more than two inputs, not known to have equal shapes");
-    add(Binary{binary_kind(node.op)}, {value, activations[i]});
+    value = chain.add(Binary{binary_kind(node.op)}, {value, activations[i]});
   }
-  if (number) add(op_of_number(node, *number), {value});
-  if (result.empty()) return decline("it has one input");
-  result.back().output = node.outputs[0];
-  return result;
+  if (number) chain.add(op_of_number(node, *number), {value});
+  if (chain.empty()) return decline("it has one input");
+  return chain.finish(node.outputs[0]);
 }
 
 Meaning recognise_power(const RecogniseContext& context, const Node& node) {

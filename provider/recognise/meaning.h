@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -13,6 +14,26 @@ namespace sparsecpu {
 using Ops = std::vector<Op>;
 using Meaning = Result<Ops>;
 Meaning accept(OpData data, std::vector<int> inputs, int output);
+
+// A chain of Ops inside one node.
+class OpChain {
+ public:
+  // The value that the Op makes.
+  int add(OpData data, std::vector<int> inputs) {
+    const int made = ~static_cast<int>(ops_.size());
+    ops_.push_back(Op{std::move(data), std::move(inputs), made, -1, ""});
+    return made;
+  }
+  bool empty() const { return ops_.empty(); }
+  // The last Op makes the node's output.
+  Ops finish(int output) {
+    ops_.back().output = output;
+    return std::move(ops_);
+  }
+
+ private:
+  Ops ops_;
+};
 
 // Nodes that stand for one operator and are taken whole or not at all. Either nodes that only the last of them leaves
 // (DequantizeLinears, operator, activation, QuantizeLinear; patterns/), or a DynamicQuantizeLinear with all that it

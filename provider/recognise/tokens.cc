@@ -15,27 +15,10 @@ int64_t channels_of(const RecogniseContext& context, int x) {
   return rank < 2 ? -1 : context.static_dim(x, rank - 1);
 }
 
-// A chain of Ops inside one node.
-class OpChain {
- public:
-  int add(OpData data, std::vector<int> inputs) {
-    result_.push_back(Op{std::move(data), std::move(inputs), ~count_, -1, ""});
-    return ~count_++;
-  }
-  // x plus a constant vector, which may be absent.
-  int add_shift(int x, std::vector<float> shift) {
-    return shift.empty() ? x : add(Affine{Axes::kTokens, {1.0f}, std::move(shift)}, {x});
-  }
-  // The last Op makes the node's output.
-  Ops finish(int output) {
-    result_.back().output = output;
-    return std::move(result_);
-  }
-
- private:
-  Ops result_;
-  int count_ = 0;
-};
+// x plus a constant vector, which may be absent.
+int add_shift(int x, std::vector<float> shift, OpChain* chain) {
+  return shift.empty() ? x : chain->add(Affine{Axes::kTokens, {1.0f}, std::move(shift)}, {x});
+}
 
 // Inputs of the operators that normalize tokens, by index; -1: it has none.
 struct NormInputs {
@@ -55,7 +38,7 @@ Meaning skip_layer_norm(const RecogniseContext& context, const Node& node, Layer
   if (skip < 0 || !same_shape(context, x, skip)) return decline("its inputs are not known to have equal shapes");
   OpChain chain;
   int sum = chain.add(Binary{BinaryKind::kAdd}, {x, skip});
-  if (!bias.empty()) sum = chain.add_shift(sum, std::move(bias));
+  if (!bias.empty()) sum = add_shift(sum, std::move(bias), &chain);
   chain.add(std::move(norm), {sum});
   Ops result = chain.finish(node.outputs[0]);
   if (node.outputs.size() > 3 && node.outputs[3] >= 0) {  // the sum itself, too
@@ -163,7 +146,7 @@ Check add_biases(const RecogniseContext& context, const Node& node, OpChain* cha
   if (Check ok = read_vector(context.input(node, 3), "bias", sum, &bias); !ok) return ok;
   auto begin = bias.begin();
   for (size_t i = 0; i < 3; ++i) {
-    (*sides)[i] = chain->add_shift((*sides)[i], std::vector<float>(begin, begin + widths[i]));
+    (*sides)[i] = add_shift((*sides)[i], std::vector<float>(begin, begin + widths[i]), chain);
     begin += widths[i];
   }
   return {};

@@ -10,7 +10,7 @@ import onnx
 from functions import beside, function
 from hypothesis import assume
 from hypothesis import strategies as st
-from network import OPSETS, Draw, Network, Sizes, Value
+from network import OPSETS, Draw, Network, Sizes, Value, draw_sizes
 
 
 def extents(sizes: Sizes, reach: int, stride: int, before: int, after: int, ceil_mode: bool) -> Sizes:
@@ -366,9 +366,7 @@ def networks(draw: Draw, opsets: Sequence[int] = OPSETS) -> tuple[onnx.ModelProt
     # Lanes are blocks of an image, or images of a batch.
     tops = draw(st.sampled_from({"w": [[8, 90], [8, 400], [40, 9]], "hw": [[8, 30, 30]] * 2 + [[40, 7, 7]]}[axes]))
     names = ["n", *axes]
-    symbolic = [draw(st.booleans()) and runs > 1 for _ in names]
-    sizes = [[draw(st.integers(1, top)) for _ in range(runs)] for top in tops]
-    sizes = [axis if free else axis[:1] * runs for axis, free in zip(sizes, symbolic, strict=True)]
+    symbolic, sizes = draw_sizes(draw, tops, runs)
     channels = draw(st.integers(1, 20))
     x = conv(draw, g, Value("x", channels, sizes[1:]))
     side = x

@@ -19,6 +19,13 @@ OPSETS = [9, 11, 13, 17, 17, 18, 20, 21, 23]
 MICROSOFT = "com.microsoft"
 
 
+def draw_sizes(draw: Draw, tops: Sequence[int], runs: int) -> tuple[list[bool], list[Sizes]]:
+    """Of every axis, up to its largest size: whether it is symbolic, and its size in each run."""
+    symbolic = [draw(st.booleans()) and runs > 1 for _ in tops]
+    sizes = [[draw(st.integers(1, top)) for _ in range(runs)] for top in tops]
+    return symbolic, [axis if free else axis[:1] * runs for axis, free in zip(sizes, symbolic, strict=True)]
+
+
 @dataclass
 class Value:
     """An image [batch, channels, *spatial]: of one axis or two."""

@@ -12,7 +12,7 @@ from functions import beside, function
 from grammar import parts_of, sliced
 from hypothesis import assume
 from hypothesis import strategies as st
-from network import MICROSOFT, OPSETS, Draw, Network, Sizes
+from network import MICROSOFT, OPSETS, Draw, Network, Sizes, draw_sizes
 
 SPARSITIES = st.sampled_from([0.0, 0.6, 0.9, 0.98, 1.0])
 WIDTHS = st.one_of(st.integers(1, 70), st.integers(1, 70), st.sampled_from([128, 200, 300]))
@@ -250,10 +250,7 @@ def token_networks(draw: Draw) -> tuple[onnx.ModelProto, list[tuple[int, ...]]]:
     g = Network(draw, draw(st.integers(0, 99)), 0.9, draw(st.sampled_from(OPSETS)))
     rank, features = draw(st.sampled_from([1, 2, 2, 3, 3, 3, 4, 5])), draw(WIDTHS)
     runs = draw(st.integers(1, 3))
-    symbolic = [draw(st.booleans()) and runs > 1 for _ in range(rank - 1)]
-    tops = {1: [], 2: [70], 3: [4, 40], 4: [3, 4, 9], 5: [2, 2, 3, 5]}[rank]
-    sizes = [[draw(st.integers(1, top)) for _ in range(runs)] for top in tops]
-    sizes = [axis if free else axis[:1] * runs for axis, free in zip(sizes, symbolic, strict=True)]
+    symbolic, sizes = draw_sizes(draw, {1: [], 2: [70], 3: [4, 40], 4: [3, 4, 9], 5: [2, 2, 3, 5]}[rank], runs)
     x = layer(draw, g, Tokens("x", sizes, features))
     for rule in draw(st.lists(st.sampled_from(RULES), min_size=0, max_size=6)):
         assume(x.features <= 600)
