@@ -163,15 +163,11 @@ Check set_token_geometry(const RecogniseContext& context, const Node& product, i
 
 namespace {
 
-// A product of floats whose weights a DequantizeLinear makes of bytes that belong to the graph around this one.
-bool has_outer_weights(const RecogniseContext& context, int product) {
-  const Graph& graph = context.graph;
-  const int matmul = made_by(graph, product, "MatMul");
-  const int dequantize = matmul < 0 ? -1 : made_by(graph, graph.nodes[matmul].inputs[1], "DequantizeLinear");
-  if (dequantize < 0) return false;
-  const IndexList& inputs = graph.nodes[dequantize].inputs;
-  return std::any_of(inputs.begin(), inputs.end(),
-                     [&](int input) { return input >= 0 && context.value(input).is_outer_scope; });
+// Whether a product's weights come from a DequantizeLinear.
+bool has_dequantized_weights(const Graph& graph, int value) {
+  int product = made_by(graph, value, "MatMul");
+  if (product < 0) product = made_by(graph, value, "Gemm");
+  return product >= 0 && made_by(graph, graph.nodes[product].inputs[1], "DequantizeLinear") >= 0;
 }
 
 }  // namespace
@@ -192,9 +188,10 @@ Meaning recognise_quantize(const RecogniseContext& context, const Node& node) {
     return decline("it converts " + std::string(element_type_name(from)) + " to " + std::string(element_type_name(to)) +
                    "; float32, uint8 and int8 are supported");
   }
-  // Where no QuantizeLinear follows, onnxruntime looks for such weights in this graph alone, and makes no session.
-  if (to_bytes && has_outer_weights(context, x)) {
-    return decline("it follows a product of weights that belong to the graph around this one");
+  // Where no QuantizeLinear follows, onnxruntime makes MatMulNBits of the product, which rounds its input to 8 bits, or
+  // makes no session, if the weights belong to the graph around this one.
+  if (to_bytes && has_dequantized_weights(context.graph, x)) {
+    return decline("the product before it, of weights that are dequantized in every run, is another one without it");
   }
   if (to_bytes) return accept(Quantize{quantization}, {x}, y);
   return accept(Dequantize{quantization}, {x}, y);

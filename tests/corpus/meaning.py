@@ -226,6 +226,23 @@ def product_with_outer_weights() -> Model:
     return network([choice], inputs, constants, types={"c": np.bool_, "y": np.int8}), [feed]
 
 
+def product_of_dequantized_weights(op: str) -> Model:
+    """onnxruntime rounds the input of such a product to 8 bits, too, when its QuantizeLinear has gone."""
+    nodes = [
+        node("DequantizeLinear", ["u", "s"], ["f"]),
+        node(op, ["x", "f"], ["m"]),
+        node("QuantizeLinear", ["m", "s", "z"], ["q"]),
+        node("QLinearMatMul", ["q", "s", "z", "w", "s", "z", "s", "z"], ["y"]),
+    ]
+    weights = bytes_of(64, 64, dtype=np.int8), sparse_bytes(64, 64)
+    constants = {"s": np.float32(0.05), "z": np.int8(0), "u": weights[0], "w": weights[1]}
+    return network(nodes, {"x": ["n", 64]}, constants, types={"y": np.int8}), [{"x": 0.1 * normal(8, 64)}]
+
+
+for product in ("MatMul", "Gemm"):
+    case(f"{product} of dequantized weights, quantized")(partial(product_of_dequantized_weights, product))
+
+
 @case("dead product beside a function")
 def dead_product_beside_a_function() -> Model:
     """Its reader is read by nobody and goes after the product was claimed, which leaves a region without outputs."""
