@@ -27,15 +27,26 @@ std::string parent_name(const ort::OrtGraph* graph) {
   return parent != nullptr ? ort::get_string(api().Node_GetName, parent) : "";
 }
 
+void add_names(const std::vector<const ort::OrtValueInfo*>& values, Ledger::Names* names) {
+  for (const ort::OrtValueInfo* value : values) {
+    if (value != nullptr) names->insert(ort::get_string(api().GetValueInfoName, value));
+  }
+  names->erase("");  // optional ones that are left out
+}
+
 Ledger::Names made_values(const std::vector<const ort::OrtNode*>& nodes) {
   Ledger::Names names;
   for (const ort::OrtNode* node : nodes) {
-    for (const ort::OrtValueInfo* output : ort::get_list(api().Node_GetNumOutputs, api().Node_GetOutputs, node)) {
-      if (output != nullptr) names.insert(ort::get_string(api().GetValueInfoName, output));
-    }
+    add_names(ort::get_list(api().Node_GetNumOutputs, api().Node_GetOutputs, node), &names);
   }
-  names.erase("");  // optional outputs that are left out
   return names;
+}
+
+Ledger::FusedNode read_fused(const ort::OrtGraph* graph, const ort::OrtNode* node) {
+  Ledger::FusedNode fused{ort::get_string(api().Node_GetName, node), made_values(node_handles(graph)), {}, {}};
+  add_names(ort::get_list(api().Node_GetNumInputs, api().Node_GetInputs, node), &fused.inputs);
+  add_names(ort::get_list(api().Node_GetNumOutputs, api().Node_GetOutputs, node), &fused.outputs);
+  return fused;
 }
 
 // Of a file in its own format, ONNX Runtime looks for layouts after it has put fused nodes in, along edges that it did
@@ -160,8 +171,7 @@ void Ep::compile(const ort::OrtGraph** graphs, const ort::OrtNode** fused_nodes,
   // Handed over only when all are there: ORT does not release them after an error.
   std::vector<std::unique_ptr<FusedNode>> nodes;
   for (size_t i = 0; i < count; ++i) {
-    const std::string name = ort::get_string(api().Node_GetName, fused_nodes[i]);
-    Ledger::Entry entry = ledger_.take(made_values(node_handles(graphs[i])), made_values({fused_nodes[i]}), name);
+    Ledger::Entry entry = ledger_.take(read_fused(graphs[i], fused_nodes[i]));
     nodes.push_back(std::make_unique<FusedNode>(fused_nodes[i], std::move(entry.region), threads_, scratch_));
     report_->add_compiled(entry.number, *nodes.back());
   }

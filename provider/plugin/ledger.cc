@@ -8,9 +8,13 @@
 namespace sparsecpu {
 namespace {
 
-bool gives(const Region& region, Ledger::Names outputs) {
-  for (int value : region.ops().outputs) outputs.erase(region.ops().values[static_cast<size_t>(value)].name);
-  return outputs.empty();
+bool is_meant(const Ledger::Entry& entry, const Ledger::FusedNode& node) {
+  const OpGraph& ops = entry.region->ops();
+  const auto name = [&](int value) -> const std::string& { return ops.values[static_cast<size_t>(value)].name; };
+  const auto is_given = [&](int value) { return node.inputs.contains(name(value)); };
+  Ledger::Names outputs = node.outputs;
+  for (int value : ops.outputs) outputs.erase(name(value));
+  return entry.values == node.values && outputs.empty() && std::ranges::all_of(ops.inputs, is_given);
 }
 
 }  // namespace
@@ -39,14 +43,12 @@ void Ledger::erase_if(const std::function<bool(size_t number)>& gone) {
   std::erase_if(entries_, [&](const Entry& entry) { return gone(entry.number); });
 }
 
-Ledger::Entry Ledger::take(const Names& values, const Names& outputs, const std::string& fused_node) {
-  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return entry.values == values && gives(*entry.region, outputs);
-  });
+Ledger::Entry Ledger::take(const FusedNode& node) {
+  const auto found = std::ranges::find_if(entries_, [&](const Entry& entry) { return is_meant(entry, node); });
   if (found == entries_.end()) {
-    throw Error("fused node '" + fused_node + "': no group that was claimed makes exactly its " +
-                std::to_string(values.size()) + " values" +
-                (values.empty() ? "" : ", such as '" + *values.begin() + "'"));
+    throw Error("fused node '" + node.name + "': no group that was claimed makes exactly its " +
+                std::to_string(node.values.size()) + " values" +
+                (node.values.empty() ? "" : ", such as '" + *node.values.begin() + "'") + ", of what it is given");
   }
   Entry entry = std::move(*found);
   entries_.erase(found);

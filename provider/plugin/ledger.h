@@ -22,9 +22,9 @@ LoweredClaim claim_lowered(const Graph& graph, const ClaimOptions& options);
 
 // Regions by the names of all values that their nodes make: a graph makes each once, and ONNX Runtime keeps them when
 // it fuses nodes. Two branches of an If may use the same names: the first that has not been compiled yet is meant. A
-// body in a model with functions is shown twice, with nodes duplicated in between, which may read of a region what
-// nobody read before: the region that is meant gives all that is read now. ONNX Runtime compiles all that it takes in
-// one call, or, of a file in its own format, each fused node in one.
+// body in a model with functions is shown twice, with nodes duplicated in between, which may give a region other inputs
+// and read of it what nobody read before: the region that is meant reads and gives what the fused node does. ONNX
+// Runtime compiles all that it takes in one call, or, of a file in its own format, each fused node in one.
 class Ledger {
  public:
   using Names = std::set<std::string>;
@@ -34,9 +34,14 @@ class Ledger {
     std::unique_ptr<Region> region;
   };
 
+  struct FusedNode {
+    std::string name;
+    Names values, inputs, outputs;  // that its nodes make, that it reads, that it gives
+  };
+
   void add(Entry entry) { entries_.push_back(std::move(entry)); }
-  // Throws Error naming the fused node if no entry has these values and gives those outputs.
-  Entry take(const Names& values, const Names& outputs, const std::string& fused_node);
+  // Throws Error naming the fused node if no entry is meant by it.
+  Entry take(const FusedNode& node);
   // Without the regions of these numbers.
   void erase_if(const std::function<bool(size_t number)>& gone);
 

@@ -43,3 +43,36 @@ def shown_twice() -> Model:
     return network(nodes, inputs, constants, types=types, functions=[negate]), [
         {"start": normal(16, 16), "c": np.array(True)}
     ]
+
+
+@case("body with a body shown twice, another input of its layer read", claims=("MatMul",))
+def identity_in_a_body_with_a_body() -> Model:
+    """In a model with a function, used or not, ONNX Runtime removes the Identity between the two times."""
+    branches = []
+    for name, op in (("then", "Abs"), ("else", "Neg")):
+        output = onnx.ValueInfoProto(name=f"{name}_z")
+        branches.append(onnx.GraphProto(name=name, node=[node(op, ["r"], [f"{name}_z"])], output=[output]))
+    body = [
+        node("Identity", ["state"], ["i"], name="same"),
+        node("MatMul", ["i", "w"], ["p"], name="layer"),
+        node("Relu", ["p"], ["r"], name="relu"),
+        node("If", ["c"], ["z"], name="choice", then_branch=branches[0], else_branch=branches[1]),
+        node("Clip", ["z", "low", "high"], ["next"], name="clip"),
+        node("Identity", ["going"], ["go_on"], name="on"),
+    ]
+    state = helper.make_tensor_value_info("state", onnx.TensorProto.FLOAT, [4, 16])
+    given = [
+        helper.make_tensor_value_info("turn", onnx.TensorProto.INT64, []),
+        helper.make_tensor_value_info("going", onnx.TensorProto.BOOL, []),
+        state,
+    ]
+    outputs = [onnx.ValueInfoProto(name=name) for name in ("go_on", "next")]
+    graph = onnx.GraphProto(name="body", node=body, input=given, output=outputs)
+    opset = helper.make_opsetid("", 17)
+    unused = helper.make_function("my.lib", "Negate", ["v"], ["m"], [node("Neg", ["v"], ["m"])], [opset])
+    nodes = [node("Loop", ["turns", "c", "x"], ["y"], name="loop", body=graph)]
+    inputs = {"x": [4, 16], "c": []}
+    constants = {"w": sparse(16, 16), "turns": np.array(2), "low": np.float32(-2), "high": np.float32(2)}
+    return network(nodes, inputs, constants, types={"c": bool}, functions=[unused]), [
+        {"x": normal(4, 16), "c": np.array(True)}
+    ]
