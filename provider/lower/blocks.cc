@@ -25,7 +25,7 @@ Geometry blocks_of(const Shape& shape, Axes axes) {
     return g;
   }
   const auto [h, w] = image_size(shape);
-  return choose_geometry(shape[0], h, w);
+  return choose_geometry(shape.at(0), h, w);
 }
 
 Geometry with_extent(const Geometry& blocks, const Extent& extent) {

@@ -110,7 +110,7 @@ std::function<float(float)> unary_function(const Unary& unary, bool* exact) {
       case UnaryKind::kSoftplus:
         return static_cast<float>(std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))));
       case UnaryKind::kElu:
-        return static_cast<float>(x < 0 ? a * std::expm1(x) : b * x);
+        return static_cast<float>(x < 0 ? a * (std::exp(value) - 1.0f) : b * x);  // as onnxruntime, 0 next to 0
       case UnaryKind::kSoftsign:
         return static_cast<float>(x / (1 + std::fabs(x)));
       default:

@@ -86,7 +86,8 @@ void emit(const Unary& unary, const Stage& stage, Planner& p) {
 
 void form(const Affine& affine, const Stage& stage, Placement& placement) {
   const Placed& in = placement.at(stage.op.inputs[0]);
-  const Axes of_number = in.shape.size() > 4 ? Axes::kTokens : affine.axes;  // an image has no more axes
+  const bool may_be_image = !in.shape.empty() && in.shape.size() <= 4;
+  const Axes of_number = may_be_image ? affine.axes : Axes::kTokens;
   placement.at(stage.op.output).place_lanes(stage.channel_axes().value_or(in.lanes ? in.axes : of_number));
 }
 
