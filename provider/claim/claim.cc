@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "claim/atoms.h"
+#include "claim/neighbours.h"
 #include "claim/reasons.h"
 #include "claim/region_ops.h"
 #include "claim/regions.h"
 #include "claim/select.h"
 #include "facts/assume.h"
 #include "price/arithmetic.h"
+#include "price/form_loss.h"
 #include "recognise/recognise.h"
 
 namespace sparsecpu {
@@ -65,7 +67,7 @@ class Claimer {
         recognised_(recognised),
         refused_(std::move(refused)),
         target_{options.isa, options.jit, dense_weights(recognised) <= kCachedWeights},
-        pricing_{graph, {}, {}, {}, {}},
+        pricing_{graph, {}, {}, {}, {}, {}},
         group_(graph.nodes.size(), -1) {
     result_.assumed = recognised_.assumed;
     result_.decisions.resize(graph.nodes.size());
@@ -79,7 +81,7 @@ class Claimer {
     else
       choose_single_nodes();
     // What a group that is dropped runs on the CPU provider can make another one slower: nodes that follow its layout.
-    while (drop_groups() || drop_losers()) {
+    while (drop_groups() || drop_losers() || drop_left_behind() || take_in_limits()) {
     }
     number_regions();
     give_reasons();
@@ -92,6 +94,7 @@ class Claimer {
     set_prices(recognised_.facts, &pricing_);
     pricing_.candidate.assign(count, false);
     pricing_.forced.assign(count, false);
+    pricing_.goes_with.assign(count, -1);
     for (size_t i = 0; i < count; ++i) {
       const Recognised& node = recognised_.nodes[i];
       NodeDecision& decision = result_.decisions[i];
@@ -126,6 +129,7 @@ class Claimer {
     const std::vector<bool> alone = pricing_.candidate;
     for (size_t i = 0; i < count; ++i) {
       if (!alone[i]) continue;
+      pricing_.goes_with[i] = goes_with(graph_, graph_.nodes[i]);
       const Check separable = check_separable(graph_, alone, graph_.nodes[i]);
       if (!separable) result_.decisions[i].reason = separable.why();
       pricing_.candidate[i] = static_cast<bool>(separable);
@@ -138,6 +142,7 @@ class Claimer {
     }
     const CpuLayouts layouts = cpu_layouts(graph_, facts);
     for (size_t i = 0; i < layouts.losses.size(); ++i) pricing->nodes[i].layout = layouts.losses[i];
+    price_form_losses(graph_, recognised_.nodes, facts, options_.isa, &pricing->nodes);
     for (size_t v = 0; v < graph_.values.size(); ++v) {
       pricing->values.push_back(edge_cost(graph_, facts, layouts, static_cast<int>(v), options_.isa));
     }
@@ -149,7 +154,9 @@ class Claimer {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const NodeCost& cost = pricing_.nodes[i];
       const bool enough = *options_.min_sparsity <= 0 || cost.sparsity >= *options_.min_sparsity;
-      pricing_.forced[i] = pricing_.candidate[i] && (cost.linear ? enough : *options_.min_sparsity <= 0);
+      const int other = pricing_.goes_with[i];
+      pricing_.forced[i] = pricing_.candidate[i] && (cost.linear ? enough : *options_.min_sparsity <= 0) &&
+                           (other < 0 || pricing_.forced[other]);
     }
   }
 
@@ -209,7 +216,7 @@ class Claimer {
     for (const OpenSizes& sizes : other_sizes(open)) {
       if (group_.empty()) break;
       const auto groups = static_cast<size_t>(1 + *std::max_element(group_.begin(), group_.end()));
-      Pricing pricing{graph_, {}, {}, {}, {}};
+      Pricing pricing{graph_, {}, {}, {}, {}, {}};
       set_prices(facts_with(graph_, recognised_.nodes, options_.assume, sizes, &open), &pricing);
       std::vector<bool> asked(groups, sizes.tokens == OpenSizes{}.tokens), excused(groups, false);
       for (size_t i = 0; i < group_.size(); ++i) {
@@ -227,6 +234,38 @@ class Claimer {
       }
     }
     return dropped;
+  }
+
+  // Nodes without the one that they go with. What enters them does not come from their group, so it stays convex.
+  bool drop_left_behind() {
+    bool dropped = false;
+    for (size_t i = 0; i < group_.size(); ++i) {
+      const int other = pricing_.goes_with[i];
+      if (group_[i] < 0 || other < 0 || group_[other] >= 0) continue;
+      result_.decisions[i].reason = left_behind_reason(graph_, graph_.nodes[other]);
+      group_[i] = -1;
+      dropped = true;
+    }
+    return dropped;
+  }
+
+  // A Relu or Clip whose readers have become one node of which onnxruntime does not know that they are several. Nothing
+  // of their group is before it, since it is before them.
+  bool take_in_limits() {
+    bool taken = false;
+    for (size_t i = 0; i < group_.size(); ++i) {
+      if (group_[i] >= 0 || !pricing_.candidate[i]) continue;
+      const int product = product_limited_by(graph_, graph_.nodes[i]);
+      if (product < 0 || group_[product] >= 0) continue;
+      const Value& value = graph_.values[graph_.nodes[i].outputs[0]];
+      const int group = value.consumers.empty() ? -1 : group_[value.consumers[0]];
+      const bool is_one = std::all_of(value.consumers.begin(), value.consumers.end(),
+                                      [&](int reader) { return group_[reader] == group; });
+      if (group < 0 || value.is_graph_output || value.consumers.size() < 2 || !is_one) continue;
+      group_[i] = group;
+      taken = true;
+    }
+    return taken;
   }
 
   void number_regions() {

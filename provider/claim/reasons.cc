@@ -18,29 +18,6 @@ std::string microseconds(double us) {
   return text;
 }
 
-// Whether all that reads the node's value quantizes it, if need be behind a Relu or Clip that onnxruntime may drop.
-bool is_quantized(const Graph& graph, int value, bool limited = false) {
-  const IndexList& readers = graph.values[value].consumers;
-  return !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](int reader) {
-    const Node& node = graph.nodes[reader];
-    if (node.op == "QuantizeLinear") return true;
-    return !limited && (node.op == "Relu" || node.op == "Clip") && is_quantized(graph, node.outputs[0], true);
-  });
-}
-
-// Whether the CPU provider computes the node in integers, given what is before and behind it.
-bool in_integers(const Graph& graph, const Node& node) {
-  bool dequantized = false;
-  for (int input : node.inputs) {
-    if (input < 0 || graph.values[input].is_constant) continue;
-    if (made_by(graph, input, "DequantizeLinear") < 0) return false;
-    dequantized = true;
-  }
-  const bool to_floats = node.op == "MatMul" || node.op == "Gemm";
-  return dequantized && std::all_of(node.outputs.begin(), node.outputs.end(),
-                                    [&](int output) { return output < 0 || to_floats || is_quantized(graph, output); });
-}
-
 // A Clip behind the node whose bounds are attributes in the wrong order, or NaN: onnxruntime creates no kernel for it,
 // but runs it as the activation of a convolution. -1: there is none.
 int unordered_clip_behind(const Graph& graph, const Node& node) {
@@ -73,21 +50,6 @@ Check check_place(const Graph& graph, const Node& node) {
   if (clip < 0) return {};
   return decline("onnxruntime runs Clip '" + graph.nodes[clip].name +
                  "', whose min is not below its max, only as a part of this node");
-}
-
-Check check_separable(const Graph& graph, const std::vector<bool>& candidate, const Node& node) {
-  IndexList neighbours;
-  if (node.op == "QuantizeLinear") {
-    neighbours = {graph.producer(node.inputs[0])};
-  } else if (node.op == "DequantizeLinear") {
-    neighbours = graph.values[node.outputs[0]].consumers;
-  }
-  for (int neighbour : neighbours) {
-    if (neighbour < 0 || candidate[neighbour] || !in_integers(graph, graph.nodes[neighbour])) continue;
-    return decline("it goes with " + graph.nodes[neighbour].op_type + " '" + graph.nodes[neighbour].name +
-                   "', which the CPU provider computes in integers");
-  }
-  return {};
 }
 
 std::string claimed_reason(const NodeCost& cost, bool forced) {

@@ -12,9 +12,6 @@ namespace sparsecpu {
 
 // Whether a plugin may take the node, whatever it is.
 Check check_place(const Graph& graph, const Node& node);
-// Whether a QuantizeLinear or DequantizeLinear that could run here need not stay with its neighbour, which cannot: the
-// CPU provider computes what lies between the two in integers, and without them in floats. candidate: by node.
-Check check_separable(const Graph& graph, const std::vector<bool>& candidate, const Node& node);
 // Of a node that is claimed.
 std::string claimed_reason(const NodeCost& cost, bool forced);
 // Of a layer that is not.

@@ -42,7 +42,11 @@ class Cut {
       cut_.add_edge(vertex_[before], vertex_[i], cost.cpu_us - cost.fused_cpu_us);
     }
     add_layout(i);
+    add_form(i);
     if (vertex_[i] == kCpu) return;
+    if (const int other = pricing_.goes_with[i]; other >= 0) {
+      cut_.add_edge(vertex_[i], vertex_[other], MinCut::kInfinite);
+    }
     cut_.add_edge(kHere, vertex_[i], pricing_.forced[i] ? MinCut::kInfinite : cost.fused_cpu_us);
     if (!cost.fuses_here) {
       cut_.add_edge(vertex_[i], kCpu, cost.here_us);
@@ -60,6 +64,17 @@ class Cut {
     if (lost_[layout.before] >= 0) cut_.add_edge(lost_[layout.before], lost_[i], MinCut::kInfinite);
     if (vertex_[layout.before] != kCpu) cut_.add_edge(vertex_[layout.before], lost_[i], MinCut::kInfinite);
     cut_.add_edge(lost_[i], vertex_[i], layout.us);
+  }
+
+  // A vertex that is here if a node is with which this one has its form on the CPU provider.
+  void add_form(int i) {
+    const FormLoss& loss = pricing_.nodes[i].form_loss;
+    if (loss.us <= 0) return;
+    const int lost = cut_.add_vertex();
+    for (int neighbour : loss.neighbours) {
+      if (vertex_[neighbour] != kCpu) cut_.add_edge(vertex_[neighbour], lost, MinCut::kInfinite);
+    }
+    cut_.add_edge(lost, vertex_[i], loss.us);
   }
 
   // However many consumers a value has, it is converted once a group.
@@ -103,6 +118,21 @@ std::vector<bool> select_nodes(const Pricing& pricing, const std::vector<bool>& 
   return Cut(pricing, allowed, group).solve();
 }
 
+namespace {
+
+// What a node on the CPU provider loses in form, in equal parts to the groups around it.
+void add_form_loss(const FormLoss& loss, const std::vector<int>& group, std::vector<GroupPrice>* prices) {
+  std::vector<int> around;
+  for (int neighbour : loss.neighbours) {
+    if (group[neighbour] >= 0) around.push_back(group[neighbour]);
+  }
+  std::sort(around.begin(), around.end());
+  around.erase(std::unique(around.begin(), around.end()), around.end());
+  for (int g : around) (*prices)[g].edges_us += loss.us / static_cast<double>(around.size());
+}
+
+}  // namespace
+
 std::vector<GroupPrice> price_groups(const Pricing& pricing, const std::vector<int>& group) {
   const int count = group.empty() ? 0 : 1 + std::max(-1, *std::max_element(group.begin(), group.end()));
   std::vector<GroupPrice> prices(count);
@@ -114,6 +144,7 @@ std::vector<GroupPrice> price_groups(const Pricing& pricing, const std::vector<i
       prices[before].edges_us += cost.cpu_us - cost.fused_cpu_us;
     }
     if (group[i] < 0) {
+      add_form_loss(cost.form_loss, group, &prices);
       int from = cost.layout.before;
       while (from >= 0 && group[from] < 0) from = pricing.nodes[from].layout.before;
       if (from >= 0) prices[group[from]].edges_us += cost.layout.us;

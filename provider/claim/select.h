@@ -14,6 +14,7 @@ struct Pricing {
   std::vector<EdgeCost> values;  // one per value
   std::vector<bool> candidate;   // may run here
   std::vector<bool> forced;      // has to run here
+  std::vector<int> goes_with;    // runs here only if this node does, -1: whatever the others do
 };
 
 // The best choice among nodes with allowed[i]. A value between two allowed nodes of different groups is

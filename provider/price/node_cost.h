@@ -2,11 +2,18 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "pack/layer_form.h"
 #include "price/cpu_layout.h"
 
 namespace sparsecpu {
+
+// What a node loses on the CPU provider if any of these nodes runs here: see form_loss.h.
+struct FormLoss {
+  std::vector<int> neighbours;
+  double us = 0;
+};
 
 // What a node takes: of all the Ops that it means together.
 struct NodeCost {
@@ -19,6 +26,7 @@ struct NodeCost {
   bool fuses_on_cpu = false, fuses_here = false;
   double fused_cpu_us = 0, fused_here_us = 0;
   LayoutLoss layout;  // on the CPU provider
+  FormLoss form_loss;
   bool linear = false;
   bool sparse_wins = false;  // the sparse kernel beats the CPU provider, edges aside
   double sparsity = -1;

@@ -161,17 +161,6 @@ Check set_token_geometry(const RecogniseContext& context, const Node& product, i
                  std::to_string(linear->in_channels));
 }
 
-namespace {
-
-// Whether a product's weights come from a DequantizeLinear.
-bool has_dequantized_weights(const Graph& graph, int value) {
-  int product = made_by(graph, value, "MatMul");
-  if (product < 0) product = made_by(graph, value, "Gemm");
-  return product >= 0 && made_by(graph, graph.nodes[product].inputs[1], "DequantizeLinear") >= 0;
-}
-
-}  // namespace
-
 Meaning recognise_quantize(const RecogniseContext& context, const Node& node) {
   const int x = node.inputs[0], y = node.outputs[0];
   if (node.attribute("block_size", int64_t{0}) != 0) return decline("blocks of a scale each are not supported");
@@ -187,11 +176,6 @@ Meaning recognise_quantize(const RecogniseContext& context, const Node& node) {
   if (from != (to_bytes ? ElementType::kFloat : bytes) || to != (to_bytes ? bytes : ElementType::kFloat)) {
     return decline("it converts " + std::string(element_type_name(from)) + " to " + std::string(element_type_name(to)) +
                    "; float32, uint8 and int8 are supported");
-  }
-  // Where no QuantizeLinear follows, onnxruntime makes MatMulNBits of the product, which rounds its input to 8 bits, or
-  // makes no session, if the weights belong to the graph around this one.
-  if (to_bytes && has_dequantized_weights(context.graph, x)) {
-    return decline("the product before it, of weights that are dequantized in every run, is another one without it");
   }
   if (to_bytes) return accept(Quantize{quantization}, {x}, y);
   return accept(Dequantize{quantization}, {x}, y);

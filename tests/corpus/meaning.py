@@ -207,42 +207,6 @@ for gate in ("SiLU", "HardSwish", "Relu"):
     case(f"{gate} of minus infinity")(partial(at_minus_infinity, gate))
 
 
-@case("quantized behind a product with weights outside of a body")
-def product_with_outer_weights() -> Model:
-    """onnxruntime takes the product for another one when its QuantizeLinear has gone, and does not find its weights."""
-    branches = []
-    for branch in ("then", "else"):
-        nodes = [
-            node("DequantizeLinear", ["u", "s", "z"], [f"{branch}_f"]),
-            node("MatMul", ["x", f"{branch}_f"], [f"{branch}_m"]),
-            node("QuantizeLinear", [f"{branch}_m", "s", "z"], [f"{branch}_q"]),
-            node("QLinearMatMul", [f"{branch}_q", "s", "z", "w", "s", "z", "s", "z"], [f"{branch}_y"]),
-        ]
-        branches.append(helper.make_graph(nodes, branch, [], [onnx.ValueInfoProto(name=f"{branch}_y")]))
-    choice = node("If", ["c"], ["y"], then_branch=branches[0], else_branch=branches[1])
-    constants = {"s": np.float32(0.05), "z": np.int8(0), "u": bytes_of(5, 64, dtype=np.int8), "w": sparse_bytes(64, 64)}
-    inputs = {"x": ["n", 5], "c": []}
-    feed = {"x": normal(8, 5), "c": np.array(True)}
-    return network([choice], inputs, constants, types={"c": np.bool_, "y": np.int8}), [feed]
-
-
-def product_of_dequantized_weights(op: str) -> Model:
-    """onnxruntime rounds the input of such a product to 8 bits, too, when its QuantizeLinear has gone."""
-    nodes = [
-        node("DequantizeLinear", ["u", "s"], ["f"]),
-        node(op, ["x", "f"], ["m"]),
-        node("QuantizeLinear", ["m", "s", "z"], ["q"]),
-        node("QLinearMatMul", ["q", "s", "z", "w", "s", "z", "s", "z"], ["y"]),
-    ]
-    weights = bytes_of(64, 64, dtype=np.int8), sparse_bytes(64, 64)
-    constants = {"s": np.float32(0.05), "z": np.int8(0), "u": weights[0], "w": weights[1]}
-    return network(nodes, {"x": ["n", 64]}, constants, types={"y": np.int8}), [{"x": 0.1 * normal(8, 64)}]
-
-
-for product in ("MatMul", "Gemm"):
-    case(f"{product} of dequantized weights, quantized")(partial(product_of_dequantized_weights, product))
-
-
 @case("dead product beside a function")
 def dead_product_beside_a_function() -> Model:
     """Its reader is read by nobody and goes after the product was claimed, which leaves a region without outputs."""
@@ -394,17 +358,26 @@ def bias_past_its_unit() -> Model:
     return network(nodes, {"x": ["n", 34]}, constants, types=types), [{"x": bytes_of(7, 34)}]
 
 
-def five_axes(op: str) -> Model:
+def of_no_image(
+    op: str, first: list[onnx.NodeProto], constants: dict[str, np.ndarray], feeds: list[np.ndarray]
+) -> Model:
     """A number for all of a value that is no image."""
     inputs, attributes = {"Sum": (["r", "c"], {}), "Celu": (["r"], {"alpha": 0.5})}.get(op, (["r"], {}))
-    nodes = [
-        node("MatMul", ["x", "w"], ["m"]),
-        node("Reshape", ["m", "shape"], ["r"]),
-        node(op, inputs, ["y"], **attributes),
-    ]
-    constants = {"w": sparse(30, 60), "shape": np.array([0, 0, 3, 5, 4]), "c": np.float32(0.5)}
-    return network(nodes, {"x": ["n", "s", 30]}, constants), [{"x": normal(1, 1, 30)}, {"x": normal(2, 9, 30)}]
+    nodes = [*first, node("Reshape", ["m", "shape"], ["r"]), node(op, inputs, ["y"], **attributes)]
+    dims = feeds[0].shape if len(feeds) == 1 else ("n", "s", *feeds[0].shape[2:])
+    return network(nodes, {"x": dims}, constants | {"c": np.float32(0.5)}), [{"x": x} for x in feeds]
+
+
+def of_five_axes(op: str) -> Model:
+    constants = {"w": sparse(30, 60), "shape": np.array([0, 0, 3, 5, 4])}
+    return of_no_image(op, [node("MatMul", ["x", "w"], ["m"])], constants, [normal(1, 1, 30), normal(2, 9, 30)])
+
+
+def of_no_axes(op: str) -> Model:
+    constants = {"w": normal(1, 3, 1, 1), "shape": np.array([], np.int64)}
+    return of_no_image(op, [node("Conv", ["x", "w"], ["m"])], constants, [normal(1, 3, 1, 1)])
 
 
 for op in ("Neg", "Sum", "Celu"):
-    case(f"{op} of five axes")(partial(five_axes, op))
+    case(f"{op} of five axes")(partial(of_five_axes, op))
+    case(f"{op} of no axes")(partial(of_no_axes, op))
