@@ -52,6 +52,22 @@ def pick(r: Random, options: Sequence[Any]) -> Any:
     return options[int(r.integers(len(options)))]
 
 
+class _MixedBuilder(GraphBuilder):
+    """Each layer has a share of zeros of its own."""
+
+    def weight(self, shape: Sequence[int], fan_in: int, gain: float = 1.0, sparsity: float | None = None) -> str:
+        drawn = pick(self.rng, ZEROS)
+        return super().weight(shape, fan_in, gain, drawn if sparsity is None else sparsity)
+
+
+def _builder(r: Random) -> tuple[GraphBuilder, str]:
+    """And its share of zeros, in words."""
+    zeros, seed = pick(r, ZEROS), int(r.integers(1 << 30))
+    if r.random() < 0.3:
+        return _MixedBuilder(seed), "mixed"
+    return GraphBuilder(seed, zeros), f"{zeros:.0%}"
+
+
 # ---- images
 
 
@@ -135,11 +151,11 @@ def _image_layer(r: Random, g: GraphBuilder, x: str, c: int, activation: str) ->
 
 
 def images(r: Random) -> Drawn:
-    zeros, c, size = pick(r, ZEROS), int(pick(r, [8, 16, 32, 48, 64, 96, 128])), int(pick(r, [7, 14, 20, 28, 56]))
+    c, size = int(pick(r, [8, 16, 32, 48, 64, 96, 128])), int(pick(r, [7, 14, 20, 28, 56]))
     while c * c * size * size > 12_000_000:  # a 3x3 layer of 100 million multiply-adds
         size //= 2
     batch = int(pick(r, [1, 1, 1, 2, 8])) if c * c * size * size < 1_000_000 else 1
-    g = GraphBuilder(int(r.integers(1 << 30)), zeros)
+    g, zeros = _builder(r)
     x, kinds, activation = "x", [], pick(r, ACTIVATIONS)
     for _ in range(int(r.integers(1, 5))):
         x, kind = _image_layer(r, g, x, c, activation)
@@ -153,7 +169,7 @@ def images(r: Random) -> Drawn:
     symbolic = r.random() < 0.3
     sides: list[int | str] = ["h", "w"] if symbolic else [size, size]
     model = g.model({"x": ["n" if symbolic else batch, c, *sides]}, {x: [f"o{i}" for i in range(4)]})
-    name = f"images {batch}x{c}x{size}x{size}{' symbolic' * symbolic} {zeros:.0%} {activation} {', '.join(kinds)}"
+    name = f"images {batch}x{c}x{size}x{size}{' symbolic' * symbolic} {zeros} {activation} {', '.join(kinds)}"
     return Drawn(name, model, {"n": batch, "h": size, "w": size})
 
 
@@ -186,9 +202,9 @@ TOKEN_ODD: dict[str, Callable[[GraphBuilder, str, int], str]] = {
 
 
 def tokens(r: Random) -> Drawn:
-    zeros, c, count = pick(r, ZEROS), int(pick(r, [64, 128, 256, 384, 512])), int(pick(r, TOKENS))
+    c, count = int(pick(r, [64, 128, 256, 384, 512])), int(pick(r, TOKENS))
     batch = int(pick(r, [1, 1, 1, 2, 4]))
-    g = GraphBuilder(int(r.integers(1 << 30)), zeros)
+    g, zeros = _builder(r)
     x, kinds = "x", []
     for _ in range(int(r.integers(1, 4))):
         kind = pick(r, ["feed forward", "feed forward", "linear", "attention", *TOKEN_ODD])
@@ -207,7 +223,7 @@ def tokens(r: Random) -> Drawn:
     symbolic = r.random() < 0.6
     lead: list[int | str] = ["n", "s"] if symbolic else [batch, count]
     model = g.model({"x": [*lead, c]}, {x: ["o0", "o1", "o2"]})
-    name = f"tokens {batch}x{count}x{c}{' symbolic' * symbolic} {zeros:.0%} {', '.join(kinds)}"
+    name = f"tokens {batch}x{count}x{c}{' symbolic' * symbolic} {zeros} {', '.join(kinds)}"
     return Drawn(name, model, {"n": batch, "s": count})
 
 
@@ -216,9 +232,9 @@ def tokens(r: Random) -> Drawn:
 
 def recurrent(r: Random) -> Drawn:
     """An LSTM cell written out step by step over the same weights."""
-    zeros, c, steps = pick(r, ZEROS), int(pick(r, [64, 128, 256])), int(r.integers(2, 7))
+    c, steps = int(pick(r, [64, 128, 256])), int(r.integers(2, 7))
     batch, unnamed = int(pick(r, [1, 1, 1, 4])), r.random() < 0.7
-    g = GraphBuilder(int(r.integers(1 << 30)), zeros)
+    g, zeros = _builder(r)
     into, again = g.weight((4 * c, c), c), g.weight((4 * c, c), c)
     bias = g.constant(g.floats((4 * c,), 0.1))
     hidden, cell = "x", "c0"
@@ -230,13 +246,13 @@ def recurrent(r: Random) -> Drawn:
         hidden = g.op("Mul", [g.op("Sigmoid", [o]), g.op("Tanh", [cell])])
     rows = "unk__1" if unnamed else batch
     model = g.model({"x": [rows, c], "c0": [rows, c]}, {hidden: [rows, c]})
-    return Drawn(f"recurrent {batch}x{c} {steps} steps{' unnamed' * unnamed} {zeros:.0%}", model, {"unk__1": batch})
+    return Drawn(f"recurrent {batch}x{c} {steps} steps{' unnamed' * unnamed} {zeros}", model, {"unk__1": batch})
 
 
 def audio(r: Random) -> Drawn:
-    zeros, c, length = pick(r, ZEROS), int(pick(r, [1, 16, 32, 64, 128])), int(pick(r, [64, 256, 1024, 4096, 8192]))
+    c, length = int(pick(r, [1, 16, 32, 64, 128])), int(pick(r, [64, 256, 1024, 4096, 8192]))
     batch = int(pick(r, [1, 1, 8])) if length <= 256 else 1
-    g = GraphBuilder(int(r.integers(1 << 30)), zeros)
+    g, zeros = _builder(r)
     x, channels, kinds = "x", c, []
     for _ in range(int(r.integers(1, 4))):
         kernel = 256 if channels == 1 else int(pick(r, [1, 3, 3, 5]))
@@ -257,20 +273,20 @@ def audio(r: Random) -> Drawn:
         x = _activate(g, x, activation)
         kinds.append(f"k{kernel} d{dilation} {activation}")
     model = g.model({"x": [batch, c, length]}, {x: ["o0", "o1", "o2"]})
-    return Drawn(f"audio {batch}x{c}x{length} {zeros:.0%} {', '.join(kinds)}", model)
+    return Drawn(f"audio {batch}x{c}x{length} {zeros} {', '.join(kinds)}", model)
 
 
 def classifiers(r: Random) -> Drawn:
-    zeros, batch = pick(r, ZEROS), int(pick(r, [1, 1, 2, 4, 8, 16, 32]))
+    batch = int(pick(r, [1, 1, 2, 4, 8, 16, 32]))
     widths = [int(pick(r, [32, 64, 128, 256, 512, 1024])) for _ in range(int(r.integers(2, 5)))]
-    g = GraphBuilder(int(r.integers(1 << 30)), zeros)
+    g, zeros = _builder(r)
     x = "x"
     for k, n in itertools.pairwise(widths):
         x = _activate(g, g.gemm(x, k, n), pick(r, ["Relu", "Sigmoid", "Tanh", "Elu", ""]))
     symbolic = r.random() < 0.5
     rows = pick(r, ["n", "unk__1"]) if symbolic else batch
     model = g.model({"x": [rows, widths[0]]}, {x: [rows, widths[-1]]})
-    name = f"classifier {batch} rows{f' ({rows})' * symbolic} {'-'.join(map(str, widths))} {zeros:.0%}"
+    name = f"classifier {batch} rows{f' ({rows})' * symbolic} {'-'.join(map(str, widths))} {zeros}"
     return Drawn(name, model, {"n": batch, "unk__1": batch})
 
 
@@ -334,7 +350,7 @@ def _quantized(drawn: Drawn, form: str) -> bytes:
         return path.read_bytes()
 
 
-FORMS = ["float"] * 6 + ["qdq", "qdq, channels", "qdq, s8", "qoperator", "qoperator, channels", "dynamic"]
+FORMS = ["float"] * 6 + ["qdq", "qdq, s8", "qdq, channels", "qdq, s8", "qoperator", "qoperator, channels", "dynamic"]
 
 
 def _make(drawn: Drawn, form: str) -> tuple[bytes, dict[str, np.ndarray]]:
