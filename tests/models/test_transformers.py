@@ -73,9 +73,9 @@ FORMS = {
     "dynamo 20, eager": (True, 20, "eager", "static"),
     "dynamo 23, sdpa, dynamic": (True, 23, "sdpa", "dynamic"),
 }
-# RoBERTa's blocks are BERT's: a form of each exporter tells whether what is around them fits.
+# RoBERTa's and DistilBERT's blocks are BERT's: a form of each exporter tells whether what is around them fits.
 SAMPLED = ("torchscript 17, sdpa, dynamic", "dynamo 20, eager")
-EXPORTS = [(name, form) for name in ENCODERS for form in FORMS if name != "roberta" or form in SAMPLED]
+EXPORTS = [(name, form) for name in ENCODERS for form in FORMS if name in ("bert", "vit") or form in SAMPLED]
 
 
 class _Outputs(torch.nn.Module):
