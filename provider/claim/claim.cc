@@ -95,12 +95,15 @@ class Claimer {
     pricing_.candidate.assign(count, false);
     pricing_.forced.assign(count, false);
     pricing_.goes_with.assign(count, -1);
+    const Check whole = check_graph(graph_);
     for (size_t i = 0; i < count; ++i) {
       const Recognised& node = recognised_.nodes[i];
       NodeDecision& decision = result_.decisions[i];
       decision.pattern = node.pattern;
       if (!node.ok()) {
         decision.reason = node.reason;
+      } else if (!whole) {
+        decision.reason = whole.why();
       } else if (Check place = check_place(graph_, graph_.nodes[i]); !place) {
         decision.reason = place.why();
       }

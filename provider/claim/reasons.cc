@@ -18,22 +18,26 @@ std::string microseconds(double us) {
   return text;
 }
 
-// A Clip behind the node whose bounds are attributes in the wrong order, or NaN: onnxruntime creates no kernel for it,
-// but runs it as the activation of a convolution. -1: there is none.
-int unordered_clip_behind(const Graph& graph, const Node& node) {
+// A Clip whose bounds are attributes in the wrong order, or NaN, runs only as the activation of a convolution; a Resize
+// with an attribute of another mode only in the layout of convolutions, which does not know it.
+bool has_no_kernel(const Node& node) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  for (int output : node.outputs) {
-    if (output < 0) continue;
-    for (int consumer : graph.values[output].consumers) {
-      const Node& clip = graph.nodes[consumer];
-      const bool has_attributes = clip.op == "Clip" && clip.since_version < 11;
-      if (has_attributes && !(clip.attribute("min", -kInfinity) <= clip.attribute("max", kInfinity))) return consumer;
-    }
+  if (node.op == "Clip" && node.since_version < 11) {
+    return !(node.attribute("min", -kInfinity) <= node.attribute("max", kInfinity));
   }
-  return -1;
+  return node.op == "Resize" && node.attribute("exclude_outside", int64_t{0}) != 0 &&
+         node.attribute("mode", "nearest") != "cubic";
 }
 
 }  // namespace
+
+Check check_graph(const Graph& graph) {
+  const auto found = std::ranges::find_if(graph.nodes, has_no_kernel);
+  if (found == graph.nodes.end()) return {};
+  return decline("of " + found->op_type + " '" + found->name +
+                 "' with these attributes onnxruntime has no kernel: it runs only together with nodes of this graph, "
+                 "which stays as it is");
+}
 
 Check check_place(const Graph& graph, const Node& node) {
   if (node.assigned_elsewhere) return decline("another provider has taken it already");
@@ -45,11 +49,7 @@ Check check_place(const Graph& graph, const Node& node) {
       if (graph.nodes[consumer].has_subgraph) return decline("a subgraph uses its output");
     }
   }
-  if (!used) return decline("nobody uses what it makes");
-  const int clip = unordered_clip_behind(graph, node);
-  if (clip < 0) return {};
-  return decline("onnxruntime runs Clip '" + graph.nodes[clip].name +
-                 "', whose min is not below its max, only as a part of this node");
+  return used ? Check{} : decline("nobody uses what it makes");
 }
 
 std::string claimed_reason(const NodeCost& cost, bool forced) {

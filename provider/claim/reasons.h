@@ -10,6 +10,8 @@
 
 namespace sparsecpu {
 
+// Whether onnxruntime can do without nodes of this graph.
+Check check_graph(const Graph& graph);
 // Whether a plugin may take the node, whatever it is.
 Check check_place(const Graph& graph, const Node& node);
 // Of a node that is claimed.

@@ -92,6 +92,21 @@ def computed_bias() -> Model:
     return network(nodes, inputs, constants(), types={"x": np.int8}), [feed]
 
 
+def resize_without_kernel(mode: str) -> Model:
+    """onnxruntime has a kernel for exclude_outside only in the layout of its convolutions, which ignores it."""
+    pixels = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    nodes = [
+        node("Conv", ["x", "c"], ["a"]),
+        node("Relu", ["a"], ["r"]),
+        node("Resize", ["r", "", "scales"], ["y"], mode=mode, exclude_outside=1, **pixels),
+    ]
+    weights = {"c": sparse(16, 16, 1, 1), "scales": np.array([1, 1, 2, 2], np.float32)}
+    return network(nodes, {"x": [1, 16, "h", "w"]}, weights), [{"x": normal(1, 16, 9, 7)}]
+
+
+for mode in ("nearest", "linear"):
+    every = ({}, {"min_sparsity": "0"}, {"min_sparsity": "0", "neighbours": "off"})
+    case(f"{mode} Resize without a kernel behind a Conv", options=every)(partial(resize_without_kernel, mode))
 for op in PRODUCTS:
     for ops in BEHIND:
         name = f"{' and '.join(ops)} behind a {op}"
