@@ -21,12 +21,13 @@ QUANTIZING = ("QuantizeLinear", "DynamicQuantizeLinear")
 
 
 def nudged_model(model: bytes, draw: int) -> bytes:
-    """The model with other last bits in its float weights, dequantized ones, too; the floats that it quantizes, in functions and bodies too,
-    are all larger or all smaller."""
+    """The model with other last bits in its float weights, dequantized ones, too, and in limits, which may be all that
+    a norm sums; the floats that it quantizes, in functions and bodies too, are all larger or all smaller."""
     result = onnx.load_from_string(model)
     random = np.random.default_rng(draw)
+    limits = {name for node in result.graph.node if node.op_type in ("Min", "Max", "Clip") for name in node.input}
     for tensor in result.graph.initializer:
-        if len(tensor.dims) >= 2 and tensor.data_type == onnx.TensorProto.FLOAT:
+        if (len(tensor.dims) >= 2 or tensor.name in limits) and tensor.data_type == onnx.TensorProto.FLOAT:
             tensor.CopyFrom(
                 numpy_helper.from_array(other_last_bits(numpy_helper.to_array(tensor), random), tensor.name)
             )
