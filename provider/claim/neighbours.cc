@@ -41,9 +41,8 @@ bool is_product_of_bytes(const Graph& graph, const Node& node) {
          });
 }
 
-bool has_one_reader(const Graph& graph, int value) {
-  return graph.values[value].consumers.size() == 1 && !graph.values[value].is_graph_output;
-}
+// Nodes that read it. Of outputs of the graph onnxruntime takes no notice here.
+size_t count_readers(const Graph& graph, int value) { return graph.values[value].consumers.size(); }
 
 }  // namespace
 
@@ -60,7 +59,8 @@ int goes_with(const Graph& graph, const Node& node) {
   const int neighbour = graph.producer(made);
   if (neighbour < 0 || graph.values[made].type != ElementType::kFloat) return -1;
   if (is_quantized(graph, made) && in_integers(graph, graph.nodes[neighbour])) return neighbour;
-  const bool is_seen = limit == nullptr || (has_one_reader(graph, made) && has_one_reader(graph, limit->outputs[0]));
+  const bool is_seen =
+      limit == nullptr || (count_readers(graph, made) == 1 && count_readers(graph, limit->outputs[0]) <= 1);
   return is_seen && is_product_of_bytes(graph, graph.nodes[neighbour]) ? neighbour : -1;
 }
 
@@ -79,7 +79,7 @@ Check check_separable(const Graph& graph, const std::vector<bool>& candidate, co
 }
 
 int product_limited_by(const Graph& graph, const Node& node) {
-  if (!is_limit(node) || !has_one_reader(graph, node.inputs[0])) return -1;
+  if (!is_limit(node) || count_readers(graph, node.inputs[0]) != 1) return -1;
   const int product = graph.producer(node.inputs[0]);
   return product >= 0 && is_product_of_bytes(graph, graph.nodes[product]) ? product : -1;
 }

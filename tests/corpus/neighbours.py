@@ -62,6 +62,13 @@ def wide_constants() -> dict[str, np.ndarray]:
     return constants() | weights | {"u": bytes_of(256, 1024, dtype=np.int8)}
 
 
+def product_read_outside(product: str, limit: str) -> Model:
+    """That the product is an output of the graph, too, makes it no other for onnxruntime."""
+    first = [node("DequantizeLinear", ["u", "s"], ["f"]), node(product, ["x", "f"], ["m"])]
+    nodes, y = chain([limit], "m")
+    return network([*first, *nodes], {"x": ["n", 64]}, constants(), [y, "m"]), [{"x": 0.1 * normal(8, 64)}]
+
+
 def product_of_bytes(product: str, limit: str) -> Model:
     """MatMulIntegerToFloat and QGemm saturate on CPUs without VNNI."""
     first = [node("DequantizeLinear", ["x", "s", "z8"], ["d"]), node("DequantizeLinear", ["u", "s"], ["f"])]
@@ -113,5 +120,6 @@ for op in PRODUCTS:
         case(f"{name} with weights outside of a body")(partial(outside_weights, op, ops))
         case(f"{name} of dequantized weights")(partial(dequantized_weights, op, ops))
     for ops in ("Relu", "Clip"):
+        case(f"{ops} behind a {op} that is an output")(partial(product_read_outside, op, ops))
         case(f"{ops} behind a {op} of bytes", options=({},))(partial(product_of_bytes, op, ops))
     case(f"two readers of a Relu behind a {op} of dequantized weights")(partial(two_readers, op))
