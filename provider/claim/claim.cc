@@ -264,7 +264,7 @@ class Claimer {
       const int group = value.consumers.empty() ? -1 : group_[value.consumers[0]];
       const bool is_one = std::all_of(value.consumers.begin(), value.consumers.end(),
                                       [&](int reader) { return group_[reader] == group; });
-      if (group < 0 || value.is_graph_output || value.consumers.size() < 2 || !is_one) continue;
+      if (group < 0 || value.consumers.size() < 2 || !is_one) continue;
       group_[i] = group;
       taken = true;
     }
