@@ -10,12 +10,18 @@ namespace {
 bool is_limit(const Node& node) { return node.op == "Relu" || node.op == "Clip"; }
 bool is_product(const Node& node) { return node.op == "MatMul" || node.op == "Gemm"; }
 
+// By op_type: onnxruntime takes those of com.microsoft for the same.
+bool is_dequantized(const Graph& graph, int value) {
+  const int maker = graph.producer(value);
+  return maker >= 0 && graph.nodes[maker].op_type == "DequantizeLinear";
+}
+
 // Whether all that reads the node's value quantizes it, if need be behind a Relu or Clip that onnxruntime may drop.
 bool is_quantized(const Graph& graph, int value, bool limited = false) {
   const IndexList& readers = graph.values[value].consumers;
   return !readers.empty() && std::all_of(readers.begin(), readers.end(), [&](int reader) {
     const Node& node = graph.nodes[reader];
-    if (node.op == "QuantizeLinear") return true;
+    if (node.op_type == "QuantizeLinear") return true;
     return !limited && is_limit(node) && is_quantized(graph, node.outputs[0], true);
   });
 }
@@ -25,7 +31,7 @@ bool in_integers(const Graph& graph, const Node& node) {
   bool dequantized = false;
   for (int input : node.inputs) {
     if (input < 0 || graph.values[input].is_constant) continue;
-    if (made_by(graph, input, "DequantizeLinear") < 0) return false;
+    if (!is_dequantized(graph, input)) return false;
     dequantized = true;
   }
   return dequantized && std::all_of(node.outputs.begin(), node.outputs.end(), [&](int output) {
@@ -37,7 +43,7 @@ bool in_integers(const Graph& graph, const Node& node) {
 // MatMulNBits, QGemm. As an atom it may hold its DequantizeLinears.
 bool is_product_of_bytes(const Graph& graph, const Node& node) {
   return is_product(node) && std::any_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
-           return input >= 0 && (is_byte(graph.values[input].type) || made_by(graph, input, "DequantizeLinear") >= 0);
+           return input >= 0 && (is_byte(graph.values[input].type) || is_dequantized(graph, input));
          });
 }
 

@@ -62,7 +62,7 @@ class Pairs {
     if (bytes.type != ElementType::kInt8 || bytes.is_graph_output || bytes.producer < 0 || bytes.consumers.size() != 1)
       return false;
     const auto is = [&](int node, const char* op) {
-      return recognised_[node].unit >= 0 || graph_.nodes[node].op == op;
+      return recognised_[node].unit >= 0 || graph_.nodes[node].op_type == op;
     };
     return is(bytes.producer, "QuantizeLinear") && is(bytes.consumers[0], "DequantizeLinear");
   }

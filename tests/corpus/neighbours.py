@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import onnx
-from case import Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
+from case import MICROSOFT, Model, bytes_of, case, network, node, normal, sparse, sparse_bytes
 from onnx import helper
 
 BEHIND = [["QuantizeLinear"], ["Relu"], ["Clip"], ["Relu", "QuantizeLinear"]]
@@ -48,9 +48,9 @@ def outside_weights(product: str, behind: list[str]) -> Model:
     return network([choice], {"x": ["n", 64], "c": []}, constants(), types=types), [feed]
 
 
-def dequantized_weights(product: str, behind: list[str]) -> Model:
+def dequantized_weights(product: str, behind: list[str], domain: str = "") -> Model:
     """MatMulNBits rounds the input to 8 bits, too."""
-    first = [node("DequantizeLinear", ["u", "s"], ["f"]), node(product, ["x", "f"], ["m"])]
+    first = [node("DequantizeLinear", ["u", "s"], ["f"], domain=domain), node(product, ["x", "f"], ["m"])]
     nodes, y = chain(behind, "m")
     types = {y: np.int8 if behind[-1] == "QuantizeLinear" else np.float32}
     return network([*first, *nodes], {"x": ["n", 64]}, constants(), [y], types=types), [{"x": 0.1 * normal(8, 64)}]
@@ -119,6 +119,8 @@ for op in PRODUCTS:
         name = f"{' and '.join(ops)} behind a {op}"
         case(f"{name} with weights outside of a body")(partial(outside_weights, op, ops))
         case(f"{name} of dequantized weights")(partial(dequantized_weights, op, ops))
+        microsoft = partial(dequantized_weights, op, ops, domain=MICROSOFT)
+        case(f"{name} of weights that com.microsoft.DequantizeLinear makes")(microsoft)
     for ops in ("Relu", "Clip"):
         case(f"{ops} behind a {op} that is an output")(partial(product_read_outside, op, ops))
         case(f"{ops} behind a {op} of bytes", options=({},))(partial(product_of_bytes, op, ops))
