@@ -29,14 +29,18 @@ LaneSplit split_lanes(int64_t n, int64_t h, int64_t w) {
 }
 
 // Vectors of the input that a wide window copies at the borders of lanes. Fewer are part of a layer's measured time.
-int64_t border_vectors(const Window& window, const LaneSplit& split) {
-  constexpr int64_t kWide = 8;  // times the image itself
-  const auto reach = [&](int axis, int64_t step) {
-    return (step - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+// A double: of sizes that a file only declares, windows may reach past what counts anything.
+double border_vectors(const Window& window, const LaneSplit& split) {
+  constexpr double kWide = 8;  // times the image itself
+  const auto inside = [&](int axis, int64_t step) {
+    return static_cast<double>(window.stride[axis]) * static_cast<double>(step);
   };
-  const int64_t inside = window.stride[0] * split.step_h * window.stride[1] * split.step_w;
-  const int64_t all = reach(0, split.step_h) * reach(1, split.step_w);
-  return all > kWide * inside ? split.groups * (all - inside) : 0;
+  const auto reach = [&](int axis, int64_t step) {
+    return inside(axis, step - 1) + static_cast<double>((window.kernel[axis] - 1) * window.dilation[axis] + 1);
+  };
+  const double own = inside(0, split.step_h) * inside(1, split.step_w);
+  const double all = reach(0, split.step_h) * reach(1, split.step_w);
+  return all > kWide * own ? static_cast<double>(split.groups) * (all - own) : 0;
 }
 
 }  // namespace
@@ -47,7 +51,7 @@ void place_layer(const Linear& linear, const Shape& output, Layer* layer) {
     const int64_t h = output.size() == 4 ? output[2] : 1;
     const LaneSplit split = split_lanes(output[0], h, output.back());
     layer->vectors = split.vectors();
-    layer->border_vectors = border_vectors(linear.window, split) * linear.in_channels;
+    layer->border_vectors = border_vectors(linear.window, split) * static_cast<double>(linear.in_channels);
   } else {
     layer->vectors = ceil_div(layer->positions, 16);
   }
@@ -61,7 +65,7 @@ bool runs_few_rows(const Linear& linear, const Layer& layer, const Shape& output
 }
 
 double border_us(const Layer& layer, Isa isa) {
-  return 2.0 * 16 * sizeof(float) * static_cast<double>(layer.border_vectors) / pass_speed(isa).convert * 1e-3;
+  return 2.0 * 16 * sizeof(float) * layer.border_vectors / pass_speed(isa).convert * 1e-3;
 }
 
 double conv_call_us(const Linear& linear, const Layer& layer, double output_ns) {

@@ -10,10 +10,10 @@
 namespace sparsecpu {
 
 struct Layer {
-  int64_t positions = 0;       // output pixels or tokens, batch included
-  double waste = 1;            // lanes computed / lanes used
-  int64_t vectors = 0;         // position vectors
-  int64_t border_vectors = 0;  // of all input channels, floats: copies that a wide window needs
+  int64_t positions = 0;      // output pixels or tokens, batch included
+  double waste = 1;           // lanes computed / lanes used
+  int64_t vectors = 0;        // position vectors
+  double border_vectors = 0;  // of all input channels, floats: copies that a wide window needs
   int64_t nonzeros = 0, weights = 0;
   bool open = false;  // the model leaves the positions open
 };

@@ -124,6 +124,15 @@ def endless_image() -> Model:
     return network(nodes, {"x": ["n", 64, 2**31 - 1, "w"]}, constants), [{"x": normal(1, 64, 8, 8)}]
 
 
+@case("height of a trillion declared, and windows that reach far", cpu_raises=True)
+def endless_windows() -> Model:
+    """More vectors at the borders than there are numbers."""
+    far = 100_000
+    nodes = [node("Conv", ["x", "w"], ["y"], dilations=[far] * 2, pads=[far] * 4)]
+    weight = np.ones((16, 8, 3, 3), np.float32)
+    return network(nodes, {"x": ["n", 8, 1 << 40, "w"]}, {"w": weight}), [{"x": normal(1, 8, 5, 5)}]
+
+
 def same_with_dilations(op: str, auto_pad: str, opset: int) -> Model:
     window = {"kernel_shape": [3, 3], "strides": [2, 2], "dilations": [2, 2], "auto_pad": auto_pad}
     nodes = [node("Conv", ["x", "w"], ["a"]), node(op, ["a"], ["y"], **window)]
