@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "recognise/context.h"
+#include "graph/operators.h"
 
 namespace sparsecpu {
 namespace {
 
 bool is_limit(const Node& node) { return node.op == "Relu" || node.op == "Clip"; }
-bool is_product(const Node& node) { return node.op == "MatMul" || node.op == "Gemm"; }
 
 // By op_type: onnxruntime takes those of com.microsoft for the same.
 bool is_dequantized(const Graph& graph, int value) {
@@ -35,14 +34,14 @@ bool in_integers(const Graph& graph, const Node& node) {
     dequantized = true;
   }
   return dequantized && std::all_of(node.outputs.begin(), node.outputs.end(), [&](int output) {
-           return output < 0 || is_product(node) || is_quantized(graph, output);
+           return output < 0 || is_product(node.op) || is_quantized(graph, output);
          });
 }
 
 // A product of which onnxruntime may make one of bytes, for all that it makes floats: MatMulIntegerToFloat,
 // MatMulNBits, QGemm. As an atom it may hold its DequantizeLinears.
 bool is_product_of_bytes(const Graph& graph, const Node& node) {
-  return is_product(node) && std::any_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+  return is_product(node.op) && std::any_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
            return input >= 0 && (is_byte(graph.values[input].type) || is_dequantized(graph, input));
          });
 }

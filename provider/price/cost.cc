@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "facts/constants.h"
+#include "graph/operators.h"
 #include "price/layer_cost.h"
 #include "price/quantized_cost.h"
 #include "price/token_cost.h"
@@ -119,7 +120,7 @@ bool cpu_fuses(const Graph& graph, const Node& node) {
     return type == "Relu" || type == "Clip" || type == "LeakyRelu" || type == "Sigmoid" || type == "Tanh" ||
            type == "HardSigmoid" || type == "Add" || type == "BatchNormalization";
   }
-  return (prior == "Gemm" || prior == "MatMul") && (type == "Relu" || type == "LeakyRelu" || type == "Sigmoid");
+  return is_product(prior) && (type == "Relu" || type == "LeakyRelu" || type == "Sigmoid");
 }
 
 // The shape that prices count with; null where it is unknown, or of more elements than there can be.

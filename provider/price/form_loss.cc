@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "graph/operators.h"
 #include "pack/speeds.h"
 #include "price/arithmetic.h"
 #include "price/layer_cost.h"
@@ -29,7 +30,7 @@ class Pairs {
     if (values.empty()) return std::nullopt;
     for (int output : graph_.nodes[node].outputs) {
       const int value = output < 0 ? -1 : behind(output);
-      if (value < 0 && is_product(graph_.nodes[node])) continue;
+      if (value < 0 && is_product(graph_.nodes[node].op)) continue;
       if (!is_pair(value)) return std::nullopt;
       values.push_back(value);
       neighbours->push_back(graph_.values[value].consumers[0]);
@@ -38,8 +39,6 @@ class Pairs {
   }
 
  private:
-  static bool is_product(const Node& node) { return node.op == "MatMul" || node.op == "Gemm"; }
-
   // The bytes that an input is made of, -1: none.
   int before(int input) const {
     if (is_byte(graph_.values[input].type)) return input;
