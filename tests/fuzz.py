@@ -16,6 +16,7 @@ import multiprocessing
 import re
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from harness import BOUND
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from mutations import mutated
 from reducer import Candidate, reduce
+from saving import SAVER
 from test_corpus import CASES
 from twisted_graphs import OPTIONS, subjects, trial_of
 
@@ -169,15 +171,23 @@ def batches(what: str, first: int, step: int) -> Iterator[tuple[str, int]]:
 def work(arguments: argparse.Namespace, first: int, end: float, results: Any) -> None:
     """Batches from this seed on until the time is over. Tells the counts after each, and of its own end by None."""
     worker = Worker(arguments.folder, Child(), Counter(), Counter())
-    for kind, number in batches(arguments.what, first, arguments.workers):
-        if time.time() > end:
-            break
-        worker.label = f"{kind}-{number}"
-        results.send((number, worker.counts, worker.kinds))
-        {"graphs": graphs, "files": files}[kind](number, worker.check)
-        print(f"{kind}, seed {number}: {dict(worker.counts)}", flush=True)
-    worker.child.stop()
-    results.send((None, worker.counts, worker.kinds))
+    try:
+        for kind, number in batches(arguments.what, first, arguments.workers):
+            if time.time() > end:
+                break
+            worker.label = f"{kind}-{number}"
+            results.send((number, worker.counts, worker.kinds))
+            try:
+                {"graphs": graphs, "files": files}[kind](number, worker.check)
+            except Exception:  # noqa: BLE001  not to be taken for a death, and no reason to stop
+                traceback.print_exc()
+                worker.counts["failures"] += 1
+                worker.kinds["what draws the models"] += 1
+            print(f"{kind}, seed {number}: {dict(worker.counts)}", flush=True)
+        results.send((None, worker.counts, worker.kinds))
+    finally:
+        worker.child.stop()
+        SAVER.stop()
 
 
 def work_through(arguments: argparse.Namespace, index: int, totals: list[tuple[Counter[str], Counter[str]]]) -> None:

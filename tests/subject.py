@@ -82,6 +82,8 @@ def evaluate(model: onnx.ModelProto, feeds: Sequence[Feed]) -> Values | None:
     open_model.CopyFrom(model)
     del open_model.graph.output[:]
     names = [name for node in model.graph.node for name in node.output if name]
+    outputs = {value.name for value in model.graph.output}  # some may be constants, of what onnxruntime has saved
+    constants = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer if c.name in outputs}
     open_model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -89,6 +91,6 @@ def evaluate(model: onnx.ModelProto, feeds: Sequence[Feed]) -> Values | None:
     options.intra_op_num_threads = 1
     try:
         session = ort.InferenceSession(open_model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return [dict(zip(names, session.run(None, feed), strict=True)) | feed for feed in feeds]
+        return [constants | dict(zip(names, session.run(None, feed), strict=True)) | feed for feed in feeds]
     except Exception:  # noqa: BLE001  what ONNX Runtime raises is its affair
         return None

@@ -40,5 +40,11 @@ class Saver:
         except Exception:  # noqa: BLE001  what ONNX Runtime raises is its affair
             return None
 
+    def stop(self) -> None:
+        """A process that ends waits for its children: this one would wait for more to do."""
+        if self.pool is not None:
+            self.pool.shutdown()
+            self.pool = None
+
 
 SAVER = Saver()
