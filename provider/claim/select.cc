@@ -111,15 +111,6 @@ class Cut {
   MinCut cut_;
 };
 
-}  // namespace
-
-std::vector<bool> select_nodes(const Pricing& pricing, const std::vector<bool>& allowed,
-                               const std::vector<int>& group) {
-  return Cut(pricing, allowed, group).solve();
-}
-
-namespace {
-
 // What a node on the CPU provider loses in form, in equal parts to the groups around it.
 void add_form_loss(const FormLoss& loss, const std::vector<int>& group, std::vector<GroupPrice>* prices) {
   std::vector<int> around;
@@ -132,6 +123,11 @@ void add_form_loss(const FormLoss& loss, const std::vector<int>& group, std::vec
 }
 
 }  // namespace
+
+std::vector<bool> select_nodes(const Pricing& pricing, const std::vector<bool>& allowed,
+                               const std::vector<int>& group) {
+  return Cut(pricing, allowed, group).solve();
+}
 
 std::vector<GroupPrice> price_groups(const Pricing& pricing, const std::vector<int>& group) {
   const int count = group.empty() ? 0 : 1 + std::max(-1, *std::max_element(group.begin(), group.end()));

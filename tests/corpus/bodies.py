@@ -8,6 +8,11 @@ from case import Model, case, network, node, normal, sparse
 from onnx import helper
 
 
+def negate() -> onnx.FunctionProto:
+    opset = helper.make_opsetid("", 17)
+    return helper.make_function("my.lib", "Negate", ["v"], ["m"], [node("Neg", ["v"], ["m"])], [opset])
+
+
 @case("body shown twice, another result of its layers read", claims=("MatMul",))
 def shown_twice() -> Model:
     """ONNX Runtime makes a DequantizeLinear of several readers one for each between the two times."""
@@ -34,13 +39,11 @@ def shown_twice() -> Model:
     given = [helper.make_tensor_value_info(name, type, shapes.get(name, [])) for name, type in types.items()]
     outputs = [onnx.ValueInfoProto(name=name) for name in ("go_on", "next", "f")]
     graph = onnx.GraphProto(name="body", node=body, input=given, output=outputs)
-    opset = helper.make_opsetid("", 17)
-    negate = helper.make_function("my.lib", "Negate", ["v"], ["m"], [node("Neg", ["v"], ["m"])], [opset])
     nodes = [node("Loop", ["turns", "c", "start"], ["last", "y"], name="loop", body=graph)]
     constants = {"w": sparse(16, 16, zeros=0.5), "one": np.ones(16, np.float32), "turns": np.array(1)}
     constants |= {"s": np.float32(0.02), "z": np.uint8(128)}
     inputs, types = {"start": [16, 16], "c": []}, {"c": bool, "y": np.uint8}
-    return network(nodes, inputs, constants, types=types, functions=[negate]), [
+    return network(nodes, inputs, constants, types=types, functions=[negate()]), [
         {"start": normal(16, 16), "c": np.array(True)}
     ]
 
@@ -68,11 +71,9 @@ def identity_in_a_body_with_a_body() -> Model:
     ]
     outputs = [onnx.ValueInfoProto(name=name) for name in ("go_on", "next")]
     graph = onnx.GraphProto(name="body", node=body, input=given, output=outputs)
-    opset = helper.make_opsetid("", 17)
-    unused = helper.make_function("my.lib", "Negate", ["v"], ["m"], [node("Neg", ["v"], ["m"])], [opset])
     nodes = [node("Loop", ["turns", "c", "x"], ["y"], name="loop", body=graph)]
     inputs = {"x": [4, 16], "c": []}
     constants = {"w": sparse(16, 16), "turns": np.array(2), "low": np.float32(-2), "high": np.float32(2)}
-    return network(nodes, inputs, constants, types={"c": bool}, functions=[unused]), [
+    return network(nodes, inputs, constants, types={"c": bool}, functions=[negate()]), [
         {"x": normal(4, 16), "c": np.array(True)}
     ]

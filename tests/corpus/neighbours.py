@@ -48,25 +48,19 @@ def outside_weights(product: str, behind: list[str]) -> Model:
     return network([choice], {"x": ["n", 64], "c": []}, constants(), types=types), [feed]
 
 
-def dequantized_weights(product: str, behind: list[str], domain: str = "") -> Model:
-    """MatMulNBits rounds the input to 8 bits, too."""
+def dequantized_weights(product: str, behind: list[str], domain: str = "", outputs: tuple[str, ...] = ()) -> Model:
+    """MatMulNBits rounds the input to 8 bits, too. outputs: of the graph, besides; they make no difference."""
     first = [node("DequantizeLinear", ["u", "s"], ["f"], domain=domain), node(product, ["x", "f"], ["m"])]
     nodes, y = chain(behind, "m")
     types = {y: np.int8 if behind[-1] == "QuantizeLinear" else np.float32}
-    return network([*first, *nodes], {"x": ["n", 64]}, constants(), [y], types=types), [{"x": 0.1 * normal(8, 64)}]
+    model = network([*first, *nodes], {"x": ["n", 64]}, constants(), [y, *outputs], types=types)
+    return model, [{"x": 0.1 * normal(8, 64)}]
 
 
 def wide_constants() -> dict[str, np.ndarray]:
     """Of a dense layer of bytes, which stays, and of layers of floats that are worth a claim."""
     weights = {"w": sparse(1024, 512, zeros=0.95), "v": sparse(1024, 513, zeros=0.95)[:, 1:]}
     return constants() | weights | {"u": bytes_of(256, 1024, dtype=np.int8)}
-
-
-def product_read_outside(product: str, limit: str) -> Model:
-    """That the product is an output of the graph, too, makes it no other for onnxruntime."""
-    first = [node("DequantizeLinear", ["u", "s"], ["f"]), node(product, ["x", "f"], ["m"])]
-    nodes, y = chain([limit], "m")
-    return network([*first, *nodes], {"x": ["n", 64]}, constants(), [y, "m"]), [{"x": 0.1 * normal(8, 64)}]
 
 
 def product_of_bytes(product: str, limit: str) -> Model:
@@ -122,6 +116,7 @@ for op in PRODUCTS:
         microsoft = partial(dequantized_weights, op, ops, domain=MICROSOFT)
         case(f"{name} of weights that com.microsoft.DequantizeLinear makes")(microsoft)
     for ops in ("Relu", "Clip"):
-        case(f"{ops} behind a {op} that is an output")(partial(product_read_outside, op, ops))
+        read = partial(dequantized_weights, op, [ops], outputs=("m",))
+        case(f"{ops} behind a {op} that is an output")(read)
         case(f"{ops} behind a {op} of bytes", options=({},))(partial(product_of_bytes, op, ops))
     case(f"two readers of a Relu behind a {op} of dequantized weights")(partial(two_readers, op))
