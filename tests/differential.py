@@ -92,13 +92,24 @@ def session_of(trial: Trial, options: Variant | None) -> ort.InferenceSession:
     return ort.InferenceSession(trial.model, settings, providers=[*here, "CPUExecutionProvider"], enable_fallback=0)
 
 
-def every_value_an_output(model: bytes) -> bytes:
-    """And nothing declared of them, since a declaration may not hold."""
+def every_value_an_output(model: bytes, sizes: bool) -> bytes:
+    """And nothing declared of them, since a declaration may not hold. Not sizes: nor can ONNX Runtime derive any, from
+    those of inputs and constants: it may derive others than it has in a run, and then no memory of the real size can be
+    bound."""
     result = onnx.load_from_string(model)
     names = [output.name for output in result.graph.output]
     names += [name for node in result.graph.node for name in node.output if name]
     del result.graph.output[:], result.graph.value_info[:]
     result.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names))
+    if not sizes:
+        given = {value.name for value in result.graph.input}
+        for constant in result.graph.initializer:
+            if constant.name not in given:  # then it is one that could be fed, and is none for shape inference
+                info = onnx.helper.make_tensor_value_info(constant.name, constant.data_type, constant.dims)
+                result.graph.input.append(info)
+        for value in result.graph.input:
+            for dim in value.type.tensor_type.shape.dim:
+                dim.Clear()
     return bytes(result.SerializeToString())
 
 
@@ -118,8 +129,13 @@ def why_no_measure(trial: Trial, refused: bool) -> str:
     """Why the values of the CPU provider are no measure: it leaves memory unwritten, as it does for some shapes that do
     not fit each other, and the outputs depend on what is there (refused: or anything does); or `any_for_nan` holds and
     a float inside, which may be quantized behind, is NaN."""
+    reasons = (no_measure(trial, every_value_an_output(trial.model, sizes), refused) for sizes in (True, False))
+    return next(filter(None, reasons), "")
+
+
+def no_measure(trial: Trial, every: bytes, refused: bool) -> str:
     try:
-        session = session_of(replace(trial, model=every_value_an_output(trial.model)), None)
+        session = session_of(replace(trial, model=every), None)
         outputs = range(len(session.get_outputs() if refused else onnx.load_from_string(trial.model).graph.output))
         for feed in trial.feeds:
             like = session.run(None, dict(feed))

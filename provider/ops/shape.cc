@@ -83,22 +83,20 @@ Shape reshaped(const Shape& x, const Reshape& reshape) {
 
 }  // namespace
 
-// As onnxruntime does, by the first input that has elements. It asks nothing of the others that have none, but with
-// channels of another number of pixels or tokens it would leave memory unwritten.
+// As onnxruntime does: the first input that has elements says how the others have to be. Those without elements are
+// asked nothing but their channels, which count even where they hold no pixels or tokens: then the last channels of
+// the output are not written.
 Shape Concat::shape(const Shapes& inputs) const {
   const auto is_empty = [](const Shape& shape) { return element_count(shape) == 0; };
   const auto first = std::find_if_not(inputs.begin(), inputs.end(), is_empty);
-  const bool all_empty = first == inputs.end();
-  Shape result = all_empty ? inputs[0] : *first;
+  Shape result = first == inputs.end() ? inputs[0] : *first;
   const size_t axis = channel_axis(axes, result);
   int64_t channels = 0;
   for (const Shape& input : inputs) {
-    const bool same_rank = input.size() == result.size();
     Shape other = input;
-    if (same_rank) other[axis] = result[axis];
-    const bool nothing = same_rank && (all_empty || input[axis] == 0);
-    if (other != result && !nothing) {
-      throw Error("its inputs have shapes " + dims_text(all_empty ? inputs[0] : *first) + " and " + dims_text(input) +
+    if (axis < input.size()) other[axis] = result[axis];
+    if (axis >= input.size() || (other != result && !is_empty(input))) {
+      throw Error("its inputs have shapes " + dims_text(result) + " and " + dims_text(input) +
                   "; they may differ in axis " + std::to_string(axis) + " only");
     }
     channels = checked_add(channels, input[axis]);

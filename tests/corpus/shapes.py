@@ -250,15 +250,18 @@ def resized_channels_declared_as_theirs() -> Model:
 
 
 def parts_without_elements(*shapes: tuple[int, ...]) -> Model:
-    """onnxruntime asks nothing of the sizes of parts without elements."""
+    """onnxruntime asks nothing of the sizes of parts without elements. Channels that they have all the same are written
+    by nobody: no weight reads them. They are the last ones."""
     names = [f"x{i}" for i in range(len(shapes))]
-    channels = sum(shape[-1] for shape in shapes)
+    written = sum(shape[-1] for shape in shapes if np.prod(shape) > 0)
+    weight = sparse_bytes(sum(shape[-1] for shape in shapes), 16)
+    weight[written:] = 0
     nodes = [
         node("QLinearConcat", [*Q, *(n for name in names for n in (name, *Q))], ["c"], domain=MICROSOFT, axis=-1),
         node("QLinearMatMul", ["c", *Q, "w", "s", "wz", *Q], ["y"]),
     ]
-    constants = {"s": np.float32(0.05), "z": np.uint8(3), "wz": np.int8(0), "w": sparse_bytes(channels, 16)}
-    inputs = {name: [f"{name}_{axis}" for axis in range(len(shapes[0]))] for name in names}
+    constants = {"s": np.float32(0.05), "z": np.uint8(3), "wz": np.int8(0), "w": weight}
+    inputs = {name: [f"{name}_{axis}" for axis in range(len(shape))] for name, shape in zip(names, shapes, strict=True)}
     feed = {name: bytes_of(*shape) for name, shape in zip(names, shapes, strict=True)}
     return network(nodes, inputs, constants, types=dict.fromkeys([*names, "y"], np.uint8)), [feed]
 
@@ -269,9 +272,40 @@ for shapes in (
     ((3, 8), (7, 0)),
     ((0, 8), (3, 0)),
     ((2, 0, 4), (3, 0, 4)),
+    ((2, 5, 7), (0, 4, 5)),
+    ((3, 0, 4), (2, 5, 8)),
+    ((2, 5, 8), (2, 0, 2), (2, 5, 6)),
 ):
     case(f"parts {' and '.join('x'.join(map(str, shape)) for shape in shapes)}")(
         partial(parts_without_elements, *shapes)
+    )
+
+
+def channels_that_nobody_writes(whole: tuple[int, ...], empty: tuple[int, ...], axis: int) -> Model:
+    """As parts without elements, of floats; what is not written is cut off."""
+    bounds = {"zero": [0], "end": [2 * whole[axis]], "axis": [axis]}
+    nodes = [
+        node("Conv" if axis == 1 else "MatMul", ["x", "w"], ["a"]),
+        node("Concat", ["a", "e", "x"], ["c"], axis=axis),
+        node("Slice", ["c", *bounds], ["s"]),
+        node("Relu", ["s"], ["y"]),
+    ]
+    channels = whole[axis]
+    weight = sparse(channels, channels, 1, 1) if axis == 1 else sparse(channels, channels)
+    constants = {"w": weight} | {name: np.array(value, np.int64) for name, value in bounds.items()}
+    inputs = {name: [f"{name}_{i}" for i in range(len(whole))] for name in "xe"}
+    inputs["x"][axis] = channels
+    return network(nodes, inputs, constants), [{"x": normal(*whole), "e": normal(*empty)}]
+
+
+for whole, empty, axis in (
+    ((2, 8, 5, 5), (0, 3, 5, 5), 1),
+    ((2, 8, 5, 5), (2, 3, 0, 7), 1),
+    ((3, 5, 12), (0, 5, 12), -1),
+    ((5, 12), (0, 4), -1),
+):
+    case(f"nobody writes {'x'.join(map(str, empty))}", claims=("Concat",))(
+        partial(channels_that_nobody_writes, whole, empty, axis)
     )
 
 
