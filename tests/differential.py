@@ -29,6 +29,7 @@ Feed = Mapping[str, np.ndarray]
 ADDRESS_SPACE = 4 << 30  # of a child; bytes
 START_SECONDS = 600  # of a child, on a machine that has much else to do
 ON_CPU = "CPU provider"
+FILLS = (0, 0x20, 0x7F, 0x80, 0xA5, 0xD0, 0xFF)  # whatever saturates behind one of them does not behind another
 CPU_SECONDS = 60  # what the CPU provider takes longer for, a Loop without end for example, is no reference
 MEMORY_FACTOR, MEMORY_SLACK = 3, 96 << 20  # peak growth allowed: so many times the CPU provider's, plus bytes
 
@@ -141,7 +142,7 @@ def no_measure(trial: Trial, every: bytes, refused: bool) -> str:
             like = session.run(None, dict(feed))
             if trial.any_for_nan and any(value.dtype.kind == "f" and np.isnan(value).any() for value in like):
                 return "a value inside is NaN"
-            filled = [run_into(session, feed, like, byte) for byte in (0, 0x7F, 0x80, 0xA5)]
+            filled = [run_into(session, feed, like, byte) for byte in FILLS]
             if any(filled[0][i].tobytes() != other[i].tobytes() for i in outputs for other in filled[1:]):
                 return "it leaves memory unwritten"
     except Exception:  # noqa: BLE001  values that are no tensors of numbers

@@ -7,7 +7,7 @@ CPU provider's own values move where the last bits of the inputs, the weights an
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ def nudged_model(model: bytes, draw: int) -> bytes:
     a norm sums; the floats that it quantizes, in functions and bodies too, are all larger or all smaller."""
     result = onnx.load_from_string(model)
     random = np.random.default_rng(draw)
-    limits = {name for node in result.graph.node if node.op_type in ("Min", "Max", "Clip") for name in node.input}
+    limits = {name for node in all_nodes(result.graph) if node.op_type in ("Min", "Max", "Clip") for name in node.input}
     for tensor in result.graph.initializer:
         if (len(tensor.dims) >= 2 or tensor.name in limits) and tensor.data_type == onnx.TensorProto.FLOAT:
             tensor.CopyFrom(
@@ -35,6 +35,14 @@ def nudged_model(model: bytes, draw: int) -> bytes:
     for nodes in (result.graph.node, *(function.node for function in result.functions)):
         nudge(nodes, 1 + (QUANTIZED if draw % 2 else -QUANTIZED))
     return bytes(result.SerializeToString())
+
+
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Of the graph and of the bodies of its nodes."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            yield from all_nodes(attribute.g)
 
 
 def nudged_feed(feed: Mapping[str, np.ndarray], draw: int) -> dict[str, np.ndarray]:
