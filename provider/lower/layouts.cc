@@ -60,14 +60,15 @@ TensorRef Layouts::new_dense(int value) {
   Placed& v = placement_.at(value);
   int64_t count = 1;
   for (int64_t d : v.shape) count = checked_mul(count, d);
-  v.dense_buffer = v.region_output != kNone ? buffers_.output(static_cast<size_t>(v.region_output))
-                                            : buffers_.add(count, v.is_bytes() ? 1 : sizeof(float));
-  return {v.dense_buffer, 0};
+  v.dense = {v.region_output != kNone ? buffers_.output(static_cast<size_t>(v.region_output))
+                                      : buffers_.add(count, v.is_bytes() ? 1 : sizeof(float)),
+             0};
+  return *v.dense;
 }
 
 TensorRef Layouts::dense_of(int value) {
   const Placed& v = placement_.at(value);
-  if (v.dense_buffer != kNone) return {v.dense_buffer, 0};
+  if (v.dense) return *v.dense;
   if (is_empty(v.shape)) return new_dense(value);
   const Version source = v.versions.front();
   const LaneTensor& lanes = source.tensor;

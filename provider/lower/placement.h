@@ -39,7 +39,7 @@ struct Placed {
   int uses = 0;       // by stages
   int last_use = -1;  // stage index
   int region_output = kNone;
-  int dense_buffer = kNone;
+  std::optional<TensorRef> dense;         // row-major
   std::optional<TensorRef> quantization;  // DynamicQuantize: scale and zero point of this run
   bool shared = false;                    // a Reshape gave its memory a second name
   std::vector<Version> versions;          // lane-blocked, home first

@@ -69,31 +69,28 @@ Operand like_output(const Stage& stage, Planner& p) {
   return {x, walk_pixels(x)};
 }
 
-}  // namespace
-
-void form(const Unary&, const Stage& stage, Placement& placement) {
+// Numbers for the channels ask for lanes; where nothing does, the output lies as the input.
+void form_of_one(const Stage& stage, Placement& placement) {
   Placed& out = placement.at(stage.op.output);
   if (const std::optional<Axes> axes = stage.channel_axes()) return out.place_lanes(*axes);
   out.place_as(placement.at(stage.op.inputs[0]));
 }
 
-void emit(const Unary& unary, const Stage& stage, Planner& p) {
-  const auto first = [&](const auto& append) { append(unary); };
+template <class Function>
+void emit_of_one(const Function& function, const Stage& stage, Planner& p) {
+  const auto first = [&](const auto& append) { append(function); };
   if (p.placement.at(stage.op.output).lanes) return emit_lanes(stage, like_output(stage, p), kNone, p, first);
   const TensorRef x = p.layouts.dense_of(stage.op.inputs[0]);
   emit_flat(stage, x, x, p, first);
 }
 
-void form(const Affine& affine, const Stage& stage, Placement& placement) {
-  const Placed& in = placement.at(stage.op.inputs[0]);
-  const bool may_be_image = !in.shape.empty() && in.shape.size() <= 4;
-  const Axes of_number = may_be_image ? affine.axes : Axes::kTokens;
-  placement.at(stage.op.output).place_lanes(stage.channel_axes().value_or(in.lanes ? in.axes : of_number));
-}
+}  // namespace
 
-void emit(const Affine& affine, const Stage& stage, Planner& p) {
-  emit_lanes(stage, like_output(stage, p), kNone, p, [&](const auto& append) { append(affine); });
-}
+void form(const Unary&, const Stage& stage, Placement& placement) { form_of_one(stage, placement); }
+void emit(const Unary& unary, const Stage& stage, Planner& p) { emit_of_one(unary, stage, p); }
+
+void form(const Affine&, const Stage& stage, Placement& placement) { form_of_one(stage, placement); }
+void emit(const Affine& affine, const Stage& stage, Planner& p) { emit_of_one(affine, stage, p); }
 
 void form(const PRelu& prelu, const Stage& stage, Placement& placement) {
   placement.at(stage.op.output).place_lanes(prelu.axes);

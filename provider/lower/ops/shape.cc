@@ -32,6 +32,14 @@ void copy_channels(LaneTensor x, int64_t x_first, LaneTensor y, int64_t y_first,
   p.emission.add_positions(std::make_unique<LaneCopyStep>(), name, x, y);
 }
 
+void name_numbers(ChannelRange range, const Stage& stage, Planner& p) {
+  TensorRef numbers = p.layouts.dense_of(stage.op.inputs[0]);
+  numbers.offset += range.begin;
+  Placed& out = p.placement.at(stage.op.output);
+  p.placement.at(stage.op.inputs[0]).shared = out.shared = true;
+  out.dense = numbers;
+}
+
 // A range of a token's channels is a tensor with wider steps between tokens: nothing moves.
 void name_channels(const LaneTensor& source, ChannelRange range, const Stage& stage, Planner& p) {
   p.placement.at(stage.op.inputs[0]).shared = p.placement.at(stage.op.output).shared = true;
@@ -92,15 +100,20 @@ void emit(const Concat&, const Stage& stage, Planner& p) {
   }
 }
 
+// A range of one token that lies row-major is row-major, too, and need not move.
 void form(const Split& split, const Stage& stage, Placement& placement) {
-  placement.at(stage.op.output).place_lanes(split.axes);
+  const Placed& in = placement.at(stage.op.inputs[0]);
+  Placed& out = placement.at(stage.op.output);
+  const bool one_token = split.axes == Axes::kTokens && !in.lanes && !in.is_bytes() && token_count(in.shape) == 1;
+  if (!one_token || out.region_output != kNone) out.place_lanes(split.axes);
 }
 
 void emit(const Split& split, const Stage& stage, Planner& p) {
   const Placed& out = p.placement.at(stage.op.output);
   const int in = stage.op.inputs[0];
-  const LaneTensor source = p.layouts.lanes_of(in, out.blocks, out.axes);
   const ChannelRange range = channel_range(split, p.placement.at(in).channels(split.axes));
+  if (!out.lanes) return name_numbers(range, stage, p);
+  const LaneTensor source = p.layouts.lanes_of(in, out.blocks, out.axes);
   if (split.axes == Axes::kTokens && !out.is_bytes()) return name_channels(source, range, stage, p);
   copy_channels(source, range.begin, p.layouts.new_lanes(stage.op.output), 0, range.end - range.begin, out.is_bytes(),
                 "split", p);
@@ -122,7 +135,7 @@ void emit(const Reshape&, const Stage& stage, Planner& p) {
   if (out.lanes) {
     out.versions = {{p.layouts.lanes_of(in, out.blocks, out.axes), out.axes, std::nullopt}};
   } else {
-    out.dense_buffer = p.layouts.dense_of(in).buffer;
+    out.dense = p.layouts.dense_of(in);
   }
 }
 
