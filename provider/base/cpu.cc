@@ -22,29 +22,39 @@ uint64_t read_xcr0() {
 
 bool has_all(uint32_t value, uint32_t bits) { return (value & bits) == bits; }
 
+struct Registers {
+  uint32_t a = 0, b = 0, c = 0, d = 0;
+};
+// Of a leaf that the CPU may not have: then nothing.
+Registers cpuid(uint32_t leaf, uint32_t subleaf = 0) {
+  Registers r;
+  if (!__get_cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d)) return {};
+  return r;
+}
+
 Features read_features() {
-  uint32_t a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
   constexpr uint32_t kLeaf1 = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
-  if (!has_all(c, kLeaf1)) return 0;
+  if (!has_all(cpuid(1).c, kLeaf1)) return 0;
   const uint64_t xcr0 = read_xcr0();
   if ((xcr0 & kXcr0Avx) != kXcr0Avx) return 0;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-  Features features = has_all(b, bit_AVX2) ? kAvx2 : 0;
+  const Registers seven = cpuid(7);
+  Features features = 0;
+  if (has_all(seven.b, bit_AVX2)) features |= kAvx2;
+  constexpr uint32_t kVnniInt8Bit = 1 << 4;
+  if (seven.a >= 1 && has_all(cpuid(7, 1).d, kVnniInt8Bit)) features |= kVnniInt8;
   if ((xcr0 & kXcr0Avx512) != kXcr0Avx512) return features;
   constexpr uint32_t kLeaf7 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-  if (has_all(b, kLeaf7)) features |= kAvx512;
-  if (has_all(c, bit_AVX512VNNI)) features |= kVnni512;
+  if (has_all(seven.b, kLeaf7)) features |= kAvx512;
+  if (has_all(seven.c, bit_AVX512VNNI)) features |= kVnni512;
   return features;
 }
 
 int64_t read_l2_bytes() {
   constexpr uint32_t kLeaf = 0x80000006;  // of AMD and Intel alike
   constexpr int64_t kUsual = 1 << 20;
-  uint32_t a, b, c, d;
   // Only generated code asks. What is planned where it cannot run is for CPUs where it can.
-  if ((hardware_features() & kAvx512) == 0 || !__get_cpuid(kLeaf, &a, &b, &c, &d)) return kUsual;
-  const int64_t kilobytes = c >> 16;
+  if ((hardware_features() & kAvx512) == 0) return kUsual;
+  const int64_t kilobytes = cpuid(kLeaf).c >> 16;
   return kilobytes > 0 ? kilobytes * 1024 : kUsual;
 }
 
@@ -56,6 +66,7 @@ const FeatureFlags kFlags[] = {
     {kAvx2, {"avx2", "fma", "f16c"}},
     {kAvx512, {"avx512f", "avx512bw", "avx512dq", "avx512vl"}},
     {kVnni512, {"avx512_vnni"}},
+    {kVnniInt8, {"avx_vnni_int8"}},
 };
 
 }  // namespace

@@ -8,9 +8,10 @@ namespace sparsecpu {
 
 // Instructions that are of use together. A set is a sum of them.
 enum Feature : uint32_t {
-  kAvx2 = 1,     // with FMA and F16C
-  kAvx512 = 2,   // F, BW, DQ and VL
-  kVnni512 = 4,  // AVX-512 VNNI
+  kAvx2 = 1,      // with FMA and F16C
+  kAvx512 = 2,    // F, BW, DQ and VL
+  kVnni512 = 4,   // AVX-512 VNNI
+  kVnniInt8 = 8,  // products of signed bytes: no kernel here uses it, the CPU provider's do
 };
 using Features = uint32_t;
 

@@ -18,6 +18,7 @@ namespace {
 
 double needed_sparsity(const NodeCost& cost) {
   if (!cost.linear || !cost.known || cost.form == LayerForm::kDepthwise) return -1;
+  if (cost.dense_wins) return 0;
   return cost.group_density >= 0 ? 1 - cost.needed_density : cost.needed_sparsity;
 }
 
@@ -193,7 +194,7 @@ class Claimer {
     for (size_t i = 0; i < group_.size(); ++i) {
       if (group_[i] < 0) continue;
       linear[group_[i]] = linear[group_[i]] || pricing_.nodes[i].linear;
-      reason_to_run[group_[i]] = reason_to_run[group_[i]] || pricing_.nodes[i].sparse_wins;
+      reason_to_run[group_[i]] = reason_to_run[group_[i]] || pricing_.nodes[i].wins();
       forced[group_[i]] = forced[group_[i]] || (pricing_.forced[i] && pricing_.nodes[i].linear);
     }
     for (size_t i = 0; i < group_.size(); ++i) {

@@ -57,6 +57,10 @@ std::string claimed_reason(const NodeCost& cost, bool forced) {
                             microseconds(cost.fused_cpu_us) + " on the CPU provider";
   if (forced && cost.linear) return "claimed because of min_sparsity: " + times;
   if (!cost.linear) return "it joins the claimed layers next to it";
+  if (cost.dense_wins && !cost.sparse_wins) {
+    return std::string(cost.products == CpuProducts::kSigned ? "products of signed bytes" : "ConvInteger") +
+           ", slow on the CPU provider: " + times;
+  }
   if (cost.group_density >= 0 && skips_zeros(cost.form)) {
     return "sparse, " + percent(1 - cost.group_density) + " of the groups of 4 weights are zero: " + times;
   }
@@ -68,15 +72,15 @@ std::string linear_reason(const NodeCost& cost, std::optional<double> min_sparsi
   if (min_sparsity && cost.sparsity < *min_sparsity) {
     return percent(cost.sparsity) + " of the weights are zero, fewer than min_sparsity " + percent(*min_sparsity);
   }
-  if (cost.form == LayerForm::kDepthwise) {
+  if (cost.form == LayerForm::kDepthwise && !cost.dense_wins) {
     return "a depthwise convolution gains nothing by itself; it joins sparse layers next to it when that saves time";
   }
-  if (cost.group_density > cost.needed_density && !cost.sparse_wins) {
+  if (cost.group_density > cost.needed_density && !cost.wins()) {
     return "it would be slower here: " + percent(1 - cost.group_density) +
            " of the groups of 4 input channels have zero weights only, about " + percent(1 - cost.needed_density) +
            " are needed for " + cost.situation + " (prune further or in such groups, or set min_sparsity)";
   }
-  if (!cost.sparse_wins && cost.sparsity < cost.needed_sparsity) {
+  if (!cost.wins() && cost.sparsity < cost.needed_sparsity) {
     return "it would be slower here: " + percent(cost.sparsity) + " of the weights are zero, about " +
            percent(cost.needed_sparsity) + " are needed for " + cost.situation +
            " (prune further, or set min_sparsity)";

@@ -19,11 +19,18 @@ struct KernelSpeed {
   double spilled = 1;  // the rate where the inputs of a chunk of K leave a small L1 cache, against `rate`
 };
 
+// Products of bytes that the CPU provider has no fast kernel for. Operations a nanosecond; weight_ns: what each weight
+// takes besides, in every run.
+struct SlowProducts {
+  double rate, weight_ns, depthwise;
+};
+
 // Layers of floats or bytes at one level. Operations (two for a multiply-add) a nanosecond where not said otherwise.
 struct LayerSpeed {
   double cpu;             // the CPU provider's dense kernels, large layers
   double cpu_end;         // nanoseconds: what each value of the output of its convolutions takes besides
   double gather_row = 0;  // of bytes, nanoseconds: what it takes to gather a window's row at one position
+  SlowProducts cpu_signed{}, cpu_integer_conv{};  // of bytes: s8 * s8; ConvInteger with s8 weights
   KernelSpeed dense, stream;
   KernelSpeed code{};  // generated; rate 0: none is
   double depthwise_cpu, depthwise;
@@ -62,6 +69,8 @@ constexpr LevelSpeed kScalarSpeed{
     .bytes = {.cpu = 166,
               .cpu_end = 0.036,
               .gather_row = 8,
+              .cpu_signed = {9, 2, 8},
+              .cpu_integer_conv = {10, 0, 0.6},
               .dense = {0.44, 4, 1},
               .stream = {0.08, 4, 1},
               .depthwise_cpu = 12,
@@ -92,6 +101,8 @@ constexpr LevelSpeed kAvx2Speed{
     .bytes = {.cpu = 180,
               .cpu_end = 0.036,
               .gather_row = 8,
+              .cpu_signed = {9, 2, 8},
+              .cpu_integer_conv = {10, 0, 0.6},
               .dense = {0.75, 4, 1.2},
               .stream = {1.2, 8, 1.2},
               .depthwise_cpu = 24,
@@ -121,6 +132,8 @@ constexpr LevelSpeed kAvx512Speed{
     .bytes = {.cpu = 595,
               .cpu_end = 0.036,
               .gather_row = 4,
+              .cpu_signed = {44, 3.2, 32},
+              .cpu_integer_conv = {44, 0, 2.4},
               .dense = {2.6, 4, 1},
               .stream = {2.6, 8, 2},
               .depthwise_cpu = 78,
@@ -138,6 +151,8 @@ constexpr LevelSpeed kVnni512Speed{
     .bytes = {.cpu = 892,
               .cpu_end = 0.036,
               .gather_row = 4,
+              .cpu_signed = {44, 3.2, 32},
+              .cpu_integer_conv = {44, 0, 2.4},
               .dense = {8.1, 4, 1.9},
               .stream = {5.7, 8, 3},
               .code = {8.0, 4.5, 1},
@@ -157,6 +172,10 @@ constexpr LevelSpeed kVnni512Speed{
 constexpr double kCodeBytes = 14, kCodeGroupBytes = 10, kCodeFetch = 60;
 // It takes up to three times the memory of the weights: a layer is claimed for its zeros where it saves a quarter.
 constexpr double kWorthOfCode = 0.75;
+
+// A layer for which the CPU provider has a slow kernel only is claimed whatever its zeros where it is predicted to take
+// this share of its time: of kernels so far apart, predictions need not be near.
+constexpr double kWorthOfSlow = 0.7;
 
 // A group has to be predicted faster by this share: predictions err, and a group that is slower is worse than none.
 constexpr double kMargin = 0.1;

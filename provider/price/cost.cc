@@ -161,7 +161,8 @@ NodeCost node_cost(const Graph& graph, const Recognised& recognised, const Table
                                                         : nullptr;
     const auto* quantized = std::get_if<QuantizedLinear>(&op.data);
     if (quantized != nullptr) {
-      price_quantized_linear(*quantized, counts->of(quantized->weight), output, layer, target, &cost);
+      const CpuProducts products = cpu_products(graph.nodes[node], *quantized);
+      price_quantized_linear(*quantized, counts->of(quantized->weight), output, layer, products, target, &cost);
     }
     if (output == nullptr || !complete) return cost;
     if (quantized != nullptr || (in_layer && std::holds_alternative<Unary>(op.data))) continue;

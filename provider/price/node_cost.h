@@ -15,6 +15,9 @@ struct FormLoss {
   double us = 0;
 };
 
+// Products of bytes, by the kernel that the CPU provider has for them.
+enum class CpuProducts { kUsual, kSigned, kIntegerConv };
+
 // What a node takes: of all the Ops that it means together.
 struct NodeCost {
   bool known = false;  // false: no shapes, nothing can be said
@@ -29,6 +32,9 @@ struct NodeCost {
   FormLoss form_loss;
   bool linear = false;
   bool sparse_wins = false;  // the sparse kernel beats the CPU provider, edges aside
+  bool dense_wins = false;   // it has a slow kernel only, and the layer is faster here whatever its zeros, edges aside
+  CpuProducts products = CpuProducts::kUsual;
+  bool wins() const { return sparse_wins || dense_wins; }
   double sparsity = -1;
   int64_t dense_bytes = 0;
   double multiply_adds = 0;            // of linear layers and attention

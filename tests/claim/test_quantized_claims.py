@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,54 @@ def test_claims_follow_the_groups_of_four(form: str, isa: int) -> None:
         dense = claim.claim(pruned_network(form, sparsity), isa=isa)
         assert dense["regions"] == []
         assert any("groups of 4 input channels" in d["reason"] for d in dense["decisions"])
+
+
+# For products of signed bytes the CPU provider has a fast kernel with these instructions only.
+SIGNED_ARE_SLOW = "avx_vnni_int8" not in Path("/proc/cpuinfo").read_text()
+
+
+def product(op: str, x_type: Any, w_type: Any = S8) -> dict[str, Any]:
+    """A dense layer of an operator that the CPU provider computes in integers."""
+    g = Quantized()
+    zero = 128 if w_type is U8 else 0
+
+    def dense(shape: tuple[int, ...], dtype: Any) -> str:
+        return g.constant(g.random.integers(1, 100, shape) + zero, dtype)
+
+    if op == "DynamicQuantizeLinear":
+        x = g.add(op, g.input("x", [1, 64, 28, 28]), outputs=3)
+        scale, offset = (x.removesuffix("_0") + suffix for suffix in ("_1", "_2"))
+        conv = g.add("ConvInteger", x, dense((64, 64, 3, 3), w_type), offset, pads=[1] * 4)
+        scales = g.add("Mul", scale, g.constant(np.float32(0.01)))
+        return basic(g.byte_model(g.add("Mul", g.add("Cast", conv, to=1), scales), None))
+    numbers = (*g.parameters(0.01, zero, w_type), *g.parameters(0.5, 3, x_type))
+    is_conv = op == "QLinearConv"
+    x = g.bytes_input("x", [1, 64, 28, 28] if is_conv else [128, 256], x_type)
+    weights = dense((64, 64, 3, 3) if is_conv else (256, 256), w_type)
+    inputs = (x, *g.parameters(0.02, 3, x_type), weights, *numbers)
+    if op == "QGemm":
+        inputs = (*inputs[:6], "", *inputs[6:])
+    elsewhere = {"domain": "com.microsoft"} if op == "QGemm" else {}
+    return basic(g.byte_model(g.add(op, *inputs, **({"pads": [1] * 4} if is_conv else elsewhere)), x_type))
+
+
+@pytest.mark.parametrize("isa", [1, 2, 3])
+@pytest.mark.parametrize("op", ["QLinearConv", "QLinearMatMul", "QGemm"])
+def test_dense_products_of_signed_bytes_are_claimed(op: str, isa: int) -> None:
+    """They are slow on the CPU provider, those of unsigned bytes are not."""
+    result = claim.claim(product(op, S8), isa=isa)
+    assert [len(r) for r in result["regions"]] == ([1] if SIGNED_ARE_SLOW else [])
+    if SIGNED_ARE_SLOW:
+        assert "products of signed bytes, slow on the CPU provider" in result["decisions"][0]["reason"]
+    for w_type in (S8, U8):
+        assert claim.claim(product(op, U8, w_type), isa=isa)["regions"] == []
+
+
+@pytest.mark.parametrize("isa", [1, 2, 3])
+def test_dense_integer_convolutions_are_claimed(isa: int) -> None:
+    result = claim.claim(product("DynamicQuantizeLinear", U8), isa=isa)
+    assert len(result["regions"]) == 1
+    assert any("ConvInteger, slow on the CPU provider" in d["reason"] for d in result["decisions"])
 
 
 def test_units_are_taken_whole() -> None:

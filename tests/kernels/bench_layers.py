@@ -1,9 +1,10 @@
 """Times of single layers on one thread, against what provider/pack/speeds.h predicts from its table:
 
-    PYTHONPATH=build/dev/python:tests:tests/int8 python tests/kernels/bench_layers.py [float|bytes] [LEVEL]
+    PYTHONPATH=build/dev/python:tests:tests/int8 python tests/kernels/bench_layers.py [float|bytes|forms] [LEVEL]
 
 Microseconds of the CPU provider and of each kernel that may run the layer, measured / predicted. "fastest" is what the
-measurements say of the layer alone, "chosen" the kernel that the provider takes by default.
+measurements say of the layer alone, "chosen" the kernel that the provider takes by default. forms: dense layers of bytes in every
+form that ONNX Runtime has a kernel of its own for, in multiply-adds a nanosecond.
 """
 
 from __future__ import annotations
@@ -58,6 +59,54 @@ def byte_layers(zeros: float) -> Iterator[tuple[str, onnx.ModelProto, Feeds]]:
         yield f"{k}->{n} {rows} rows", *matmul_model(numbers, (rows, k), n)
 
 
+# Operator, type of the activations, type of the weights.
+FORMS = [(op, x, w) for op in ("QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger") for x in ("u8", "s8") for w in ("s8", "u8") if x + w != "s8u8"]  # fmt: skip
+# Input channels, output channels, output pixels a side, kernel, groups.
+FORM_CONVOLUTIONS = [(64, 256, 56, 1, 1), (256, 256, 14, 3, 1), (1024, 256, 14, 1, 1), (512, 512, 7, 3, 1), (64, 64, 14, 3, 1), (32, 32, 14, 1, 1), (16, 16, 28, 3, 1), (3, 32, 112, 3, 1), (1, 16, 56, 3, 1), (96, 96, 28, 3, 96), (256, 256, 14, 3, 256), (256, 256, 14, 3, 8)]  # fmt: skip
+FORM_PRODUCTS = [(768, 768, 128), (3072, 768, 128), (256, 256, 32), (64, 64, 16), (768, 768, 4), (768, 3072, 1), (256, 256, 1)]  # fmt: skip
+
+
+def layer_of_form(op: str, x_type: str, w_type: str, sizes: tuple[int, ...]) -> tuple[onnx.ModelProto, Feeds, float]:
+    """A dense layer, and its multiply-adds."""
+    from byte_models import S8, U8, ByteGraph, random_bytes
+
+    g, types = ByteGraph(0), {"u8": U8, "s8": S8}
+    is_conv, (x_dtype, w_dtype) = "Conv" in op, (types[x_type], types[w_type])
+    if is_conv:
+        channels, rows, size, kernel, groups = sizes
+        shape, weight = [1, channels, size, size], (rows, channels // groups, kernel, kernel)
+        attributes = {"pads": [kernel // 2] * 4, "group": groups}
+        work = float(np.prod(weight)) * size * size
+    else:
+        k, rows, tokens = sizes
+        shape, weight, attributes = [tokens, k], (k, rows), {}
+        work = float(k * rows * tokens)
+    x, w = g.input("x", shape, x_dtype), g.pruned(weight, w_dtype, 128 if w_type == "u8" else 0, 1.0)
+    if op.startswith("QLinear"):
+        numbers = [(0.1, 3, x_dtype), (0.05, 128 if w_type == "u8" else 0, w_dtype), (2.0, 3, x_dtype)]
+        (xs, xz), (ws, wz), (ys, yz) = (g.numbers(*number) for number in numbers)
+        y = g.op(op, x, xs, xz, w, ws, wz, ys, yz, **attributes)
+        return g.model({y: x_dtype}), {"x": random_bytes(g.random, shape, x_dtype)}, work
+    zero = g.constant(3, x_dtype)
+    w_zero = [g.constant(128, w_dtype)] if w_type == "u8" else []
+    y = g.op("Mul", g.op("Cast", g.op(op, x, w, zero, *w_zero, **attributes), to=1), g.constant(0.01, np.float32))
+    return g.model({y: np.float32}), {"x": random_bytes(g.random, shape, x_dtype)}, work
+
+
+def compare_forms(level: dict[str, str]) -> None:
+    for op, x_type, w_type in FORMS:
+        for sizes in FORM_CONVOLUTIONS if "Conv" in op else FORM_PRODUCTS:
+            model, feeds, work = layer_of_form(op, x_type, w_type, sizes)
+            cpu = cpu_us(model, feeds)
+            node, us = here(model, feeds, **level)
+            print(
+                f"{op:13} {x_type}*{w_type} {'x'.join(map(str, sizes)):16} cpu {cpu:8.1f} us {work / cpu * 1e-3:6.1f}"
+                f"   here {us:7.1f} us {work / us * 1e-3:6.1f}   predicted {node['cpu_us']:7.1f}, {node['here_us']:7.1f}"
+                f"   {node['kernel']}",
+                flush=True,
+            )
+
+
 def repeat(run: Callable[[], object]) -> None:
     end = time.perf_counter() + SECONDS
     while time.perf_counter() < end:
@@ -99,6 +148,8 @@ def here(model: onnx.ModelProto, feeds: Feeds, **options: str) -> tuple[dict[str
 def main() -> None:
     layers = byte_layers if "bytes" in sys.argv else float_layers
     level = {"isa": sys.argv[-1]} if sys.argv[-1] in ("scalar", "avx2", "avx512", "avx512_vnni") else {}
+    if "forms" in sys.argv:
+        return compare_forms(level)
     for zeros in BYTE_ZEROS if "bytes" in sys.argv else FLOAT_ZEROS:
         for name, model, feeds in layers(zeros):
             cpu = cpu_us(model, feeds)
