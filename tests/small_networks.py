@@ -350,7 +350,7 @@ def _quantized(drawn: Drawn, form: str) -> bytes:
         return path.read_bytes()
 
 
-FORMS = ["float"] * 6 + ["qdq", "qdq, s8", "qdq, channels", "qdq, s8", "qoperator", "qoperator, channels", "dynamic"]
+FORMS = ["float"] * 6 + ["qdq", "qdq, s8", "qdq, channels", "qdq, s8", "qoperator", "qoperator, channels", "qoperator, s8", "qoperator, s8", "dynamic", "dynamic"]  # fmt: skip
 
 
 def _make(drawn: Drawn, form: str) -> tuple[bytes, dict[str, np.ndarray]]:
