@@ -32,12 +32,14 @@ void copy_channels(LaneTensor x, int64_t x_first, LaneTensor y, int64_t y_first,
   p.emission.add_positions(std::make_unique<LaneCopyStep>(), name, x, y);
 }
 
-void name_numbers(ChannelRange range, const Stage& stage, Planner& p) {
-  TensorRef numbers = p.layouts.dense_of(stage.op.inputs[0]);
-  numbers.offset += range.begin;
+// The output is what lies row-major in the input from the element `first` on: nothing moves.
+void name_elements(int64_t first, const Stage& stage, Planner& p) {
+  const int in = stage.op.inputs[0];
+  TensorRef elements = p.layouts.dense_of(in);
+  elements.offset += first;
   Placed& out = p.placement.at(stage.op.output);
-  p.placement.at(stage.op.inputs[0]).shared = out.shared = true;
-  out.dense = numbers;
+  out.shared = p.placement.at(in).shared = true;
+  out.dense = elements;
 }
 
 // A range of a token's channels is a tensor with wider steps between tokens: nothing moves.
@@ -112,7 +114,7 @@ void emit(const Split& split, const Stage& stage, Planner& p) {
   const Placed& out = p.placement.at(stage.op.output);
   const int in = stage.op.inputs[0];
   const ChannelRange range = channel_range(split, p.placement.at(in).channels(split.axes));
-  if (!out.lanes) return name_numbers(range, stage, p);
+  if (!out.lanes) return name_elements(range.begin, stage, p);
   const LaneTensor source = p.layouts.lanes_of(in, out.blocks, out.axes);
   if (split.axes == Axes::kTokens && !out.is_bytes()) return name_channels(source, range, stage, p);
   copy_channels(source, range.begin, p.layouts.new_lanes(stage.op.output), 0, range.end - range.begin, out.is_bytes(),
@@ -131,12 +133,9 @@ void form(const Reshape&, const Stage& stage, Placement& placement) {
 void emit(const Reshape&, const Stage& stage, Planner& p) {
   const int in = stage.op.inputs[0];
   Placed& out = p.placement.at(stage.op.output);
+  if (!out.lanes) return name_elements(0, stage, p);
   out.shared = p.placement.at(in).shared = true;
-  if (out.lanes) {
-    out.versions = {{p.layouts.lanes_of(in, out.blocks, out.axes), out.axes, std::nullopt}};
-  } else {
-    out.dense = p.layouts.dense_of(in);
-  }
+  out.versions = {{p.layouts.lanes_of(in, out.blocks, out.axes), out.axes, std::nullopt}};
 }
 
 void form(const SelectToken&, const Stage&, Placement&) {}  // row-major
