@@ -3,8 +3,8 @@
     PYTHONPATH=build/dev/python:tests:tests/int8 python tests/kernels/bench_layers.py [float|bytes|forms] [LEVEL]
 
 Microseconds of the CPU provider and of each kernel that may run the layer, measured / predicted. "fastest" is what the
-measurements say of the layer alone, "chosen" the kernel that the provider takes by default. forms: dense layers of bytes in every
-form that ONNX Runtime has a kernel of its own for, in multiply-adds a nanosecond.
+measurements say of the layer alone, "chosen" the kernel that the provider takes by default. forms: dense layers
+of bytes in every form that ONNX Runtime has a kernel of its own for, in multiply-adds a nanosecond.
 """
 
 from __future__ import annotations
